@@ -1,0 +1,9 @@
+// The exports, and nothing else. Every function is pure: addresses and sizes in, results at addresses out. None allocates,
+// grows the memory or keeps a value between calls, so that several instances may share one memory.
+
+export { INNER_PRODUCT, L2 } from "./metric";
+export { BLOCK, searchLists, searchRows, searchRowsScratch } from "./search";
+export { accumulate, assign, assignScratch, average, halfNorms, normalize } from "./kmeans";
+export { innerProducts, squaredNorms } from "./distance";
+export { firstNotFinite, gatherRows, mapSlots, mapSlotsWide, scatterRows } from "./rows";
+export { blendRows } from "./blend";

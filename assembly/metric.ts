@@ -1,0 +1,11 @@
+// The two metrics, and the order they give to results.
+//
+// Inside the kernels a result carries a KEY, smaller is better: the squared distance for L2, the negated product for
+// inner product. `finish` in topk.ts turns keys into the distances that people see.
+
+/** faiss' numbers for the metrics. */
+export const INNER_PRODUCT: i32 = 0;
+export const L2: i32 = 1;
+
+/** The key of "nothing found": FLT_MAX, as in faiss. A key must be smaller to enter a result. */
+export const NOTHING: f32 = f32.MAX_VALUE;

@@ -1,0 +1,51 @@
+// Moving rows and their ids about.
+
+/** The position of the first NaN or infinity among n floats, or -1. */
+export function firstNotFinite(values: usize, n: i32): i32 {
+  const start = values;
+  const end = values + ((<usize>n) << 2);
+  const body = values + ((<usize>(n & ~3)) << 2);
+  // x - x is 0 for a finite x and NaN otherwise; four at a time, then the place is sought one by one.
+  for (; values < body; values += 16) {
+    const x = v128.load(values);
+    const u = f32x4.sub(x, x);
+    if (v128.any_true(f32x4.ne(u, u))) break;
+  }
+  for (; values < end; values += 4) {
+    const x = load<f32>(values);
+    if (x - x != 0) return <i32>((values - start) >> 2);
+  }
+  return -1;
+}
+
+/** Copies n rows of `size` bytes to the slots given: storage[slots[i]] = rows[i]. */
+export function scatterRows(rows: usize, n: i32, size: usize, slots: usize, storage: usize): void {
+  for (let i = 0; i < n; i++, rows += size, slots += 4) {
+    memory.copy(storage + <usize>load<u32>(slots) * size, rows, size);
+  }
+}
+
+/** Copies the rows of n slots together: out[i] = storage[slots[i]]. A slot of -1 gives zeros. */
+export function gatherRows(storage: usize, size: usize, slots: usize, n: i32, out: usize): void {
+  for (let i = 0; i < n; i++, slots += 4, out += size) {
+    const slot = load<i32>(slots);
+    if (slot < 0) memory.fill(out, 0, size);
+    else memory.copy(out, storage + <usize>slot * size, size);
+  }
+}
+
+/** Ids of n slots as i32, in place: slots[i] = ids[slots[i]], -1 stays. */
+export function mapSlots(slots: usize, n: i32, ids: usize): void {
+  for (let i = 0; i < n; i++, slots += 4) {
+    const slot = load<i32>(slots);
+    if (slot >= 0) store<i32>(slots, <i32>load<i64>(ids + ((<usize>slot) << 3)));
+  }
+}
+
+/** Ids of n slots as i64: out[i] = ids[slots[i]], or the slot itself where ids is 0; -1 stays. */
+export function mapSlotsWide(slots: usize, n: i32, ids: usize, out: usize): void {
+  for (let i = 0; i < n; i++, slots += 4, out += 8) {
+    const slot = load<i32>(slots);
+    store<i64>(out, slot < 0 || ids == 0 ? <i64>slot : load<i64>(ids + ((<usize>slot) << 3)));
+  }
+}

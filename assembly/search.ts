@@ -1,0 +1,191 @@
+// Exact search over float rows: all of them (Flat, and the coarse step of an IVF), or those of chosen lists (IVF,Flat).
+
+import { innerProducts, pairKey, scanRows, squaredNorms } from "./distance";
+import { finish, heapClear, heapReplace } from "./topk";
+import { INNER_PRODUCT, L2 } from "./metric";
+
+/** Rows of a tile: 128 rows x 64 queries are 32 KB of products, and at d = 256 the rows are 128 KB, both second-level. */
+export const TILE_ROWS: i32 = 128;
+/** Queries that one crossing takes at most. */
+export const BLOCK: i32 = 64;
+/** From so many queries on, the tile pays: with fewer, its bounds cost more than the pairs of rows it saves. */
+const TILE_QUERIES: i32 = 3;
+
+/** Bytes of scratch that searchRows needs for nq queries. */
+export function searchRowsScratch(nq: i32): i32 {
+  return (nq * TILE_ROWS + TILE_ROWS + BLOCK) * 4;
+}
+
+/**
+ * The k nearest of n rows for each of nq <= BLOCK queries: keys and slots are nq x k, finished.
+ *
+ * One or two queries are compared with the rows directly. More go through tiles of inner products: a product gives the
+ * distance |x|² + |y|² - 2xy up to a rounding error that is bounded, and only rows that the bound can't rule out are
+ * compared exactly. So the answer is that of the direct scan, bit for bit.
+ */
+export function searchRows(
+  queries: usize,
+  nq: i32,
+  rows: usize,
+  n: i32,
+  d: i32,
+  metric: i32,
+  k: i32,
+  keys: usize,
+  slots: usize,
+  scratch: usize,
+): void {
+  const size = (<usize>d) << 2;
+  const result = (<usize>k) << 2;
+  for (let i = 0; i < nq; i++) heapClear(keys + <usize>i * result, slots + <usize>i * result, k);
+  if (nq < TILE_QUERIES) {
+    for (let i = 0; i < nq; i++) {
+      scanRows(
+        queries + <usize>i * size,
+        rows,
+        n,
+        d,
+        metric,
+        0,
+        keys + <usize>i * result,
+        slots + <usize>i * result,
+        k,
+        0,
+      );
+    }
+  } else {
+    const rowNorms = scratch;
+    const queryNorms = rowNorms + (TILE_ROWS << 2);
+    const tile = queryNorms + (BLOCK << 2);
+    if (metric == L2) squaredNorms(queries, nq, d, queryNorms);
+    for (let first = 0; first < n; first += TILE_ROWS) {
+      const count = min(TILE_ROWS, n - first);
+      const at = rows + <usize>first * size;
+      innerProducts(queries, nq, at, count, d, tile, TILE_ROWS);
+      if (metric == L2) squaredNorms(at, count, d, rowNorms);
+      for (let i = 0; i < nq; i++) {
+        const products = tile + ((<usize>(i * TILE_ROWS)) << 2);
+        const heapKeys = keys + <usize>i * result;
+        const heapSlots = slots + <usize>i * result;
+        if (metric == INNER_PRODUCT) {
+          takeProducts(products, count, first, heapKeys, heapSlots, k);
+        } else {
+          const norm = load<f32>(queryNorms + ((<usize>i) << 2));
+          takeBounded(queries + <usize>i * size, norm, at, rowNorms, products, count, d, first, heapKeys, heapSlots, k);
+        }
+      }
+    }
+  }
+  for (let i = 0; i < nq; i++) finish(keys + <usize>i * result, slots + <usize>i * result, k, 0, metric);
+}
+
+/** Offers a query's row of the tile to its heap: the negated product is the key, the same as pairKey's to the bit. */
+function takeProducts(products: usize, count: i32, first: i32, keys: usize, slots: usize, k: i32): void {
+  let worst = load<f32>(keys);
+  for (let j = 0; j < count; j++) {
+    const key = -load<f32>(products + ((<usize>j) << 2));
+    if (key < worst) {
+      heapReplace(keys, slots, k, key, first + j, 0, INNER_PRODUCT);
+      worst = load<f32>(keys);
+    }
+  }
+}
+
+/**
+ * Compares those rows of the tile exactly that may be nearer than the heap's worst.
+ *
+ *     products  | p0 p1 p2 p3 |   lower = (|x|² + |y|²)(1 - 4g) - 2p - tiny
+ *     norms     | n0 n1 n2 n3 |   skip a row if worst <= lower <= FLT_MAX
+ *
+ * g bounds the relative error of a sum of d/4 + 8 roundings: each of |x|², |y|², 2xy is off by at most g(|x|² + |y|²),
+ * the exact comparison itself by g of its result, which is at most 2(|x|² + |y|²) and so leaves 4g + 2g·g; the 8 spare
+ * roundings cover the rest. `tiny` covers underflow. An overflow gives NaN or infinity, and the row is compared.
+ */
+function takeBounded(
+  query: usize,
+  norm: f32,
+  rows: usize,
+  norms: usize,
+  products: usize,
+  count: i32,
+  d: i32,
+  first: i32,
+  keys: usize,
+  slots: usize,
+  k: i32,
+): void {
+  const size = (<usize>d) << 2;
+  const g = <f32>(d / 4 + 8) * <f32>5.9604645e-8;
+  const shrink = f32x4.splat(1 - 4 * g - <f32>2.4e-7);
+  const tiny = f32x4.splat(1e-35);
+  const two = f32x4.splat(2);
+  const max = f32x4.splat(f32.MAX_VALUE);
+  const x = f32x4.splat(norm);
+  let worst = load<f32>(keys);
+  let limit = f32x4.splat(worst);
+  for (let j = 0; j < count; j += 4) {
+    const at = (<usize>j) << 2;
+    const norms4 = f32x4.mul(f32x4.add(x, v128.load(norms + at)), shrink);
+    const lower = f32x4.sub(f32x4.sub(norms4, f32x4.mul(v128.load(products + at), two)), tiny);
+    let open = 15 & ~i32x4.bitmask(v128.and(f32x4.ge(lower, limit), f32x4.le(lower, max)));
+    while (open != 0) {
+      const row = j + ctz(open);
+      open &= open - 1;
+      if (row >= count) break;
+      const key = pairKey(query, rows + <usize>row * size, d, L2);
+      if (key < worst) {
+        heapReplace(keys, slots, k, key, first + row, 0, L2);
+        worst = load<f32>(keys);
+        limit = f32x4.splat(worst);
+      }
+    }
+  }
+}
+
+/**
+ * Searches the lists that the coarse step chose for each query, in the order of the probes.
+ *
+ * probes: nq x nprobe list numbers, -1 for none. starts, sizes: u32 a list, the first slot and how many. Slots index the
+ * rows and their i64 ids. Each query scans `atLeast` lists, then further ones of its probes only while its heap is not
+ * full; and at most maxCodes rows (0: no limit).
+ */
+export function searchLists(
+  queries: usize,
+  nq: i32,
+  d: i32,
+  metric: i32,
+  probes: usize,
+  nprobe: i32,
+  atLeast: i32,
+  maxCodes: i32,
+  starts: usize,
+  sizes: usize,
+  rows: usize,
+  ids: usize,
+  k: i32,
+  keys: usize,
+  slots: usize,
+): void {
+  const size = (<usize>d) << 2;
+  const result = (<usize>k) << 2;
+  for (let i = 0; i < nq; i++) {
+    heapClear(keys, slots, k);
+    let scanned: i32 = 0;
+    for (let p = 0; p < nprobe; p++) {
+      if (p >= atLeast && load<i32>(slots) >= 0) break;
+      const list = load<i32>(probes + ((<usize>p) << 2));
+      if (list < 0) break;
+      const start = load<u32>(starts + ((<usize>list) << 2));
+      let count = load<i32>(sizes + ((<usize>list) << 2));
+      if (maxCodes > 0) count = min(count, maxCodes - scanned);
+      if (count > 0) scanRows(queries, rows + <usize>start * size, count, d, metric, start, keys, slots, k, ids);
+      scanned += count;
+      if (maxCodes > 0 && scanned >= maxCodes) break;
+    }
+    finish(keys, slots, k, ids, metric);
+    queries += size;
+    probes += (<usize>nprobe) << 2;
+    keys += result;
+    slots += result;
+  }
+}

@@ -1,0 +1,92 @@
+import type { Index, ReadOptions } from "../api.js";
+import { fail } from "../errors.js";
+import { Reader } from "../format/reader.js";
+import { openSource } from "../format/source.js";
+import type { Bytes } from "../format/source.js";
+import { FlatNode } from "../indexes/flat.js";
+import { IdMapNode } from "../indexes/id-map.js";
+import { IvfFlatNode } from "../indexes/ivf-flat.js";
+import { IvfNode } from "../indexes/ivf.js";
+import type { IndexNode } from "../indexes/node.js";
+import { VectorIndex } from "../indexes/vector-index.js";
+import { Pace } from "../training/work.js";
+import { Engine } from "../wasm/engine.js";
+
+/** faiss 1.15 nests no deeper. */
+const MAX_DEPTH = 50;
+
+/** faiss' indexes that are known and not built here, by fourcc. */
+const UNBUILT: Record<string, string> = {
+  IxPq: "PQ",
+  IxPQ: "PQ",
+  IxPo: "PQ",
+  IxSQ: "SQ",
+  IwSq: "IVF with SQ",
+  IwSQ: "IVF with SQ",
+  IwPQ: "IVF with PQ",
+  IwQR: "IVF with refined PQ",
+  IwPf: "IVF with 4-bit FastScan PQ",
+  IPfs: "4-bit FastScan PQ",
+  IxRF: "Refine",
+  IxPT: "a vector transform",
+  IHNf: "HNSW",
+  IHNs: "HNSW with SQ",
+  IHNp: "HNSW with PQ",
+  IHN2: "HNSW with two-level PQ",
+};
+
+/**
+ * Opens a faiss file, from bytes that are there or as they come: a response is never held twice.
+ *
+ * @param source the file: Uint8Array, ArrayBuffer, Blob, Response, ReadableStream, or chunks, async or not
+ * @param options as for indexFactory; `signal` and `onProgress` watch the reading
+ * @returns the index; rejects with ERR_FORMAT, which names the field and the offset, ERR_UNSUPPORTED, ERR_MEMORY, or the signal's
+ *   reason. Bytes behind the index are left alone, as in faiss.
+ */
+export async function readIndex(source: Bytes, options: ReadOptions = {}): Promise<Index> {
+  options.signal?.throwIfAborted();
+  const bytes = openSource(source);
+  try {
+    const engine = new Engine(options);
+    const reader = new Reader(bytes, new Pace(options));
+    const node = await readNode(reader, engine, 0);
+    await reader.finish();
+    warnIfEmpty(node, engine);
+    return new VectorIndex(node);
+  } finally {
+    await bytes.close();
+  }
+}
+
+async function readNode(reader: Reader, engine: Engine, depth: number): Promise<IndexNode> {
+  if (depth > MAX_DEPTH) reader.wrong("index", 0, `is nested more than ${MAX_DEPTH} levels deep`);
+  const nested = (r: Reader, e: Engine): Promise<IndexNode> => readNode(r, e, depth + 1);
+  const fourcc = await reader.fourcc("fourcc");
+  switch (fourcc) {
+    case "IxF2":
+    case "IxFI":
+    case "IxFl":
+      return FlatNode.read(reader, engine, fourcc);
+    case "IwFl":
+      return IvfFlatNode.read(reader, engine, nested);
+    case "IxMp":
+    case "IxM2":
+      return IdMapNode.read(reader, engine, fourcc === "IxM2", nested);
+  }
+  if (fourcc in UNBUILT)
+    fail(
+      "ERR_UNSUPPORTED",
+      `the file is a faiss index of the kind "${fourcc}" (${UNBUILT[fourcc]}), not built here yet`,
+    );
+  return reader.wrong("fourcc", 4, `is ${JSON.stringify(fourcc)}, which is no index type`);
+}
+
+/** RVC writes two files for a voice, and people pick the wrong one. */
+function warnIfEmpty(node: IndexNode, engine: Engine): void {
+  if (node instanceof IvfNode && node.isTrained && node.ntotal === 0) {
+    engine.warn(
+      "WARN_EMPTY",
+      `the file is trained but holds no vectors. RVC writes two files for a voice: this is the "trained_…" one; open the "added_…" one`,
+    );
+  }
+}

@@ -1,0 +1,205 @@
+import { fail } from "../errors.js";
+import type { Pace } from "../training/work.js";
+import type { Engine } from "../wasm/engine.js";
+import type { ByteSource } from "./source.js";
+
+/** The most bytes that one step copies, so that progress and abort have their turn. */
+const STEP = 4 << 20;
+/** What is allocated ahead of the bytes of a block where the length of the file is not known. */
+const AHEAD = 1 << 20;
+
+/**
+ * Reads little-endian fields from bytes as they come, and blocks of them straight into an engine's memory.
+ *
+ * Every field has a name, so that an error says which one is wrong and where it starts. Every size is checked against what is
+ * left of the file before anything is allocated for it; where the length is not known, memory grows with what has arrived.
+ */
+export class Reader {
+  readonly #source: ByteSource;
+  readonly #pace: Pace;
+  #chunk = new Uint8Array(0);
+  #at = 0;
+  /** Bytes read so far. */
+  offset = 0;
+  readonly #field = new DataView(new ArrayBuffer(8));
+
+  constructor(source: ByteSource, pace: Pace) {
+    this.#source = source;
+    this.#pace = pace;
+  }
+
+  /** Bytes left in the file; Infinity where that is not known. */
+  get left(): number {
+    return this.#source.total - this.offset;
+  }
+
+  /** Throws ERR_FORMAT: names the field, and says that it started `back` bytes ago. */
+  wrong(field: string, back: number, problem: string): never {
+    return fail(
+      "ERR_FORMAT",
+      `${field} at offset ${this.offset - back} ${problem}: the file is damaged or no faiss index`,
+    );
+  }
+
+  async u8(field: string): Promise<number> {
+    return (await this.#load(field, 1)).getUint8(0);
+  }
+
+  async i32(field: string): Promise<number> {
+    return (await this.#load(field, 4)).getInt32(0, true);
+  }
+
+  async f32(field: string): Promise<number> {
+    return (await this.#load(field, 4)).getFloat32(0, true);
+  }
+
+  /** A one-byte truth value: only 0 and 1 are taken, so that it is written back as it was. */
+  async bool(field: string): Promise<boolean> {
+    const value = await this.u8(field);
+    if (value > 1) this.wrong(field, 1, `is ${value}, not 0 or 1`);
+    return value === 1;
+  }
+
+  /** A signed 64-bit number, which must be exact as a JavaScript number. */
+  async i64(field: string): Promise<number> {
+    const value = (await this.#load(field, 8)).getBigInt64(0, true);
+    if (value !== BigInt.asIntN(54, value)) this.wrong(field, 8, `is ${value}`);
+    return Number(value);
+  }
+
+  /** A 64-bit count, from 0 to `max`. */
+  async count(field: string, max: number): Promise<number> {
+    const value = (await this.#load(field, 8)).getBigUint64(0, true);
+    if (value > BigInt(max)) this.wrong(field, 8, `is ${value}, more than ${max}`);
+    return Number(value);
+  }
+
+  /** Four ASCII characters. */
+  async fourcc(field: string): Promise<string> {
+    const view = await this.#load(field, 4);
+    let text = "";
+    for (let i = 0; i < 4; i++) text += String.fromCharCode(view.getUint8(i));
+    return text;
+  }
+
+  /** The count before a vector of items of `itemBytes` bytes, all of which must be left in the file. */
+  async vectorCount(field: string, itemBytes: number): Promise<number> {
+    const count = await this.count(field, Number.MAX_SAFE_INTEGER);
+    this.#expect(field, 8, count * itemBytes);
+    return count;
+  }
+
+  /** A vector whose count is known already: any other is an error. */
+  async expectVector(field: string, itemBytes: number, count: number): Promise<void> {
+    const given = await this.vectorCount(field, itemBytes);
+    if (given !== count) this.wrong(field, 8, `has ${given} items, not ${count}`);
+  }
+
+  /** `count` signed 64-bit numbers. */
+  async i64s(field: string, count: number): Promise<BigInt64Array<ArrayBuffer>> {
+    return new BigInt64Array((await this.bytes(field, count * 8)).buffer);
+  }
+
+  /** `bytes` bytes in memory of their own. */
+  async bytes(field: string, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
+    this.#expect(field, 0, bytes);
+    let result = new Uint8Array(Math.min(bytes, this.left === Infinity ? AHEAD : bytes));
+    for (let done = 0; done < bytes;) {
+      if (done === result.length) {
+        const grown = new Uint8Array(Math.min(bytes, done * 2));
+        grown.set(result);
+        result = grown;
+      }
+      const piece = await this.#piece(field, result.length - done);
+      result.set(piece, done);
+      done += piece.length;
+    }
+    return result;
+  }
+
+  /**
+   * Copies `bytes` bytes into the engine's memory, `to(done)` being asked before each piece where it goes and how many bytes
+   * fit there.
+   */
+  async into(
+    engine: Engine,
+    field: string,
+    bytes: number,
+    to: (done: number) => { address: number; room: number },
+  ): Promise<void> {
+    this.#expect(field, 0, bytes);
+    for (let done = 0; done < bytes;) {
+      const { address, room } = to(done);
+      const piece = await this.#piece(field, Math.min(room, bytes - done));
+      engine.u8.set(piece, address);
+      done += piece.length;
+      if (bytes > STEP) await this.#pace.step("read", this.offset, this.#source.total);
+    }
+  }
+
+  /** A new block of the engine's memory with the next `bytes` bytes in it. */
+  async block(engine: Engine, field: string, bytes: number): Promise<number> {
+    const block = this.growing(engine, field, bytes);
+    await this.into(engine, field, bytes, block.to);
+    return block.address;
+  }
+
+  /**
+   * A new block for `bytes` bytes that are going to be read: all of it where they are known to be there, else as much as has
+   * arrived, and ever more.
+   */
+  growing(
+    engine: Engine,
+    field: string,
+    bytes: number,
+  ): { address: number; to: (done: number) => { address: number; room: number } } {
+    this.#expect(field, 0, bytes);
+    let size = this.left === Infinity ? Math.min(bytes, AHEAD) : bytes;
+    const block = {
+      address: engine.allocate(size),
+      to: (done: number): { address: number; room: number } => {
+        if (done === size) {
+          const grown = Math.min(bytes, Math.ceil(size * 1.125) + AHEAD);
+          block.address = engine.resize(block.address, size, grown);
+          size = grown;
+        }
+        return { address: block.address + done, room: size - done };
+      },
+    };
+    return block;
+  }
+
+  /** Reports that all is read. */
+  async finish(): Promise<void> {
+    await this.#pace.step("read", this.offset, this.offset);
+  }
+
+  #expect(field: string, back: number, bytes: number): void {
+    if (bytes > this.left) {
+      this.wrong(field, back, `needs ${bytes} bytes and the file has ${this.left} left`);
+    }
+  }
+
+  /** Between 1 and `most` bytes that have arrived, to be copied before the next call. */
+  async #piece(field: string, most: number): Promise<Uint8Array> {
+    while (this.#at === this.#chunk.length) {
+      const chunk = await this.#source.next();
+      if (chunk === undefined) this.wrong(field, 0, "is missing: the file ends there");
+      this.#chunk = chunk as Uint8Array<ArrayBuffer>;
+      this.#at = 0;
+    }
+    const piece = this.#chunk.subarray(this.#at, this.#at + Math.min(most, STEP));
+    this.#at += piece.length;
+    this.offset += piece.length;
+    return piece;
+  }
+
+  async #load(field: string, bytes: number): Promise<DataView> {
+    if (bytes > this.left) this.wrong(field, 0, "is missing: the file ends there");
+    for (let i = 0; i < bytes;) {
+      const piece = await this.#piece(field, bytes - i);
+      for (const byte of piece) this.#field.setUint8(i++, byte);
+    }
+    return this.#field;
+  }
+}

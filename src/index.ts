@@ -1,0 +1,23 @@
+/**
+ * Vector search for voices, in any JavaScript: makes, trains, fills, searches, reads and writes faiss indexes.
+ *
+ * @module
+ */
+export { METRIC_INNER_PRODUCT, METRIC_L2 } from "./api.js";
+export type {
+  Ids,
+  Index,
+  Metric,
+  Progress,
+  ReadOptions,
+  SearchOptions,
+  SearchResult,
+  TrainOptions,
+  Work,
+} from "./api.js";
+export { CellistError } from "./errors.js";
+export type { ErrorCode } from "./errors.js";
+export { indexFactory } from "./factory/build.js";
+export { readIndex } from "./faiss/read.js";
+export type { Bytes } from "./format/source.js";
+export type { EngineOptions, Warning } from "./wasm/engine.js";

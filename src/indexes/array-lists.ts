@@ -1,0 +1,133 @@
+import { fail } from "../errors.js";
+import type { Reader } from "../format/reader.js";
+import type { Writer } from "../format/writer.js";
+import { InvertedLists } from "../storage/lists.js";
+import type { Engine } from "../wasm/engine.js";
+
+// Inverted lists in a file, as faiss' ArrayInvertedLists: `ilar`, nlist, the bytes of a code, the kind of the table of sizes
+// ("full": all of them; "sprs": pairs of number and size), the table, then codes and ids of each list that is not empty.
+
+/** Bytes before the table: two fourccs and three 64-bit numbers. */
+const PREFIX = 4 + 8 + 8 + 4 + 8;
+
+/** Bytes that lists take in a file. */
+export function listsBytes(lists: InvertedLists): number {
+  const filled = countFilled(lists);
+  return PREFIX + (isFull(lists, filled) ? lists.nlist : filled * 2) * 8 + lists.count * (lists.codeBytes + 8);
+}
+
+/** Writes lists. */
+export function writeLists(writer: Writer, lists: InvertedLists): void {
+  const filled = countFilled(lists);
+  const full = isFull(lists, filled);
+  writer.fourcc("ilar");
+  writer.i64(lists.nlist);
+  writer.i64(lists.codeBytes);
+  writer.fourcc(full ? "full" : "sprs");
+  writer.i64(full ? lists.nlist : filled * 2);
+  for (let list = 0; lists.count > 0 && list < lists.nlist; list++) {
+    const size = lists.size(list);
+    if (!full && size > 0) writer.i64(list);
+    if (full || size > 0) writer.i64(size);
+  }
+  for (let list = 0; lists.count > 0 && list < lists.nlist; list++) {
+    const { codes, ids } = lists.bytes(list);
+    writer.raw(codes);
+    writer.raw(ids);
+  }
+}
+
+/** Reads lists of an index that has `nlist` of them and codes of `codeBytes` bytes. */
+export async function readLists(
+  reader: Reader,
+  engine: Engine,
+  nlist: number,
+  codeBytes: number,
+): Promise<InvertedLists> {
+  const fourcc = await reader.fourcc("inverted lists");
+  if (fourcc === "il00") fail("ERR_UNSUPPORTED", "the file says that its inverted lists are kept elsewhere (il00)");
+  if (fourcc === "ilod")
+    fail("ERR_UNSUPPORTED", "the inverted lists are in another file (ilod): merge them in faiss first");
+  if (fourcc !== "ilar") reader.wrong("inverted lists", 4, `are of the kind "${fourcc}", not ilar`);
+  const lists = new InvertedLists(engine, nlist, codeBytes);
+  for (const [field, expected] of [
+    ["nlist of the inverted lists", nlist],
+    ["code_size of the inverted lists", codeBytes],
+  ] as const) {
+    const given = await reader.i64(field);
+    if (given !== expected) reader.wrong(field, 8, `is ${given}, not ${expected}`);
+  }
+  const filled = await readSizes(reader, nlist);
+  let count = 0;
+  for (const [, size] of filled) count += size;
+  if (count === 0) return lists;
+
+  // The ids go straight to their place where the file is known to have them; from a stream of unknown length they wait outside
+  // of the engine's memory, so that only one block has to grow while it is filled.
+  const known = reader.left !== Infinity;
+  const waiting: Uint8Array[] = [];
+  if (count * (codeBytes + 8) > reader.left) {
+    reader.wrong("inverted lists", 0, `need ${count * (codeBytes + 8)} bytes and the file has ${reader.left} left`);
+  }
+  let ids = known ? engine.allocate(count * 8) : 0;
+  const codes = reader.growing(engine, "codes of the inverted lists", count * codeBytes);
+  let slot = 0;
+  for (const [list, size] of filled) {
+    const first = slot * codeBytes;
+    await reader.into(engine, `codes of list ${list}`, size * codeBytes, (done) => codes.to(first + done));
+    const at = ids + slot * 8;
+    const room = size * 8;
+    if (known) {
+      await reader.into(engine, `ids of list ${list}`, room, (done) => ({ address: at + done, room: room - done }));
+    } else {
+      waiting.push(await reader.bytes(`ids of list ${list}`, room));
+    }
+    slot += size;
+  }
+  if (!known) {
+    let at = (ids = engine.allocate(count * 8));
+    for (const bytes of waiting) {
+      engine.u8.set(bytes, at);
+      at += bytes.length;
+    }
+  }
+  const sizes = new Uint32Array(nlist);
+  for (const [list, size] of filled) sizes[list] = size;
+  lists.adopt(codes.address, ids, sizes);
+  return lists;
+}
+
+/** The numbers and sizes of the lists that are not empty. */
+async function readSizes(reader: Reader, nlist: number): Promise<[number, number][]> {
+  const kind = await reader.fourcc("kind of list sizes");
+  if (kind !== "full" && kind !== "sprs") reader.wrong("kind of list sizes", 4, `is "${kind}", not full or sprs`);
+  const items = await reader.vectorCount("list sizes", 8);
+  if (kind === "full" && items !== nlist) reader.wrong("list sizes", 8, `have ${items} items, not ${nlist}`);
+  if (kind === "sprs" && items % 2 !== 0) reader.wrong("list sizes", 8, `have ${items} items, an odd number`);
+  const values = await reader.i64s("list sizes", items);
+  const filled: [number, number][] = [];
+  let last = -1;
+  let total = 0n;
+  for (let i = 0; i < items; i += kind === "full" ? 1 : 2) {
+    const list = kind === "full" ? i : Number(values[i]);
+    const size = kind === "full" ? values[i] : values[i + 1];
+    if (!(list > last && list < nlist))
+      reader.wrong("list sizes", (items - i) * 8, `name list ${list} after list ${last}`);
+    if (size < 0n || (total += size) > 0x7fffffffn)
+      reader.wrong("list sizes", (items - i) * 8, `give list ${list} the size ${size}`);
+    if (size > 0n) filled.push([list, Number(size)]);
+    last = list;
+  }
+  return filled;
+}
+
+/** Lists that are not empty. */
+function countFilled(lists: InvertedLists): number {
+  let filled = 0;
+  for (let list = 0; lists.count > 0 && list < lists.nlist; list++) if (lists.size(list) > 0) filled++;
+  return filled;
+}
+
+function isFull(lists: InvertedLists, filled: number): boolean {
+  return filled > Math.floor(lists.nlist / 2);
+}

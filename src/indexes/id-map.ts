@@ -1,0 +1,154 @@
+import type { IndexTree } from "../factory/grammar.js";
+import { fail } from "../errors.js";
+import type { Reader } from "../format/reader.js";
+import type { Writer } from "../format/writer.js";
+import { IdLookup } from "../storage/id-lookup.js";
+import { Rows } from "../storage/rows.js";
+import type { Pace } from "../training/work.js";
+import type { Engine } from "../wasm/engine.js";
+import { HEADER_BYTES, readHeader, writeHeader } from "./header.js";
+import type { NodeReader } from "./ivf.js";
+import { hasLabelsBelow, IndexNode } from "./node.js";
+import type { Parameter, SearchParams } from "./node.js";
+
+/**
+ * Ids of the user's own around an index that numbers its vectors. IDMap2 is the same to us: in faiss it differs by keeping the map
+ * from ids to vectors, which both make here when it is first asked for.
+ */
+export class IdMapNode extends IndexNode {
+  readonly base: IndexNode;
+  readonly #two: boolean;
+  /** The id of each label of the base, i64. */
+  readonly #map: Rows;
+  #lookup: IdLookup | undefined;
+
+  constructor(base: IndexNode, two: boolean, map: Rows = new Rows(base.engine, 8)) {
+    super(base.engine, base.d, base.metric);
+    this.base = base;
+    this.#two = two;
+    this.#map = map;
+  }
+
+  get tree(): IndexTree {
+    return { kind: "idmap", two: this.#two, base: this.base.tree };
+  }
+
+  get ntotal(): number {
+    return this.base.ntotal;
+  }
+
+  get isTrained(): boolean {
+    return this.base.isTrained;
+  }
+
+  get rows(): number {
+    return this.base.rows;
+  }
+
+  async train(vectors: Float32Array, seed: number, pace: Pace): Promise<void> {
+    await this.base.train(vectors, seed, pace);
+  }
+
+  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
+    if (ids === undefined) fail("ERR_ID", "an IDMap has no ids of its own: give some with addWithIds");
+    const n = ids.length;
+    const at = this.#map.reserve(n);
+    this.engine.i64.set(ids, at >>> 3);
+    await this.base.add(vectors, undefined, pace);
+    this.#map.grow(n);
+    this.#lookup = undefined;
+  }
+
+  scratchBytes(nq: number, k: number, params: SearchParams): number {
+    return this.base.scratchBytes(nq, k, params);
+  }
+
+  search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {
+    this.base.search(queries, nq, k, params, distances, slots);
+  }
+
+  override mapSlots(slots: number, n: number): void {
+    this.base.mapSlots(slots, n);
+    this.engine.kernels.mapSlots(slots, n, this.#map.address);
+  }
+
+  override mapSlotsWide(slots: number, n: number, out: number): void {
+    this.base.mapSlots(slots, n);
+    this.engine.kernels.mapSlotsWide(slots, n, this.#map.address, out);
+  }
+
+  override eachLabel(each: (label: bigint, slot: number) => void): void {
+    const { engine } = this;
+    for (let i = 0; i < this.#map.count; i++) each(engine.i64[(this.#map.address >>> 3) + i], i);
+  }
+
+  slotOf(label: number | bigint): number {
+    this.#lookup ??= new IdLookup(this.#map.count, (each) => this.eachLabel(each));
+    const position = this.#lookup.find(label);
+    return position < 0 ? -1 : this.base.slotOf(position);
+  }
+
+  decode(slots: number, n: number, out: number): void {
+    this.base.decode(slots, n, out);
+  }
+
+  removeIds(drop: (label: bigint) => boolean): number {
+    const gone = new Uint8Array(this.#map.count);
+    this.eachLabel((id, position) => (gone[position] = drop(id) ? 1 : 0));
+    const removed = this.base.removeIds((label) => gone[Number(label)] === 1);
+    if (removed > 0) {
+      const labels = new Float64Array(gone.length);
+      for (let position = 0, kept = 0; position < gone.length; position++) {
+        labels[position] = kept;
+        kept += 1 - gone[position];
+      }
+      this.base.relabel((old) => BigInt(labels[Number(old)]));
+      this.#map.filter((position) => gone[position] === 0);
+      this.#lookup = undefined;
+    }
+    return removed;
+  }
+
+  override relabel(label: (old: bigint) => bigint): void {
+    const { i64 } = this.engine;
+    this.eachLabel((id, position) => (i64[(this.#map.address >>> 3) + position] = label(id)));
+    this.#lookup = undefined;
+  }
+
+  reset(): void {
+    this.base.reset();
+    this.#map.clear();
+    this.#lookup = undefined;
+  }
+
+  override parameter(name: string): Parameter | undefined {
+    return this.base.parameter(name);
+  }
+
+  get fileBytes(): number {
+    return HEADER_BYTES + this.base.fileBytes + 8 + this.#map.count * 8;
+  }
+
+  write(writer: Writer): void {
+    writeHeader(writer, this.#two ? "IxM2" : "IxMp", this);
+    this.base.write(writer);
+    writer.i64(this.#map.count);
+    writer.raw(this.#map.bytes());
+  }
+
+  /** Reads what follows the fourcc IxMp or IxM2. */
+  static async read(reader: Reader, engine: Engine, two: boolean, readNode: NodeReader): Promise<IdMapNode> {
+    const { d, ntotal } = await readHeader(reader);
+    const base = await readNode(reader, engine);
+    if (base.d !== d) reader.wrong("index under the IDMap", 0, `has d = ${base.d}, the IDMap ${d}`);
+    if (base.ntotal !== ntotal)
+      reader.wrong("index under the IDMap", 0, `has ${base.ntotal} vectors, the IDMap ${ntotal}`);
+    await reader.expectVector("id_map", 8, ntotal);
+    const map = ntotal === 0 ? 0 : await reader.block(engine, "id_map", ntotal * 8);
+    const node = new IdMapNode(base, two, new Rows(engine, 8, map, ntotal));
+    if (!hasLabelsBelow(base, ntotal)) {
+      reader.wrong("index under the IDMap", 0, `has labels that are not from 0 to ${ntotal - 1}`);
+    }
+    return node;
+  }
+}

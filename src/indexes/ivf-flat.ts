@@ -1,0 +1,90 @@
+import type { Metric } from "../api.js";
+import type { IndexTree } from "../factory/grammar.js";
+import type { Reader } from "../format/reader.js";
+import type { Writer } from "../format/writer.js";
+import { InvertedLists } from "../storage/lists.js";
+import type { Engine } from "../wasm/engine.js";
+import { listsBytes, readLists, writeLists } from "./array-lists.js";
+import { IvfNode } from "./ivf.js";
+import type { NodeReader } from "./ivf.js";
+import type { IndexNode } from "./node.js";
+
+/** An inverted file that stores its vectors as they are: `IVFn,Flat`, what RVC writes. */
+export class IvfFlatNode extends IvfNode {
+  protected readonly code: IndexTree = { kind: "flat" };
+  protected readonly fourcc = "IwFl";
+
+  constructor(
+    coarse: IndexNode,
+    nlist: number,
+    metric: Metric,
+    lists: InvertedLists = new InvertedLists(coarse.engine, nlist, coarse.d * 4),
+  ) {
+    super(coarse, nlist, metric, lists);
+  }
+
+  get rows(): number {
+    return this.lists.codes;
+  }
+
+  protected async trainCodes(): Promise<void> {
+    // A vector is its own code.
+  }
+
+  protected async encode(vectors: Float32Array): Promise<Uint8Array> {
+    return new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength);
+  }
+
+  protected scanScratchBytes(): number {
+    return 0;
+  }
+
+  protected scan(
+    queries: number,
+    nq: number,
+    k: number,
+    probes: { lists: number; nprobe: number; atLeast: number },
+    distances: number,
+    slots: number,
+  ): void {
+    const { lists } = this;
+    this.engine.kernels.searchLists(
+      queries,
+      nq,
+      this.d,
+      this.metric,
+      probes.lists,
+      probes.nprobe,
+      probes.atLeast,
+      this.maxCodes,
+      lists.starts,
+      lists.sizes,
+      lists.codes,
+      lists.ids,
+      k,
+      distances,
+      slots,
+    );
+  }
+
+  decode(slots: number, n: number, out: number): void {
+    this.engine.kernels.gatherRows(this.rows, this.d * 4, slots, n, out);
+  }
+
+  protected get bodyBytes(): number {
+    return listsBytes(this.lists);
+  }
+
+  protected writeBody(writer: Writer): void {
+    writeLists(writer, this.lists);
+  }
+
+  /** Reads what follows the fourcc IwFl. */
+  static async read(reader: Reader, engine: Engine, readNode: NodeReader): Promise<IvfFlatNode> {
+    const header = await IvfNode.readHeader(reader, engine, readNode);
+    const lists = await readLists(reader, engine, header.nlist, header.d * 4);
+    const node = new IvfFlatNode(header.coarse, header.nlist, header.metric, lists);
+    node.restore(header, reader);
+    return node;
+  }
+}

@@ -1,0 +1,131 @@
+import type { Metric } from "../api.js";
+import { fail } from "../errors.js";
+import type { IndexTree } from "../factory/grammar.js";
+import type { Writer } from "../format/writer.js";
+import type { Pace } from "../training/work.js";
+import type { Engine } from "../wasm/engine.js";
+
+/** What a distance is where nothing was found (negated under inner product): FLT_MAX, as in faiss. */
+export const NOTHING: number = 3.4028234663852886e38;
+
+/** Parameters of one search; 0 stands for the index's own value. One object is used again and again. */
+export interface SearchParams {
+  nprobe: number;
+  kFactor: number;
+  efSearch: number;
+  ensureK: boolean;
+}
+
+/** Every index's own values: what a nested index, a coarse quantizer for one, is searched with. */
+export const OWN_PARAMS: Readonly<SearchParams> = { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: false };
+
+/** A parameter that can be set by name. */
+export interface Parameter {
+  get(): number;
+  set(value: number): void;
+  /** The smallest value allowed. */
+  min: number;
+  /** Whether only whole numbers are allowed. */
+  whole: boolean;
+}
+
+/**
+ * One index in a tree of indexes, which share an engine. Nodes nest; what people hold is a VectorIndex around the topmost.
+ *
+ * A node speaks in SLOTS, positions in its storage, which are 32-bit; what labels they have is asked for at the end. Vectors
+ * that come in through `train` and `add` are read before the promise is returned. Whoever calls has checked lengths and ids.
+ */
+export abstract class IndexNode {
+  readonly engine: Engine;
+  readonly d: number;
+  readonly metric: Metric;
+
+  constructor(engine: Engine, d: number, metric: Metric) {
+    this.engine = engine;
+    this.d = d;
+    this.metric = metric;
+  }
+
+  /** What the node is, for its description. */
+  abstract readonly tree: IndexTree;
+  /** Vectors held, as the file says it. */
+  abstract readonly ntotal: number;
+  abstract readonly isTrained: boolean;
+
+  /** Learns from n x d vectors. All or nothing. */
+  abstract train(vectors: Float32Array, seed: number, pace: Pace): Promise<void>;
+  /** Adds n x d vectors, under ids of their own where `ids` is given. All or nothing. */
+  abstract add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void>;
+
+  /** Bytes of scratch that a search of nq queries takes. */
+  abstract scratchBytes(nq: number, k: number, params: SearchParams): number;
+  /**
+   * Finds the k nearest of nq <= BLOCK queries: distances (f32) and slots (i32) are nq x k, best first, -1 and ±FLT_MAX where
+   * there is none. All arguments are addresses; what it takes of the scratch arena it returns.
+   */
+  abstract search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void;
+
+  /** Turns n slots into labels where they stand; -1 stays. Only where all labels fit 32 bits. */
+  mapSlots(_slots: number, _n: number): void {
+    // A slot is its own label, unless a node says otherwise.
+  }
+  /** Writes the labels of n slots as i64 to `out`; the slots may be overwritten. */
+  mapSlotsWide(slots: number, n: number, out: number): void {
+    this.engine.kernels.mapSlotsWide(slots, n, 0, out);
+  }
+  /** Calls back with each label that is stored and its slot: none where slots are their own labels. */
+  eachLabel(_each: (label: bigint, slot: number) => void): void {
+    // Nothing is stored.
+  }
+
+  /** Where the float rows stand that slots index, or 0 for a node that stores codes. */
+  abstract get rows(): number;
+  /** The slot of a label, or -1. */
+  abstract slotOf(label: number | bigint): number;
+  /** Writes the vectors of n slots to `out`, n x d f32. */
+  abstract decode(slots: number, n: number, out: number): void;
+  /** Removes vectors by label and returns how many. */
+  abstract removeIds(drop: (label: bigint) => boolean): number;
+  /** Gives vectors other labels, where labels are stored; elsewhere they close the gaps by themselves. */
+  relabel(_label: (old: bigint) => bigint): void {
+    // Nothing is stored.
+  }
+  /** Removes all vectors. */
+  abstract reset(): void;
+
+  /** A parameter by faiss' name, or undefined. */
+  parameter(_name: string): Parameter | undefined {
+    return undefined;
+  }
+
+  /** Bytes of the node in a file. */
+  abstract get fileBytes(): number;
+  /** Writes the node, from its fourcc on. */
+  abstract write(writer: Writer): void;
+}
+
+/** Copies vectors into the engine's memory and throws ERR_NOT_FINITE for the first NaN or infinity: which row and column. */
+export function checkFinite(engine: Engine, address: number, n: number, d: number, firstRow: number): void {
+  const bad = engine.kernels.firstNotFinite(address, n * d);
+  if (bad >= 0) {
+    const value = engine.f32[(address >>> 2) + bad];
+    fail(
+      "ERR_NOT_FINITE",
+      `row ${firstRow + Math.floor(bad / d)} has ${value} in column ${bad % d}: leave out or mend rows with NaN or infinity`,
+    );
+  }
+}
+
+/** Whether a label needs more than 32 bits. */
+export function hasWideLabels(node: IndexNode): boolean {
+  let wide = false;
+  node.eachLabel((label) => (wide ||= label !== BigInt.asIntN(32, label)));
+  return wide;
+}
+
+/** Whether all labels are from 0 to n - 1, as an index around the node takes for granted. */
+export function hasLabelsBelow(node: IndexNode, n: number): boolean {
+  let below = true;
+  node.eachLabel((label) => (below &&= label >= 0n && label < BigInt(n)));
+  return below;
+}

@@ -1,0 +1,447 @@
+import type { Ids, Index, Metric, SearchOptions, SearchResult, TrainOptions, Work } from "../api.js";
+import { METRIC_INNER_PRODUCT } from "../api.js";
+import { fail } from "../errors.js";
+import { describeTree } from "../factory/describe.js";
+import { Writer } from "../format/writer.js";
+import { Pace } from "../training/work.js";
+import { scratchSize } from "../wasm/engine.js";
+import { hasWideLabels, NOTHING } from "./node.js";
+import type { IndexNode, SearchParams } from "./node.js";
+
+/** Results of a block at most: with a k of a million, a block is one query. */
+const BLOCK_RESULTS = 1 << 20;
+/** Searches that warmUp makes: after so many calls V8 has the kernels compiled in its second tier. */
+const WARM_UP_ROUNDS = 64;
+/** faiss' default seed. */
+const SEED = 1234;
+
+/** Where a block of results stands in the engine's memory, until the next call. */
+export interface Retrieval {
+  queries: number;
+  distances: number;
+  slots: number;
+}
+
+/**
+ * What people hold: a tree of nodes, and around it everything that is asked of every index alike. It checks what comes in, cuts
+ * searches into blocks, maps slots to labels, keeps calls apart and gives the memory back.
+ */
+export class VectorIndex implements Index {
+  /** Set on the prototype below, where the runtime has it. */
+  declare [Symbol.dispose]: () => void;
+  #node: IndexNode | undefined;
+  #busy = false;
+  #wide: boolean;
+  readonly #params: SearchParams = { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: false };
+  readonly #retrieval: Retrieval = { queries: 0, distances: 0, slots: 0 };
+  /** The last BigInt64Array that results went into, and its 32-bit words: a view costs an allocation. */
+  #words: { labels: BigInt64Array; words: Int32Array } | undefined;
+
+  constructor(node: IndexNode) {
+    this.#node = node;
+    this.#wide = hasWideLabels(node);
+  }
+
+  get d(): number {
+    return this.#ready().d;
+  }
+
+  get ntotal(): number {
+    return this.#ready().ntotal;
+  }
+
+  get isTrained(): boolean {
+    return this.#ready().isTrained;
+  }
+
+  get metric(): Metric {
+    return this.#ready().metric;
+  }
+
+  get description(): string {
+    return describeTree(this.#ready().tree);
+  }
+
+  get idType(): "int32" | "int64" {
+    this.#ready();
+    return this.#wide ? "int64" : "int32";
+  }
+
+  get memory(): number {
+    return this.#ready().engine.bytes;
+  }
+
+  async train(vectors: Float32Array, options: TrainOptions = {}): Promise<void> {
+    const node = this.#ready();
+    const { seed = SEED } = options;
+    if (!Number.isSafeInteger(seed) || seed < 0)
+      fail("ERR_PARAMETER", `seed is ${String(seed)}: give a whole number from 0 on`);
+    const n = countRows("vectors", vectors, node.d);
+    for (let i = 0; i < vectors.length; i++) {
+      if (vectors[i] - vectors[i] !== 0) {
+        const place = `row ${Math.floor(i / node.d)} of ${n} has ${vectors[i]} in column ${i % node.d}`;
+        fail("ERR_NOT_FINITE", `${place}: leave out or mend rows with NaN or infinity`);
+      }
+    }
+    await this.#exclusively(options, (pace) => node.train(vectors, seed, pace));
+  }
+
+  async add(vectors: Float32Array, work: Work = {}): Promise<void> {
+    const node = this.#ready();
+    const n = countRows("vectors", vectors, node.d);
+    this.#checkRoom(n);
+    await this.#exclusively(work, (pace) => node.add(vectors, undefined, pace));
+  }
+
+  async addWithIds(vectors: Float32Array, ids: Ids, work: Work = {}): Promise<void> {
+    const node = this.#ready();
+    const n = countRows("vectors", vectors, node.d);
+    if (ids.length !== n) fail("ERR_ID", `got ${ids.length} ids for ${n} vectors: give one each`);
+    this.#checkRoom(n);
+    const filling = node.ntotal === 0 && n > 0;
+    const wide = filling ? ids instanceof BigInt64Array : this.#wide;
+    const own = toBigInts(ids);
+    for (const id of own) {
+      if (id === -1n) fail("ERR_ID", "-1 can't be an id: as a label it means that nothing was found");
+      if (!wide && id !== BigInt.asIntN(32, id)) {
+        const mend = filling ? "give the ids as a BigInt64Array" : "only reset() changes an index of 32-bit ids";
+        fail("ERR_ID", `the id ${id} needs more than 32 bits: ${mend}`);
+      }
+    }
+    await this.#exclusively(work, (pace) => node.add(vectors, own, pace));
+    this.#wide = wide;
+  }
+
+  search(queries: Float32Array, k: number, options?: SearchOptions): SearchResult {
+    const n = countRows("queries", queries, this.#ready().d);
+    checkK(k);
+    let distances: Float32Array<ArrayBuffer>;
+    let labels: Int32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>;
+    try {
+      distances = new Float32Array(n * k);
+      labels = this.#wide ? new BigInt64Array(n * k) : new Int32Array(n * k);
+    } catch {
+      return fail(
+        "ERR_MEMORY",
+        `${n} queries with k = ${k} have ${n * k} results, more than an array holds: ask for fewer`,
+      );
+    }
+    this.searchInto(queries, k, distances, labels, options);
+    return { distances, labels };
+  }
+
+  searchInto(
+    queries: Float32Array,
+    k: number,
+    distances: Float32Array,
+    labels: Int32Array | BigInt64Array,
+    options?: SearchOptions,
+  ): void {
+    const node = this.#ready();
+    const n = countRows("queries", queries, node.d);
+    checkK(k);
+    if (!(distances instanceof Float32Array) || distances.length < n * k) {
+      fail("ERR_DIMENSION", `distances must be a Float32Array of at least ${n} x ${k} items, not ${what(distances)}`);
+    }
+    const words = labels instanceof BigInt64Array;
+    if (!(words || (labels instanceof Int32Array && !this.#wide)) || labels.length < n * k) {
+      const types = this.#wide ? "a BigInt64Array (the ids are 64-bit)" : "an Int32Array or BigInt64Array";
+      fail("ERR_LABELS", `labels must be ${types} of at least ${n} x ${k} items, not ${what(labels)}`);
+    }
+    const params = this.#read(options);
+    if (!node.isTrained) fail("ERR_NOT_TRAINED", `${this.description} is not trained: call train first`);
+
+    const found = Math.min(k, node.ntotal);
+    const out = words ? this.#wordsOf(labels) : labels;
+    const nothing = node.metric === METRIC_INNER_PRODUCT ? -NOTHING : NOTHING;
+    const block = this.blockSize(found);
+    for (let first = 0; first < n; first += block) {
+      const count = Math.min(block, n - first);
+      let from = 0;
+      let slots = 0;
+      if (found > 0) {
+        const retrieval = this.#retrieve(node, queries, first, count, found, params, words);
+        from = retrieval.distances >>> 2;
+        slots = retrieval.slots >>> 2;
+      }
+      const { f32, i32 } = node.engine;
+      for (let i = 0; i < count; i++) {
+        let at = (first + i) * k;
+        for (let j = 0; j < found; j++, at++, from++) {
+          distances[at] = f32[from];
+          if (words) {
+            out[2 * at] = i32[slots++];
+            out[2 * at + 1] = i32[slots++];
+          } else {
+            out[at] = i32[slots++];
+          }
+        }
+        for (let j = found; j < k; j++, at++) {
+          distances[at] = nothing;
+          if (words) out[2 * at] = out[2 * at + 1] = -1;
+          else out[at] = -1;
+        }
+      }
+    }
+  }
+
+  warmUp(shape: { batch: number; k: number } & SearchOptions): void {
+    const node = this.#ready();
+    const { batch, k, ...options } = shape;
+    if (!Number.isSafeInteger(batch) || batch < 1)
+      fail("ERR_PARAMETER", `batch is ${String(batch)}: give a whole number from 1 on`);
+    checkK(k);
+    this.#read(options);
+    if (!node.isTrained) return;
+    const queries = new Float32Array(batch * node.d).map((_, i) => ((i * 7919) % 1009) / 1009);
+    const distances = new Float32Array(batch * k);
+    const labels = new BigInt64Array(batch * k);
+    for (let i = 0; i < WARM_UP_ROUNDS; i++) this.searchInto(queries, k, distances, labels, options);
+  }
+
+  reconstruct(id: number | bigint): Float32Array<ArrayBuffer> {
+    return this.reconstructBatch([id] as Ids);
+  }
+
+  reconstructBatch(ids: Ids): Float32Array<ArrayBuffer> {
+    const node = this.#ready();
+    const { engine, d } = node;
+    const own = toBigInts(ids);
+    const result = new Float32Array(own.length * d);
+    const block = engine.kernels.BLOCK.value;
+    for (let first = 0; first < own.length; first += block) {
+      const count = Math.min(block, own.length - first);
+      engine.reserveScratch(scratchSize(count * 4) + scratchSize(count * d * 4));
+      const slots = engine.takeScratch(count * 4);
+      const vectors = engine.takeScratch(count * d * 4);
+      for (let i = 0; i < count; i++) {
+        const slot = node.slotOf(own[first + i]);
+        if (slot < 0) fail("ERR_ID", `the index holds no vector with the id ${own[first + i]}`);
+        engine.i32[(slots >>> 2) + i] = slot;
+      }
+      node.decode(slots, count, vectors);
+      result.set(engine.f32.subarray(vectors >>> 2, (vectors >>> 2) + count * d), first * d);
+    }
+    return result;
+  }
+
+  removeIds(ids: Ids): number {
+    const node = this.#ready();
+    const gone = new Set(toBigInts(ids));
+    return node.removeIds((label) => gone.has(label));
+  }
+
+  set(parameters: string): void {
+    const node = this.#ready();
+    if (typeof parameters !== "string")
+      fail("ERR_PARAMETER", `parameters are ${what(parameters)}: give a string like "nprobe=8"`);
+    const changes = parameters
+      .split(/[, ]+/)
+      .filter((part) => part !== "")
+      .map((part) => {
+        const [, name, text] =
+          /^(\w+)=(.+)$/.exec(part) ?? fail("ERR_PARAMETER", `could not parse "${part}": write name=value`);
+        const parameter = this.#parameter(node, name);
+        const value = Number(text);
+        if (!(value >= parameter.min && value <= 0x7fffffff)) {
+          fail("ERR_PARAMETER", `could not set ${name} to "${text}": give a number from ${parameter.min} on`);
+        }
+        return () => parameter.set(parameter.whole ? Math.floor(value) : value);
+      });
+    for (const change of changes) change();
+  }
+
+  get(name: string): number {
+    return this.#parameter(this.#ready(), name).get();
+  }
+
+  toBytes(): Uint8Array<ArrayBuffer> {
+    const node = this.#ready();
+    const writer = new Writer(node.fileBytes);
+    node.write(writer);
+    return writer.finish();
+  }
+
+  reset(): void {
+    this.#ready().reset();
+    this.#wide = false;
+  }
+
+  dispose(): void {
+    if (this.#busy)
+      fail("ERR_BUSY", "a promise of this index is pending: await it, or abort it by its signal, before dispose");
+    this.#node = undefined;
+    this.#words = undefined;
+  }
+
+  /** @internal The topmost node; for entries beside the core, which work on what is stored. */
+  get node(): IndexNode {
+    return this.#ready();
+  }
+
+  /** @internal Queries that one block takes when each has k results. */
+  blockSize(k: number): number {
+    const { engine } = this.#ready();
+    return Math.max(1, Math.min(engine.kernels.BLOCK.value, Math.floor(BLOCK_RESULTS / Math.max(k, 1))));
+  }
+
+  /**
+   * @internal Searches a block of queries (rows `first` to first + count - 1, k <= ntotal) and leaves what it found in the engine's
+   * memory. The result object is the same at each call.
+   */
+  retrieve(queries: Float32Array, first: number, count: number, k: number, options: SearchOptions): Retrieval {
+    return this.#retrieve(this.#ready(), queries, first, count, k, this.#read(options), undefined);
+  }
+
+  /** @param labels whether to map slots to labels, and to wide ones; undefined leaves slots */
+  #retrieve(
+    node: IndexNode,
+    queries: Float32Array,
+    first: number,
+    count: number,
+    k: number,
+    params: SearchParams,
+    labels: boolean | undefined,
+  ): Retrieval {
+    const { engine, d } = node;
+    const results = count * k;
+    engine.reserveScratch(
+      scratchSize(count * d * 4) +
+        2 * scratchSize(results * 4) +
+        scratchSize(results * 8) +
+        node.scratchBytes(count, k, params),
+    );
+    const into = this.#retrieval;
+    into.queries = engine.takeScratch(count * d * 4);
+    into.distances = engine.takeScratch(results * 4);
+    into.slots = engine.takeScratch(results * 4);
+    copyRows(queries, first * d, engine.f32, into.queries >>> 2, count * d);
+    node.search(into.queries, count, k, params, into.distances, into.slots);
+    if (labels === true) {
+      const wide = engine.takeScratch(results * 8);
+      node.mapSlotsWide(into.slots, results, wide);
+      into.slots = wide;
+    } else if (labels === false) {
+      node.mapSlots(into.slots, results);
+    }
+    return into;
+  }
+
+  /** Checks the options of one call and returns them in the one object that serves all calls. */
+  #read(options: SearchOptions | undefined): SearchParams {
+    const params = this.#params;
+    params.nprobe = params.kFactor = params.efSearch = 0;
+    params.ensureK = false;
+    if (options === undefined || options === null) return params;
+    for (const name in options) {
+      const value = options[name as keyof SearchOptions];
+      if (value === undefined) continue;
+      switch (name) {
+        case "nprobe":
+        case "efSearch":
+          if (!Number.isSafeInteger(value) || (value as number) < 1) {
+            fail("ERR_PARAMETER", `${name} is ${String(value)}: give a whole number from 1 on`);
+          }
+          params[name] = value as number;
+          break;
+        case "kFactor":
+          if (!Number.isFinite(value) || (value as number) < 1) {
+            fail("ERR_PARAMETER", `kFactor is ${String(value)}: give a number from 1 on`);
+          }
+          params.kFactor = value as number;
+          break;
+        case "ensureK":
+          if (typeof value !== "boolean") fail("ERR_PARAMETER", `ensureK is ${String(value)}: give true or false`);
+          params.ensureK = value;
+          break;
+        default:
+          fail("ERR_PARAMETER", `there is no option "${name}": nprobe, kFactor, efSearch and ensureK are known`);
+      }
+    }
+    return params;
+  }
+
+  #parameter(node: IndexNode, name: string): ReturnType<IndexNode["parameter"]> & object {
+    return (
+      node.parameter(name) ??
+      fail("ERR_PARAMETER", `could not set or get parameter "${name}": ${this.description} does not have it`)
+    );
+  }
+
+  #wordsOf(labels: BigInt64Array): Int32Array {
+    if (this.#words?.labels !== labels) {
+      this.#words = { labels, words: new Int32Array(labels.buffer, labels.byteOffset, labels.length * 2) };
+    }
+    return this.#words.words;
+  }
+
+  #checkRoom(n: number): void {
+    const node = this.#ready();
+    if (!node.isTrained) fail("ERR_NOT_TRAINED", `${this.description} is not trained: call train before adding`);
+    if (node.ntotal + n > 0x7fffffff) fail("ERR_MEMORY", `${node.ntotal + n} vectors are more than 2^31 - 1`);
+  }
+
+  async #exclusively(work: Work, job: (pace: Pace) => Promise<void>): Promise<void> {
+    work.signal?.throwIfAborted();
+    this.#busy = true;
+    try {
+      await job(new Pace(work));
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #ready(): IndexNode {
+    if (this.#node === undefined) fail("ERR_DISPOSED", "the index was disposed of: make or read another");
+    if (this.#busy) fail("ERR_BUSY", "a promise of this index is pending: await it before the next call");
+    return this.#node;
+  }
+}
+
+// `using index = …` works where the runtime knows it; Safari has no Symbol.dispose yet.
+if (typeof Symbol.dispose === "symbol") {
+  Object.defineProperty(VectorIndex.prototype, Symbol.dispose, { value: VectorIndex.prototype.dispose });
+}
+
+/** Rows in an array of vectors. ERR_PARAMETER for anything but a Float32Array, ERR_DIMENSION for a broken last row. */
+export function countRows(name: string, vectors: Float32Array, d: number): number {
+  if (!(vectors instanceof Float32Array))
+    fail("ERR_PARAMETER", `${name} are ${what(vectors)}: give a Float32Array of n x ${d}`);
+  if (vectors.length % d !== 0) {
+    fail(
+      "ERR_DIMENSION",
+      `${name} have ${vectors.length} numbers, no multiple of d = ${d}: give n x ${d} numbers, row by row`,
+    );
+  }
+  return vectors.length / d;
+}
+
+/** Throws ERR_PARAMETER unless k is a whole number from 1 on. */
+export function checkK(k: number): void {
+  if (!Number.isSafeInteger(k) || k < 1) fail("ERR_PARAMETER", `k is ${String(k)}: give a whole number from 1 on`);
+}
+
+/** Copies floats without making a view of a part, which would be an allocation. */
+export function copyRows(from: Float32Array, start: number, to: Float32Array, at: number, length: number): void {
+  if (start === 0 && from.length === length) to.set(from, at);
+  else for (let i = 0; i < length; i++) to[at + i] = from[start + i];
+}
+
+function toBigInts(ids: Ids): BigInt64Array<ArrayBuffer> {
+  const own = new BigInt64Array(ids.length);
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i];
+    if (typeof id === "bigint" ? id !== BigInt.asIntN(64, id) : !Number.isSafeInteger(id)) {
+      fail("ERR_ID", `${String(id)} is no id: give whole numbers of up to 64 bits`);
+    }
+    own[i] = BigInt(id);
+  }
+  return own;
+}
+
+/** What a value of the wrong kind is, for a sentence. */
+function what(value: unknown): string {
+  if (value === null || typeof value !== "object") return String(value);
+  const { length } = value as { length?: unknown };
+  return `${value.constructor?.name ?? "an object"}${typeof length === "number" ? ` of length ${length}` : ""}`;
+}

@@ -1,0 +1,149 @@
+import { fail } from "../errors.js";
+import { Engine } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/engine.js";
+import { permutation, Random } from "./random.js";
+import type { Pace } from "./work.js";
+
+/** Points assigned by one call of the kernel: V8 swaps a wasm function for its optimised code only between calls. */
+const CHUNK = 64;
+/** faiss' bounds on the training points of a centroid: fewer give a warning, more are sampled down. */
+const MIN_POINTS = 39;
+const MAX_POINTS = 256;
+/** The relative shift that tells the two halves of a split cluster apart: faiss' EPS. */
+const SPLIT = 1 / 1024;
+
+/** What k-means takes; faiss' names. */
+export interface KMeansOptions {
+  /** Iterations at most. faiss: 25, and 10 for the coarse quantizer of an IVF. */
+  niter: number;
+  /** Normalise the centroids after each iteration and assign by inner product. */
+  spherical: boolean;
+  /** Seed of the sub-sampling and of the first centroids. faiss: 1234. */
+  seed: number;
+}
+
+/** What k-means found. */
+export interface KMeansResult {
+  /** k x d. */
+  centroids: Float32Array<ArrayBuffer>;
+  /** The sum over the points of the squared distance to (spherical: of the product with) the centroid, an iteration each. */
+  objective: number[];
+}
+
+/**
+ * k-means as faiss does it: the same sampling, first centroids, splitting of empty clusters and end; the sums are rounded in
+ * another order, so centroids agree in quality and not in bits. It runs in an engine of its own, whose memory goes back.
+ *
+ * @param points n x d, read before the promise is returned
+ * @returns the centroids; rejects with ERR_PARAMETER for n < k, ERR_NOT_FINITE, ERR_MEMORY, or the signal's reason
+ */
+export async function kmeans(
+  points: Float32Array,
+  d: number,
+  k: number,
+  options: KMeansOptions,
+  engineOptions: EngineOptions,
+  pace: Pace,
+): Promise<KMeansResult> {
+  const given = points.length / d;
+  if (given < k) {
+    fail("ERR_PARAMETER", `got ${given} training points for ${k} centroids: give at least as many points as centroids`);
+  }
+  const engine = new Engine(engineOptions);
+  const { kernels } = engine;
+  if (given < k * MIN_POINTS) {
+    engine.warn(
+      "WARN_FEW_POINTS",
+      `${given} training points for ${k} centroids: below ${MIN_POINTS} a centroid they fit the points more than the data; ` +
+        `give ${k * MIN_POINTS} or ask for fewer`,
+    );
+  }
+
+  const n = Math.min(given, k * MAX_POINTS);
+  const rowBytes = d * 4;
+  const data = engine.allocate(n * rowBytes);
+  if (n === given) {
+    engine.f32.set(points, data >>> 2);
+  } else {
+    const order = permutation(given, options.seed);
+    for (let i = 0; i < n; i++) {
+      engine.f32.set(points.subarray(order[i] * d, order[i] * d + d), (data >>> 2) + i * d);
+    }
+  }
+  for (let i = 0; i < n; i += 4096) {
+    const bad = kernels.firstNotFinite(data + i * rowBytes, Math.min(4096, n - i) * d);
+    if (bad >= 0) fail("ERR_NOT_FINITE", "the training points hold a NaN or an infinity: leave such rows out");
+  }
+  const centroids = engine.allocate(k * rowBytes);
+  const centroidAt = (i: number): number => (centroids >>> 2) + i * d;
+  const order = permutation(n, options.seed + 1);
+  for (let i = 0; i < k; i++) {
+    const from = (data >>> 2) + (n === k ? i : order[i]) * d;
+    engine.f32.copyWithin(centroidAt(i), from, from + d);
+  }
+  const result = (): Float32Array<ArrayBuffer> => engine.f32.slice(centroidAt(0), centroidAt(k));
+  const objective: number[] = [];
+  if (n === k) return { centroids: result(), objective };
+
+  const half = engine.allocate(k * 4);
+  const sums = engine.allocate(k * rowBytes);
+  const counts = engine.allocate(k * 4);
+  const lists = engine.allocate(n * 4);
+  const scores = engine.allocate(n * 4);
+  const norms = engine.allocate(n * 4);
+  const tile = engine.allocate(kernels.assignScratch(CHUNK));
+  kernels.squaredNorms(data, n, d, norms);
+  if (options.spherical) kernels.normalize(centroids, k, d);
+  engine.f32.fill(0, half >>> 2, (half >>> 2) + k);
+
+  for (let iteration = 0; iteration < options.niter; iteration++) {
+    if (!options.spherical) kernels.halfNorms(centroids, k, d, half);
+    engine.u8.fill(0, sums, sums + k * rowBytes);
+    engine.u8.fill(0, counts, counts + k * 4);
+    for (let i = 0; i < n; i += CHUNK) {
+      const count = Math.min(CHUNK, n - i);
+      const at = data + i * rowBytes;
+      kernels.assign(at, count, centroids, half, k, d, lists + i * 4, scores + i * 4, tile);
+      kernels.accumulate(at, count, d, lists + i * 4, sums, counts);
+      await pace.step("k-means", iteration * n + i + count, options.niter * n);
+    }
+    let total = 0;
+    for (let i = 0; i < n; i++) {
+      const score = engine.f32[(scores >>> 2) + i];
+      total += options.spherical ? -score : Math.max(0, engine.f32[(norms >>> 2) + i] + 2 * score);
+    }
+    kernels.average(sums, counts, k, d);
+    splitEmpty(
+      engine.f32.subarray(sums >>> 2, (sums >>> 2) + k * d),
+      engine.i32.subarray(counts >>> 2, (counts >>> 2) + k),
+      n,
+    );
+    if (options.spherical) kernels.normalize(sums, k, d);
+    engine.u8.copyWithin(centroids, sums, sums + k * rowBytes);
+    const repeats = objective.at(-1) === total;
+    objective.push(total);
+    if (repeats) break;
+  }
+  await pace.step("k-means", options.niter * n, options.niter * n);
+  return { centroids: result(), objective };
+}
+
+/** Gives each empty cluster half of a large one, the two told apart by a small shift; the larger, the likelier a donor. */
+function splitEmpty(centroids: Float32Array, counts: Int32Array, n: number): void {
+  const k = counts.length;
+  const d = centroids.length / k;
+  const random = new Random(1234);
+  for (let empty = 0; empty < k; empty++) {
+    if (counts[empty] !== 0) continue;
+    let donor = 0;
+    while (random.unit() >= (counts[donor] - 1) / (n - k)) donor = (donor + 1) % k;
+    for (let j = 0; j < d; j++) {
+      const shift = j % 2 === 0 ? SPLIT : -SPLIT;
+      const value = centroids[donor * d + j];
+      centroids[empty * d + j] = value * (1 + shift);
+      centroids[donor * d + j] = value * (1 - shift);
+    }
+    counts[empty] = counts[donor] >> 1;
+    counts[donor] -= counts[empty];
+  }
+}

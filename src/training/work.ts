@@ -1,0 +1,50 @@
+import type { Work } from "../api.js";
+
+/** Work that yields to the event loop no more often than this, in ms: a frame of a page at 60 Hz is 16. */
+const SLICE = 12;
+
+/**
+ * Drives long work chunk by chunk: reports progress, notices an abort, and lets the event loop run. When it yields depends on the
+ * clock, what is computed does not.
+ */
+export class Pace {
+  readonly #work: Work;
+  #last = Date.now();
+  #phase = "";
+
+  constructor(work: Work = {}) {
+    this.#work = work;
+  }
+
+  /** To be called between chunks and once with done = total; throws the signal's reason when aborted. */
+  async step(phase: string, done: number, total: number): Promise<void> {
+    const { signal, onProgress } = this.#work;
+    signal?.throwIfAborted();
+    const now = Date.now();
+    if (onProgress !== undefined && (now - this.#last >= SLICE || phase !== this.#phase || done === total)) {
+      onProgress({ phase, done, total });
+    }
+    this.#phase = phase;
+    if (now - this.#last < SLICE) return;
+    await yieldToEvents();
+    this.#last = Date.now();
+    signal?.throwIfAborted();
+  }
+}
+
+/** Resolves after other events had their turn: the quickest way that the runtime has. */
+async function yieldToEvents(): Promise<void> {
+  if (typeof setImmediate === "function") {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  } else if (typeof MessageChannel === "function") {
+    // Not setTimeout: browsers stretch nested timeouts to 4 ms each.
+    const { port1, port2 } = new MessageChannel();
+    await new Promise((resolve) => {
+      port1.onmessage = resolve;
+      port2.postMessage(0);
+    });
+    port1.close();
+  } else if (typeof setTimeout === "function") {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}

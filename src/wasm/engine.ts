@@ -1,0 +1,211 @@
+import { fail } from "../errors.js";
+import { Allocator } from "./allocator.js";
+import { decodeBase64 } from "./base64.js";
+import { baseline, relaxed } from "./kernels.gen.js";
+import type { Kernels } from "./kernels.gen.js";
+
+/** How an index gets its WebAssembly instance, and whom it warns. */
+export interface EngineOptions {
+  /**
+   * The compiled kernels, for a runtime that may not compile (`new WebAssembly.Module` of the package's `cellist.wasm`).
+   * Default: compiled once from the bytes the library carries.
+   */
+  module?: WebAssembly.Module;
+  /** Use relaxed SIMD where the engine has it: faster, but results may differ in the last bits. Default: false. */
+  relaxed?: boolean;
+  /** The most bytes of memory that the index may hold. Default: 4 GiB, which is all that 32-bit addresses reach. */
+  maxBytes?: number;
+  /** Told of what is odd but no error: WARN_FEW_POINTS, WARN_EMPTY. Default: nobody; the library prints nothing. */
+  onWarning?: (warning: Warning) => void;
+}
+
+/** Something odd that is no error. */
+export interface Warning {
+  /** `WARN_FEW_POINTS`: fewer than 39 training points a centroid. `WARN_EMPTY`: a trained file without a vector. */
+  code: string;
+  /** What was seen and what to do, for people. */
+  message: string;
+}
+
+const PAGE = 65536;
+const MAX_BYTES = 65536 * PAGE - PAGE;
+/** The kernels keep nothing in memory (assembly/embed.mjs checks that), so only address 0 stays free, to mean "none". */
+const FIRST_ADDRESS = 64;
+
+/** `i8x16.relaxed_swizzle` in an otherwise empty function: valid only where relaxed SIMD is. */
+const RELAXED_PROBE = "AGFzbQEAAAABBQFgAAF7AwIBAAoPAQ0AQQD9D0EA/Q/9gAIL";
+
+const modules: { baseline?: WebAssembly.Module; relaxed?: WebAssembly.Module } = {};
+
+function compiled(options: EngineOptions): WebAssembly.Module {
+  if (options.module !== undefined) return options.module;
+  if (options.relaxed === true && WebAssembly.validate(decodeBase64(RELAXED_PROBE))) {
+    return (modules.relaxed ??= new WebAssembly.Module(decodeBase64(relaxed)));
+  }
+  return (modules.baseline ??= new WebAssembly.Module(decodeBase64(baseline)));
+}
+
+/**
+ * One instance of the kernels on one linear memory, which belongs to one top-level index. Everything the index holds is a
+ * block of this memory; dropping the engine returns it all.
+ */
+export class Engine {
+  readonly options: EngineOptions;
+  readonly kernels: Kernels;
+  readonly #memory: WebAssembly.Memory;
+  readonly #allocator = new Allocator(FIRST_ADDRESS);
+  readonly #maxBytes: number;
+  /** The scratch arena: where it starts and ends, and how far it is taken. */
+  #arena = 0;
+  #arenaEnd = 0;
+  #arenaTop = 0;
+
+  // The views of the whole memory. They are new after each growth: never keep one across a call that may allocate.
+  u8!: Uint8Array<ArrayBuffer>;
+  i32!: Int32Array<ArrayBuffer>;
+  u32!: Uint32Array<ArrayBuffer>;
+  f32!: Float32Array<ArrayBuffer>;
+  i64!: BigInt64Array<ArrayBuffer>;
+
+  /** Instantiates the kernels. Throws ERR_PARAMETER for options that can't be, ERR_MEMORY where no memory can be had. */
+  constructor(options: EngineOptions = {}) {
+    this.options = options;
+    const { maxBytes = MAX_BYTES } = options;
+    if (!(maxBytes > 0)) fail("ERR_PARAMETER", `maxBytes is ${String(maxBytes)}: give a number of bytes above 0`);
+    this.#maxBytes = Math.min(maxBytes, MAX_BYTES);
+    const module = compiled(options);
+    try {
+      this.#memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
+    } catch (error) {
+      fail("ERR_MEMORY", `the runtime has no address space left for another index: dispose of one (${String(error)})`);
+    }
+    const abort = (): never => fail("ERR_MEMORY", "a kernel gave up");
+    const instance = new WebAssembly.Instance(module, { env: { memory: this.#memory, abort } });
+    this.kernels = instance.exports as unknown as Kernels;
+    this.#refresh();
+  }
+
+  /** Bytes of memory held. It never shrinks: only dropping the engine returns it. */
+  get bytes(): number {
+    return this.#memory.buffer.byteLength;
+  }
+
+  /** Tells the caller's onWarning. */
+  warn(code: string, message: string): void {
+    this.options.onWarning?.({ code, message });
+  }
+
+  /** Takes a block. Its bytes are not cleared. Throws ERR_MEMORY, having changed nothing. */
+  allocate(bytes: number): number {
+    const address = this.#allocator.allocate(bytes);
+    try {
+      this.#reach(bytes);
+    } catch (error) {
+      this.#allocator.release(address);
+      throw error;
+    }
+    return address;
+  }
+
+  /**
+   * Gives a block another size, keeping its bytes up to the smaller of the two, and returns its address, which changes where
+   * the block can't grow in place. The scratch arena is dropped first, so that it is never in the way. Throws ERR_MEMORY,
+   * having changed nothing.
+   */
+  resize(address: number, oldBytes: number, bytes: number): number {
+    this.dropScratch();
+    if (this.#allocator.resize(address, bytes)) {
+      try {
+        this.#reach(bytes);
+      } catch (error) {
+        this.#allocator.resize(address, oldBytes);
+        throw error;
+      }
+      return address;
+    }
+    const moved = this.allocate(bytes);
+    this.u8.copyWithin(moved, address, address + Math.min(oldBytes, bytes));
+    this.#allocator.release(address);
+    return moved;
+  }
+
+  /** Takes a block back; address 0 is none. */
+  release(address: number): void {
+    if (address !== 0) this.#allocator.release(address);
+  }
+
+  /** Empties the scratch arena and makes it hold at least `bytes` bytes. Done once, at the start of a call. */
+  reserveScratch(bytes: number): void {
+    if (this.#arenaEnd - this.#arena < bytes) {
+      this.dropScratch();
+      this.#arena = this.allocate(bytes);
+      this.#arenaEnd = this.#arena + bytes;
+    }
+    this.#arenaTop = this.#arena;
+  }
+
+  /** Takes the next `bytes` bytes of scratch, on a 64-byte boundary: {@link scratchSize} says what that costs. */
+  takeScratch(bytes: number): number {
+    const address = this.#arenaTop;
+    this.#arenaTop += scratchSize(bytes);
+    if (this.#arenaTop > this.#arenaEnd)
+      throw new Error(`scratch of ${this.#arenaEnd - this.#arena} bytes is too small`);
+    return address;
+  }
+
+  /** Where the scratch arena stands, to come back to with {@link returnScratch}. */
+  get scratchTop(): number {
+    return this.#arenaTop;
+  }
+
+  /** Takes back all scratch above `top`. */
+  returnScratch(top: number): void {
+    this.#arenaTop = top;
+  }
+
+  /** Gives up the scratch arena; what was taken from it is gone. */
+  dropScratch(): void {
+    if (this.#arena !== 0) this.#allocator.release(this.#arena);
+    this.#arena = this.#arenaEnd = this.#arenaTop = 0;
+  }
+
+  /** Grows the memory to the end of what is handed out. */
+  #reach(wanted: number): void {
+    const { end } = this.#allocator;
+    if (end <= this.bytes) return;
+    if (end > this.#maxBytes) {
+      fail(
+        "ERR_MEMORY",
+        `${megabytes(wanted)} more are needed, ${megabytes(end)} in all, and ${megabytes(this.#maxBytes)} is the limit ` +
+          (this.#maxBytes < MAX_BYTES ? `(maxBytes)` : `(32-bit addresses)`),
+      );
+    }
+    try {
+      this.#memory.grow(Math.ceil((end - this.bytes) / PAGE));
+    } catch {
+      fail(
+        "ERR_MEMORY",
+        `${megabytes(wanted)} more are needed, ${megabytes(end)} in all, and the runtime does not give them`,
+      );
+    }
+    this.#refresh();
+  }
+
+  #refresh(): void {
+    const { buffer } = this.#memory;
+    this.u8 = new Uint8Array(buffer);
+    this.i32 = new Int32Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.f32 = new Float32Array(buffer);
+    this.i64 = new BigInt64Array(buffer);
+  }
+}
+
+/** What {@link Engine.takeScratch} takes for so many bytes. */
+export function scratchSize(bytes: number): number {
+  return Math.ceil(bytes / 64) * 64;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,81 @@
+import { existsSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
+import { expectAnswer } from "./answers.js";
+import { goldenCases, goldenFolder, hasShared, shared } from "./golden.js";
+import type { GoldenCase } from "./golden.js";
+import { floats, ids } from "./npy.js";
+
+function checkCase(golden: GoldenCase, folder: URL): void {
+  test(golden.name, async () => {
+    const bytes = readFileSync(new URL(golden.file, folder));
+    const index = await readIndex(bytes);
+    expect(index).toMatchObject({
+      d: golden.d,
+      ntotal: golden.ntotal,
+      isTrained: golden.is_trained,
+      metric: golden.metric === "L2" ? METRIC_L2 : METRIC_INNER_PRODUCT,
+    });
+    const { data: queries } = floats(new URL(golden.queries, folder));
+    const length = Math.max(...norms(queries, golden.d));
+    for (const { k, nprobe, D, I } of golden.searches) {
+      const actual = index.search(queries, k, nprobe === null ? {} : { nprobe });
+      const expected = { distances: floats(new URL(D, folder)).data, labels: ids(new URL(I, folder)) };
+      expectAnswer(actual, expected, k, golden.metric === "L2" ? 0.01 : length);
+    }
+    expect(Buffer.compare(index.toBytes(), bytes)).toBe(0);
+    index.dispose();
+  });
+}
+
+function norms(vectors: Float32Array, d: number): number[] {
+  return Array.from({ length: vectors.length / d }, (_, i) =>
+    vectors.subarray(i * d, i * d + d).reduce((sum, x) => sum + x * x, 0),
+  );
+}
+
+describe("files written by faiss give faiss' answers and are written back byte for byte", () => {
+  for (const golden of goldenCases(goldenFolder)) checkCase(golden, goldenFolder);
+});
+
+describe.runIf(hasShared)("RVC's files", () => {
+  const folder = new URL("golden/", shared);
+  if (!existsSync(folder)) return;
+  for (const golden of goldenCases(folder).filter(({ name }) => name.startsWith("rvc"))) checkCase(golden, folder);
+});
+
+describe.runIf(hasShared)("files found in the wild", () => {
+  const folder = new URL("data/wild/", shared);
+  if (!existsSync(folder)) return;
+  interface Wild {
+    I: number[][];
+    D: number[][];
+    ntotal: number;
+    d: number;
+    nprobe?: number;
+    x0_first4?: number[];
+  }
+  const expected = JSON.parse(readFileSync(new URL("expected.json", folder), "utf8")) as Record<string, Wild>;
+  for (const [name, wild] of Object.entries(expected)) {
+    if (!/^(IxF|IwFl|IxMp)/.test(name)) continue;
+    test(name, async () => {
+      const bytes = readFileSync(new URL(name, folder));
+      const index = await readIndex(bytes);
+      expect([index.d, index.ntotal]).toEqual([wild.d, wild.ntotal]);
+      if (wild.ntotal > 0) {
+        // The queries are the first three vectors of what is stored, under whatever ids.
+        const stored = index.description.includes("IDMap") ? rowsOf(bytes, index.d) : index.reconstructBatch([0, 1, 2]);
+        const labels = BigInt64Array.from(wild.I.flat(), BigInt);
+        const distances = Float32Array.from(wild.D.flat());
+        expectAnswer(index.search(stored, 5), { distances, labels }, 5);
+      }
+      expect(Buffer.compare(index.toBytes(), bytes)).toBe(0);
+    });
+  }
+});
+
+/** The first three rows of a flat index inside an IDMap: behind two fourccs and headers and a count. */
+function rowsOf(bytes: Buffer, d: number): Float32Array {
+  const start = 2 * 37 + 8;
+  return new Float32Array(new Uint8Array(bytes.subarray(start, start + 3 * d * 4)).buffer);
+}
