@@ -34,13 +34,13 @@ export interface TrainOptions extends Work {
 /** Parameters for one search only; those that are left out, or do not concern the index, keep the index's own value. */
 export interface SearchOptions {
   /** Lists to scan a query, clamped to nlist. */
-  nprobe?: number;
+  nprobe?: number | undefined;
   /** Candidates of a re-ranked search, as a multiple of k; may be a fraction. */
-  kFactor?: number;
+  kFactor?: number | undefined;
   /** Width of the beam of an HNSW search. */
-  efSearch?: number;
+  efSearch?: number | undefined;
   /** Go on to the next nearest lists until k are found. Default: false, as in faiss. */
-  ensureK?: boolean;
+  ensureK?: boolean | undefined;
 }
 
 /** n x k results, row-major, best first. */

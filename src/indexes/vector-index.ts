@@ -160,7 +160,7 @@ export class VectorIndex implements Index {
       let from = 0;
       let slots = 0;
       if (found > 0) {
-        const retrieval = this.#retrieve(node, queries, first, count, found, params, words);
+        const retrieval = this.#retrieve(node, queries, first, count, found, params, words, 0);
         from = retrieval.distances >>> 2;
         slots = retrieval.slots >>> 2;
       }
@@ -287,10 +287,17 @@ export class VectorIndex implements Index {
 
   /**
    * @internal Searches a block of queries (rows `first` to first + count - 1, k <= ntotal) and leaves what it found in the engine's
-   * memory. The result object is the same at each call.
+   * memory, with `spare` bytes of scratch still to be taken. The result object is the same at each call.
    */
-  retrieve(queries: Float32Array, first: number, count: number, k: number, options: SearchOptions): Retrieval {
-    return this.#retrieve(this.#ready(), queries, first, count, k, this.#read(options), undefined);
+  retrieve(
+    queries: Float32Array,
+    first: number,
+    count: number,
+    k: number,
+    options: SearchOptions,
+    spare: number,
+  ): Retrieval {
+    return this.#retrieve(this.#ready(), queries, first, count, k, this.#read(options), undefined, spare);
   }
 
   /** @param labels whether to map slots to labels, and to wide ones; undefined leaves slots */
@@ -302,6 +309,7 @@ export class VectorIndex implements Index {
     k: number,
     params: SearchParams,
     labels: boolean | undefined,
+    spare: number,
   ): Retrieval {
     const { engine, d } = node;
     const results = count * k;
@@ -309,7 +317,8 @@ export class VectorIndex implements Index {
       scratchSize(count * d * 4) +
         2 * scratchSize(results * 4) +
         scratchSize(results * 8) +
-        node.scratchBytes(count, k, params),
+        node.scratchBytes(count, k, params) +
+        spare,
     );
     const into = this.#retrieval;
     into.queries = engine.takeScratch(count * d * 4);
