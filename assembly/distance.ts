@@ -4,7 +4,7 @@
 // one by one. Every function sums in this order, so a pair of vectors has the same distance wherever it is computed.
 
 import { INNER_PRODUCT } from "./metric";
-import { madd, sum } from "./lanes";
+import { lane4, madd, sum, sums } from "./lanes";
 import { heapReplace } from "./topk";
 
 /** The key of one pair of vectors: the squared distance, or the negated inner product. */
@@ -30,15 +30,60 @@ export function pairKey(x: usize, y: usize, d: i32, metric: i32): f32 {
 }
 
 /**
- * Scans n rows for one query, four rows at a time, and offers them to its heap. Row i has the slot firstSlot + i.
+ * The keys of a query and four rows, wherever they stand: as pairKey's to the bit, in a third of the time, since four sums that do
+ * not wait for each other run at once.
  *
- *     query        | x0 x1 x2 x3 |          one load serves four rows
- *     row i        | a0 a1 a2 a3 |  ->  s0  four accumulators, lanes along d
- *     row i + 1    | b0 b1 b2 b3 |  ->  s1
- *     row i + 2    | c0 c1 c2 c3 |  ->  s2
- *     row i + 3    | e0 e1 e2 e3 |  ->  s3
- *
- * Beyond the last row the pointers stay on it, and what they give is not looked at.
+ *     query    | x0 x1 x2 x3 |          one load serves four rows
+ *     row a    | a0 a1 a2 a3 |  ->  s0  four accumulators, lanes along d
+ *     row b    | b0 b1 b2 b3 |  ->  s1
+ *     row c    | c0 c1 c2 c3 |  ->  s2
+ *     row e    | e0 e1 e2 e3 |  ->  s3  -> | key a | key b | key c | key e |
+ */
+@inline
+export function fourKeys(query: usize, a: usize, b: usize, c: usize, e: usize, d: i32, metric: i32): v128 {
+  const bodyEnd = query + ((<usize>(d & ~3)) << 2);
+  const end = query + ((<usize>d) << 2);
+  let s0 = f32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  let tails = s0;
+  if (metric == INNER_PRODUCT) {
+    for (; query < bodyEnd; query += 16, a += 16, b += 16, c += 16, e += 16) {
+      const x = v128.load(query);
+      s0 = madd(x, v128.load(a), s0);
+      s1 = madd(x, v128.load(b), s1);
+      s2 = madd(x, v128.load(c), s2);
+      s3 = madd(x, v128.load(e), s3);
+    }
+    for (; query < end; query += 4, a += 4, b += 4, c += 4, e += 4) {
+      const rows = f32x4(load<f32>(a), load<f32>(b), load<f32>(c), load<f32>(e));
+      tails = f32x4.add(tails, f32x4.mul(f32x4.splat(load<f32>(query)), rows));
+    }
+    return f32x4.neg(f32x4.add(sums(s0, s1, s2, s3), tails));
+  }
+  for (; query < bodyEnd; query += 16, a += 16, b += 16, c += 16, e += 16) {
+    const x = v128.load(query);
+    let u = f32x4.sub(x, v128.load(a));
+    s0 = madd(u, u, s0);
+    u = f32x4.sub(x, v128.load(b));
+    s1 = madd(u, u, s1);
+    u = f32x4.sub(x, v128.load(c));
+    s2 = madd(u, u, s2);
+    u = f32x4.sub(x, v128.load(e));
+    s3 = madd(u, u, s3);
+  }
+  for (; query < end; query += 4, a += 4, b += 4, c += 4, e += 4) {
+    const rows = f32x4(load<f32>(a), load<f32>(b), load<f32>(c), load<f32>(e));
+    const u = f32x4.sub(f32x4.splat(load<f32>(query)), rows);
+    tails = f32x4.add(tails, f32x4.mul(u, u));
+  }
+  return f32x4.add(sums(s0, s1, s2, s3), tails);
+}
+
+/**
+ * Scans n rows for one query, four rows at a time, and offers them to its heap. Row i has the slot firstSlot + i. Beyond the last
+ * row the pointers stay on it, and what they give is not looked at.
  */
 export function scanRows(
   query: usize,
@@ -53,87 +98,22 @@ export function scanRows(
   ids: usize,
 ): void {
   const size = (<usize>d) << 2;
-  const bodyEnd = query + ((<usize>(d & ~3)) << 2);
-  const end = query + size;
   let worst = load<f32>(keys);
   for (let i = 0; i < n; i += 4, rows += size << 2) {
     const left = n - i;
-    let x = query;
-    let a = rows;
-    let b = left > 1 ? a + size : a;
-    let c = left > 2 ? b + size : b;
-    let e = left > 3 ? c + size : c;
-    let s0 = f32x4.splat(0);
-    let s1 = s0;
-    let s2 = s0;
-    let s3 = s0;
-    let t0: f32 = 0;
-    let t1: f32 = 0;
-    let t2: f32 = 0;
-    let t3: f32 = 0;
-    if (metric == INNER_PRODUCT) {
-      for (; x < bodyEnd; x += 16, a += 16, b += 16, c += 16, e += 16) {
-        const q = v128.load(x);
-        s0 = madd(q, v128.load(a), s0);
-        s1 = madd(q, v128.load(b), s1);
-        s2 = madd(q, v128.load(c), s2);
-        s3 = madd(q, v128.load(e), s3);
+    const b = left > 1 ? rows + size : rows;
+    const c = left > 2 ? b + size : b;
+    const e = left > 3 ? c + size : c;
+    const four = fourKeys(query, rows, b, c, e, d, metric);
+    let open = i32x4.bitmask(f32x4.lt(four, f32x4.splat(worst))) & (left > 3 ? 15 : (1 << left) - 1);
+    while (open != 0) {
+      const lane = ctz(open);
+      open &= open - 1;
+      const key = lane4(four, lane);
+      if (key < worst) {
+        heapReplace(keys, slots, k, key, firstSlot + i + lane, ids, metric);
+        worst = load<f32>(keys);
       }
-      for (; x < end; x += 4, a += 4, b += 4, c += 4, e += 4) {
-        const q = load<f32>(x);
-        t0 += q * load<f32>(a);
-        t1 += q * load<f32>(b);
-        t2 += q * load<f32>(c);
-        t3 += q * load<f32>(e);
-      }
-      t0 = -(sum(s0) + t0);
-      t1 = -(sum(s1) + t1);
-      t2 = -(sum(s2) + t2);
-      t3 = -(sum(s3) + t3);
-    } else {
-      for (; x < bodyEnd; x += 16, a += 16, b += 16, c += 16, e += 16) {
-        const q = v128.load(x);
-        let u = f32x4.sub(q, v128.load(a));
-        s0 = madd(u, u, s0);
-        u = f32x4.sub(q, v128.load(b));
-        s1 = madd(u, u, s1);
-        u = f32x4.sub(q, v128.load(c));
-        s2 = madd(u, u, s2);
-        u = f32x4.sub(q, v128.load(e));
-        s3 = madd(u, u, s3);
-      }
-      for (; x < end; x += 4, a += 4, b += 4, c += 4, e += 4) {
-        const q = load<f32>(x);
-        let u = q - load<f32>(a);
-        t0 += u * u;
-        u = q - load<f32>(b);
-        t1 += u * u;
-        u = q - load<f32>(c);
-        t2 += u * u;
-        u = q - load<f32>(e);
-        t3 += u * u;
-      }
-      t0 = sum(s0) + t0;
-      t1 = sum(s1) + t1;
-      t2 = sum(s2) + t2;
-      t3 = sum(s3) + t3;
-    }
-    const slot = firstSlot + i;
-    if (t0 < worst) {
-      heapReplace(keys, slots, k, t0, slot, ids, metric);
-      worst = load<f32>(keys);
-    }
-    if (left > 1 && t1 < worst) {
-      heapReplace(keys, slots, k, t1, slot + 1, ids, metric);
-      worst = load<f32>(keys);
-    }
-    if (left > 2 && t2 < worst) {
-      heapReplace(keys, slots, k, t2, slot + 2, ids, metric);
-      worst = load<f32>(keys);
-    }
-    if (left > 3 && t3 < worst) {
-      heapReplace(keys, slots, k, t3, slot + 3, ids, metric);
-      worst = load<f32>(keys);
     }
   }
 }
@@ -199,8 +179,8 @@ export function innerProducts(queries: usize, nq: i32, rows: usize, n: i32, d: i
         c += 16;
         e += 16;
       }
-      let p0 = f32x4(sum(s00), sum(s01), sum(s02), sum(s03));
-      let p1 = f32x4(sum(s10), sum(s11), sum(s12), sum(s13));
+      let p0 = sums(s00, s01, s02, s03);
+      let p1 = sums(s10, s11, s12, s13);
       if (body < size) {
         const end = query + size;
         let t0 = f32x4.splat(0);
@@ -219,10 +199,44 @@ export function innerProducts(queries: usize, nq: i32, rows: usize, n: i32, d: i
   }
 }
 
-/** The squared norms of n rows. */
+/**
+ * The squared norms of n rows, four at a time: one row alone would wait for each of its additions. The bits are those of pairKey.
+ */
 export function squaredNorms(rows: usize, n: i32, d: i32, norms: usize): void {
   const size = (<usize>d) << 2;
-  for (let i = 0; i < n; i++, rows += size, norms += 4) {
-    store<f32>(norms, -pairKey(rows, rows, d, INNER_PRODUCT));
+  const body = (<usize>(d & ~3)) << 2;
+  for (let i = 0; i < n; i += 4, rows += size << 2, norms += 16) {
+    const left = n - i;
+    let a = rows;
+    let b = left > 1 ? a + size : a;
+    let c = left > 2 ? b + size : b;
+    let e = left > 3 ? c + size : c;
+    const end = rows + body;
+    let s0 = f32x4.splat(0);
+    let s1 = s0;
+    let s2 = s0;
+    let s3 = s0;
+    for (; a < end; a += 16, b += 16, c += 16, e += 16) {
+      let x = v128.load(a);
+      s0 = madd(x, x, s0);
+      x = v128.load(b);
+      s1 = madd(x, x, s1);
+      x = v128.load(c);
+      s2 = madd(x, x, s2);
+      x = v128.load(e);
+      s3 = madd(x, x, s3);
+    }
+    let tails = f32x4.splat(0);
+    for (; a < rows + size; a += 4, b += 4, c += 4, e += 4) {
+      const x = f32x4(load<f32>(a), load<f32>(b), load<f32>(c), load<f32>(e));
+      tails = f32x4.add(tails, f32x4.mul(x, x));
+    }
+    const four = f32x4.add(sums(s0, s1, s2, s3), tails);
+    if (left > 3) v128.store(norms, four);
+    else {
+      store<f32>(norms, f32x4.extract_lane(four, 0));
+      if (left > 1) store<f32>(norms, f32x4.extract_lane(four, 1), 4);
+      if (left > 2) store<f32>(norms, f32x4.extract_lane(four, 2), 8);
+    }
   }
 }

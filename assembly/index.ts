@@ -2,6 +2,7 @@
 // grows the memory or keeps a value between calls, so that several instances may share one memory.
 
 export { INNER_PRODUCT, L2 } from "./metric";
+export { boundsBytes, makeBounds, makeBoundsScratch, searchBounded, searchBoundedScratch } from "./bounds";
 export { BLOCK, searchLists, searchRows, searchRowsScratch } from "./search";
 export { accumulate, assign, assignScratch, average, halfNorms, normalize } from "./kmeans";
 export { innerProducts, squaredNorms } from "./distance";

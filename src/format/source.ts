@@ -60,8 +60,8 @@ function fromChunks(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, to
   return {
     total,
     next: async () => {
-      const { done, value } = await iterator.next();
-      return done === true ? undefined : checked(value);
+      const step = await iterator.next();
+      return step.done === true ? undefined : checked(step.value);
     },
     close: async () => {
       await iterator.return?.();

@@ -15,12 +15,20 @@ import type { SearchParams } from "./node.js";
 /** Rows looked at between two steps of an add. */
 const CHUNK = 4096;
 
+/** Fewer rows than these are scanned before bounds could save anything, and fewer for each result. */
+const BOUNDS_ROWS = 64;
+const BOUNDS_ROWS_PER_K = 8;
+/** The most memory that bounds may take, as a share of the rows': with few dimensions they would take more. */
+const BOUNDS_SHARE = 0.3;
+
 /** All vectors as they are, compared one by one: exact. */
 export class FlatNode extends IndexNode {
   readonly tree: IndexTree = { kind: "flat" };
   /** faiss' number for "trained" is a bit that a file may also have unset. */
   isTrained = true;
   readonly storage: Rows;
+  /** Address of the bounds of the rows (assembly/bounds.ts), 0 where there are none. */
+  #bounds = 0;
   /** What the file called itself: `IxFl` stands for any metric, and is kept. */
   readonly #fourcc: string;
 
@@ -62,17 +70,50 @@ export class FlatNode extends IndexNode {
       await pace.step("add", i + count, n);
     }
     this.storage.grow(n);
+    this.#dropBounds();
   }
 
-  scratchBytes(nq: number): number {
-    return scratchSize(this.engine.kernels.searchRowsScratch(nq));
+  /**
+   * Makes bounds of the rows, as they stand now, for searches of few among many: what a coarse quantizer is for. None are made where
+   * they would not pay or take more than the share of memory they may.
+   */
+  makeBounds(): void {
+    const { engine, d, ntotal } = this;
+    const bytes = engine.kernels.boundsBytes(ntotal, d);
+    if (this.#bounds !== 0 || ntotal < BOUNDS_ROWS || bytes > ntotal * d * 4 * BOUNDS_SHARE) return;
+    const bounds = engine.allocate(bytes);
+    engine.reserveScratch(engine.kernels.makeBoundsScratch(d));
+    if (engine.kernels.makeBounds(this.rows, ntotal, d, bounds, engine.takeScratch(0)) === 1) this.#bounds = bounds;
+    else engine.release(bounds);
+  }
+
+  #dropBounds(): void {
+    this.engine.release(this.#bounds);
+    this.#bounds = 0;
+  }
+
+  #isBounded(k: number): boolean {
+    return this.#bounds !== 0 && k * BOUNDS_ROWS_PER_K <= this.ntotal;
+  }
+
+  scratchBytes(nq: number, k: number): number {
+    const { kernels } = this.engine;
+    return scratchSize(
+      this.#isBounded(k) ? kernels.searchBoundedScratch(nq, this.ntotal, this.d, k) : kernels.searchRowsScratch(nq),
+    );
   }
 
   search(queries: number, nq: number, k: number, _params: SearchParams, distances: number, slots: number): void {
     const { engine } = this;
+    const { kernels } = engine;
     const top = engine.scratchTop;
-    const scratch = engine.takeScratch(engine.kernels.searchRowsScratch(nq));
-    engine.kernels.searchRows(queries, nq, this.rows, this.ntotal, this.d, this.metric, k, distances, slots, scratch);
+    const scratch = engine.takeScratch(this.scratchBytes(nq, k));
+    const { rows, ntotal, d, metric } = this;
+    if (this.#isBounded(k)) {
+      kernels.searchBounded(queries, nq, rows, ntotal, d, metric, k, this.#bounds, distances, slots, scratch);
+    } else {
+      kernels.searchRows(queries, nq, rows, ntotal, d, metric, k, distances, slots, scratch);
+    }
     engine.returnScratch(top);
   }
 
@@ -85,11 +126,13 @@ export class FlatNode extends IndexNode {
   }
 
   removeIds(drop: (label: bigint) => boolean): number {
+    this.#dropBounds();
     return this.storage.filter((row) => !drop(BigInt(row)));
   }
 
   reset(): void {
     this.storage.clear();
+    this.#dropBounds();
   }
 
   get fileBytes(): number {

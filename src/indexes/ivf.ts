@@ -103,6 +103,7 @@ export abstract class IvfNode extends IndexNode {
     try {
       await coarse.train(centroids, seed, pace);
       await coarse.add(centroids, undefined, pace);
+      if (coarse instanceof FlatNode) coarse.makeBounds();
       await this.trainCodes(own, seed, pace);
     } catch (error) {
       coarse.reset();
@@ -284,6 +285,7 @@ export abstract class IvfNode extends IndexNode {
     if (nlist === 0) reader.wrong("nlist", 16, "is 0");
     if (nprobe === 0) reader.wrong("nprobe", 8, "is 0");
     const coarse = await readNode(reader, engine);
+    if (coarse instanceof FlatNode) coarse.makeBounds();
     if (coarse.d !== header.d) reader.wrong("coarse quantizer", 0, `has d = ${coarse.d}, its index ${header.d}`);
     if (header.isTrained ? coarse.ntotal !== nlist || !coarse.isTrained : header.ntotal !== 0) {
       const state = header.isTrained ? "trained" : "untrained";

@@ -6,7 +6,7 @@ import type { Pace } from "../training/work.js";
 import type { Engine } from "../wasm/engine.js";
 
 /** What a distance is where nothing was found (negated under inner product): FLT_MAX, as in faiss. */
-export const NOTHING: number = 3.4028234663852886e38;
+export const NOTHING = 3.4028234663852886e38;
 
 /** Parameters of one search; 0 stands for the index's own value. One object is used again and again. */
 export interface SearchParams {

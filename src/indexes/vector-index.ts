@@ -409,7 +409,11 @@ export class VectorIndex implements Index {
 
 // `using index = …` works where the runtime knows it; Safari has no Symbol.dispose yet.
 if (typeof Symbol.dispose === "symbol") {
-  Object.defineProperty(VectorIndex.prototype, Symbol.dispose, { value: VectorIndex.prototype.dispose });
+  Object.defineProperty(VectorIndex.prototype, Symbol.dispose, {
+    value(this: VectorIndex): void {
+      this.dispose();
+    },
+  });
 }
 
 /** Rows in an array of vectors. ERR_PARAMETER for anything but a Float32Array, ERR_DIMENSION for a broken last row. */

@@ -50,7 +50,7 @@ export async function buildVoiceIndex(
   options: VoiceOptions = {},
 ): Promise<Voice> {
   const { name = "voice", version = "v2", seed = 1234, factory, signal } = options;
-  if (!(version in DIMENSIONS)) fail("ERR_PARAMETER", `version is ${String(version)}: give "v1" or "v2"`);
+  if (!(version in DIMENSIONS)) fail("ERR_PARAMETER", `version is ${version}: give "v1" or "v2"`);
   const d = DIMENSIONS[version];
   signal?.throwIfAborted();
   let vectors = shuffled(await collect(slices, d, new Pace(options)), d, seed);

@@ -38,7 +38,7 @@ export async function parseNpy(
   const file = data instanceof ArrayBuffer ? data : data.slice().buffer;
   let array;
   try {
-    array = parse(file as ArrayBuffer);
+    array = parse(file);
   } catch (error) {
     return fail("ERR_FORMAT", `${name} is no .npy file: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -1,0 +1,421 @@
+// True bounds: heads of a few dozen numbers for some thousand rows, which rule most of the rows out, so that an exact search
+// compares few of them exactly.
+//
+// R has HEAD - 1 orthonormal directions in which the rows spread most. A row y, less the mean of all, becomes (R y, t), t being
+// the length of what R does not see of it. The rest of a query and the rest of a row have at most the product of their lengths in
+// common (Cauchy and Schwarz), so the inner product of two heads is at least that of the vectors:
+//
+//     |x - y|² = |x|² + |y|² - 2 xy  >=  |x|² + |y|² - 2 (Rx, t_x)(Ry, t_y)
+//
+// A row whose bound is too large is passed over; the others are compared exactly, in the order of the rows: the answer is that of the
+// plain scan. R need not be the best basis for that, and not even quite orthonormal: how far it is off goes into the bound.
+//
+// One block of memory holds all, N being n rounded up to 4:
+//
+//     length of the longest row, of the mean, slack, -   | 4 f32
+//     mean                                               | d f32, rounded up to 4
+//     R                                                  | HEAD - 1 rows of d f32
+//     |y|² of each row                                   | N f32
+//     (R y, t) of each row                               | n x HEAD f32
+
+import { fourKeys, innerProducts, pairKey, scanRows, squaredNorms } from "./distance";
+import { lane4 } from "./lanes";
+import { INNER_PRODUCT, L2 } from "./metric";
+import { finish, heapClear, heapReplace } from "./topk";
+
+/** Squared lengths from which on f32 might overflow or underflow: such a query is scanned plainly. */
+const TOO_LONG: f32 = 1e30;
+const TOO_SHORT: f32 = 1e-20;
+/** Rounds in which R turns towards the directions of the largest spread, and the rows that it looks at. */
+const ROUNDS: i32 = 3;
+const SAMPLE: i32 = 1024;
+/** Rows centred at a time while heads are made. */
+const CHUNK: i32 = 64;
+
+/** Numbers in a head: a twelfth of d = 768 costs least on real ContentVec frames, and an eighth of d = 256 on mel frames. */
+@inline
+function headSize(d: i32): i32 {
+  return d >= 512 ? 64 : 32;
+}
+
+@inline
+function up4(n: i32): i32 {
+  return (n + 3) & ~3;
+}
+
+/** Bytes of the block for n rows. */
+export function boundsBytes(n: i32, d: i32): i32 {
+  const m = headSize(d);
+  return (4 + up4(d) + (m - 1) * d + up4(n) + n * m) * 4;
+}
+
+/** Bytes of scratch that makeBounds takes. */
+export function makeBoundsScratch(d: i32): i32 {
+  const m = headSize(d);
+  return (CHUNK * (d + m) + m * d) * 4;
+}
+
+/** Bytes of scratch that searchBounded takes. */
+export function searchBoundedScratch(nq: i32, n: i32, d: i32, k: i32): i32 {
+  return (nq * (d + headSize(d) + up4(n)) + up4(nq) + up4(k) * 2) * 4;
+}
+
+/** Fills the block. Returns 0 where the rows hold what no bound covers: NaN, infinities, lengths near the ends of f32. */
+export function makeBounds(rows: usize, n: i32, d: i32, bounds: usize, scratch: usize): i32 {
+  const m = headSize(d);
+  const size = (<usize>d) << 2;
+  const mean = bounds + 16;
+  const basis = mean + (<usize>up4(d) << 2);
+  const lengths = basis + <usize>(m - 1) * size;
+  const heads = lengths + (<usize>up4(n) << 2);
+  const centred = scratch;
+  const products = centred + <usize>CHUNK * size;
+  const turned = products + ((<usize>(CHUNK * m)) << 2);
+
+  memory.fill(mean, 0, size);
+  for (let i = 0; i < n; i++) addMultiple(mean, rows + <usize>i * size, 1, size);
+  const share: f32 = <f32>1 / <f32>n;
+  for (let j: usize = 0; j < size; j += 4) store<f32>(mean + j, load<f32>(mean + j) * share);
+
+  // Subspace iteration: R starts as rows of the sample, and each round multiplies it by their covariance.
+  const sample = min(n, SAMPLE);
+  for (let j = 0; j < m - 1; j++) {
+    const row = <usize>((<i64>j * n) / (m - 1));
+    centre(rows + row * size, mean, size, basis + <usize>j * size);
+  }
+  if (!orthonormalize(basis, m - 1, d)) return 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    memory.fill(turned, 0, <usize>(m - 1) * size);
+    for (let i = 0; i < sample; i += CHUNK) {
+      const count = min(CHUNK, sample - i);
+      for (let u = 0; u < count; u++) {
+        const row = <usize>((<i64>(i + u) * n) / sample);
+        centre(rows + row * size, mean, size, centred + <usize>u * size);
+      }
+      innerProducts(centred, count, basis, m - 1, d, products, m);
+      for (let j = 0; j < m - 1; j++) {
+        const to = turned + <usize>j * size;
+        const by = products + ((<usize>j) << 2);
+        let u = 0;
+        for (; u + 4 <= count; u += 4) addFour(to, centred + <usize>u * size, by + ((<usize>(u * m)) << 2), <usize>m << 2, size);
+        for (; u < count; u++) {
+          addMultiple(to, centred + <usize>u * size, load<f32>(by + ((<usize>(u * m)) << 2)), size);
+        }
+      }
+    }
+    memory.copy(basis, turned, <usize>(m - 1) * size);
+    if (!orthonormalize(basis, m - 1, d)) return 0;
+  }
+
+  // How far R is from orthonormal, by the Frobenius norm of R Rt - 1, and the rounding of sums of d numbers.
+  let off: f64 = 0;
+  for (let i = 0; i < m - 1; i++) {
+    for (let j = 0; j <= i; j++) {
+      const u = -pairKey(basis + <usize>i * size, basis + <usize>j * size, d, INNER_PRODUCT) - <f32>(i == j ? 1 : 0);
+      off += <f64>(i == j ? 1 : 2) * <f64>u * <f64>u;
+    }
+  }
+  const g = <f32>(d / 4 + 16) * <f32>5.9604645e-8;
+  const slack: f32 = <f32>8 * g + <f32>4 * <f32>sqrt(off);
+  if (!(slack < <f32>0.01)) return 0;
+
+  let longest: f32 = 0;
+  for (let i = 0; i < n; i += CHUNK) {
+    const count = min(CHUNK, n - i);
+    for (let u = 0; u < count; u++) centre(rows + <usize>(i + u) * size, mean, size, centred + <usize>u * size);
+    const at = lengths + ((<usize>i) << 2);
+    const head = heads + ((<usize>(i * m)) << 2);
+    squaredNorms(centred, count, d, at);
+    innerProducts(centred, count, basis, m - 1, d, products, m);
+    for (let u = 0; u < count; u++) {
+      const length = load<f32>(at + ((<usize>u) << 2));
+      if (!(length < TOO_LONG)) return 0;
+      const to = head + ((<usize>(u * m)) << 2);
+      memory.copy(to, products + ((<usize>(u * m)) << 2), (<usize>(m - 1)) << 2);
+      storeRest(to, m, length, slack);
+      longest = max(longest, length);
+    }
+  }
+  const middle = -pairKey(mean, mean, d, INNER_PRODUCT);
+  store<f32>(bounds, sqrt(longest) * <f32>1.001);
+  store<f32>(bounds, sqrt(middle) * <f32>1.001, 4);
+  store<f32>(bounds, slack, 8);
+  return middle < TOO_LONG ? 1 : 0;
+}
+
+/** Writes the last number of a head: the length of what the others leave over, at least. */
+@inline
+function storeRest(head: usize, m: i32, length: f32, slack: f32): void {
+  const last = head + ((<usize>(m - 1)) << 2);
+  store<f32>(last, 0);
+  const seen = -pairKey(head, head, m, INNER_PRODUCT);
+  store<f32>(last, sqrt(max(0, length * (1 + slack) - seen)) * <f32>1.0001);
+}
+
+/** to += by * from. */
+function addMultiple(to: usize, from: usize, by: f32, size: usize): void {
+  for (let j: usize = 0; j < size; j += 4) store<f32>(to + j, load<f32>(to + j) + by * load<f32>(from + j));
+}
+
+/** to += by0 from0 + … + by3 from3, the rows behind each other and the factors `step` bytes apart. */
+function addFour(to: usize, from: usize, by: usize, step: usize, size: usize): void {
+  const body = size & ~15;
+  const by0 = load<f32>(by);
+  const by1 = load<f32>(by + step);
+  const by2 = load<f32>(by + 2 * step);
+  const by3 = load<f32>(by + 3 * step);
+  const from1 = from + size;
+  const from2 = from1 + size;
+  const from3 = from2 + size;
+  let j: usize = 0;
+  for (; j < body; j += 16) {
+    const u = f32x4.add(f32x4.mul(f32x4.splat(by0), v128.load(from + j)), f32x4.mul(f32x4.splat(by1), v128.load(from1 + j)));
+    const v = f32x4.add(f32x4.mul(f32x4.splat(by2), v128.load(from2 + j)), f32x4.mul(f32x4.splat(by3), v128.load(from3 + j)));
+    v128.store(to + j, f32x4.add(v128.load(to + j), f32x4.add(u, v)));
+  }
+  for (; j < size; j += 4) {
+    const u = by0 * load<f32>(from + j) + by1 * load<f32>(from1 + j);
+    const v = by2 * load<f32>(from2 + j) + by3 * load<f32>(from3 + j);
+    store<f32>(to + j, load<f32>(to + j) + (u + v));
+  }
+}
+
+/**
+ * Makes n rows orthonormal, each pass twice (Gram and Schmidt: "twice is enough"). A row that depends on those before it becomes
+ * zero, which bounds as well. Returns false where a row can't be scaled.
+ */
+function orthonormalize(rows: usize, n: i32, d: i32): bool {
+  const size = (<usize>d) << 2;
+  for (let i = 0; i < n; i++) {
+    const row = rows + <usize>i * size;
+    const before = -pairKey(row, row, d, INNER_PRODUCT);
+    if (!(before < TOO_LONG)) return false;
+    for (let pass = 0; pass < 2; pass++) {
+      for (let j = 0; j < i; j++) {
+        const other = rows + <usize>j * size;
+        addMultiple(row, other, pairKey(row, other, d, INNER_PRODUCT), size);
+      }
+    }
+    const after = -pairKey(row, row, d, INNER_PRODUCT);
+    const scale: f32 = after > before * <f32>1e-6 && after > TOO_SHORT ? <f32>1 / sqrt(after) : 0;
+    for (let j: usize = 0; j < size; j += 4) store<f32>(row + j, load<f32>(row + j) * scale);
+  }
+  return true;
+}
+
+/**
+ * As searchRows, by the bounds that makeBounds made of the same rows: the same results to the last bit. 0 < k <= n.
+ * It pays where k is small beside n.
+ */
+export function searchBounded(
+  queries: usize,
+  nq: i32,
+  rows: usize,
+  n: i32,
+  d: i32,
+  metric: i32,
+  k: i32,
+  bounds: usize,
+  keys: usize,
+  slots: usize,
+  scratch: usize,
+): void {
+  const m = headSize(d);
+  const size = (<usize>d) << 2;
+  const mean = bounds + 16;
+  const basis = mean + (<usize>up4(d) << 2);
+  const lengths = basis + <usize>(m - 1) * size;
+  const stride = up4(n);
+  const heads = lengths + (<usize>stride << 2);
+  const slack = load<f32>(bounds, 8);
+
+  const centred = scratch;
+  const queryHeads = centred + <usize>nq * size;
+  const queryLengths = queryHeads + ((<usize>(nq * m)) << 2);
+  const tile = queryLengths + (<usize>up4(nq) << 2);
+  const nearKeys = tile + ((<usize>nq * stride) << 2);
+  const nearSlots = nearKeys + (<usize>up4(k) << 2);
+
+  // Under L2 the queries are centred as the rows are; a product with the mean is the same for all rows and goes into the base.
+  for (let i = 0; i < nq; i++) {
+    centre(queries + <usize>i * size, metric == L2 ? mean : 0, size, centred + <usize>i * size);
+  }
+  squaredNorms(centred, nq, d, queryLengths);
+  innerProducts(centred, nq, basis, m - 1, d, queryHeads, m);
+  for (let i = 0; i < nq; i++) {
+    storeRest(queryHeads + ((<usize>(i * m)) << 2), m, load<f32>(queryLengths + ((<usize>i) << 2)), slack);
+  }
+  innerProducts(queryHeads, nq, heads, n, m, tile, stride);
+
+  for (let i = 0; i < nq; i++, queries += size, keys += (<usize>k) << 2, slots += (<usize>k) << 2) {
+    heapClear(keys, slots, k);
+    const length = load<f32>(queryLengths + ((<usize>i) << 2));
+    if (!(length < TOO_LONG && length > TOO_SHORT)) {
+      scanRows(queries, rows, n, d, metric, 0, keys, slots, k, 0);
+      finish(keys, slots, k, 0, metric);
+      continue;
+    }
+    const lower = tile + ((<usize>i * stride) << 2);
+    if (metric == L2) {
+      boundDistances(lower, stride, length, lengths, slack);
+    } else {
+      const norms = load<f32>(bounds) + load<f32>(bounds, 4);
+      boundProducts(lower, stride, pairKey(queries, mean, d, INNER_PRODUCT) - slack * sqrt(length) * norms);
+    }
+    // The k rows that look nearest give a distance that k rows surely keep.
+    heapClear(nearKeys, nearSlots, k);
+    takeSmallest(lower, n, nearKeys, nearSlots, k);
+    const limit = largestKey(queries, rows, d, metric, nearSlots, k);
+    takeBelow(lower, n, limit, queries, rows, d, metric, keys, slots, k);
+    finish(keys, slots, k, 0, metric);
+  }
+}
+
+/** Turns products of heads into lower bounds of the distance: (|x|² + |y|²)(1 - slack) - 2 product - tiny. */
+function boundDistances(products: usize, n: i32, length: f32, lengths: usize, slack: f32): void {
+  const x = f32x4.splat(length);
+  const shrink = f32x4.splat(1 - slack);
+  const two = f32x4.splat(2);
+  const tiny = f32x4.splat(1e-35);
+  for (let end = products + (<usize>n << 2); products < end; products += 16, lengths += 16) {
+    const both = f32x4.mul(f32x4.add(x, v128.load(lengths)), shrink);
+    v128.store(products, f32x4.sub(f32x4.sub(both, f32x4.mul(v128.load(products), two)), tiny));
+  }
+}
+
+/** Turns products of heads into lower bounds of the key of an inner product: base - product. */
+function boundProducts(products: usize, n: i32, base: f32): void {
+  const base4 = f32x4.splat(base - <f32>1e-35);
+  for (let end = products + (<usize>n << 2); products < end; products += 16) {
+    v128.store(products, f32x4.sub(base4, v128.load(products)));
+  }
+}
+
+/** Offers n keys to a heap. */
+function takeSmallest(values: usize, n: i32, keys: usize, slots: usize, k: i32): void {
+  let worst = f32x4.splat(load<f32>(keys));
+  for (let i = 0; i < n; i += 4) {
+    let open = i32x4.bitmask(f32x4.lt(v128.load(values + ((<usize>i) << 2)), worst));
+    while (open != 0) {
+      const slot = i + ctz(open);
+      open &= open - 1;
+      if (slot >= n) break;
+      const key = load<f32>(values + ((<usize>slot) << 2));
+      if (key < load<f32>(keys)) heapReplace(keys, slots, k, key, slot, 0, L2);
+    }
+    worst = f32x4.splat(load<f32>(keys));
+  }
+}
+
+/** The largest exact key of k slots; infinity where one is missing or can't be compared. */
+function largestKey(query: usize, rows: usize, d: i32, metric: i32, slots: usize, k: i32): f32 {
+  const size = (<usize>d) << 2;
+  let largest = f32x4.splat(-Infinity);
+  for (let i = 0; i < k; i += 4, slots += 16) {
+    const left = k - i;
+    const a = load<i32>(slots);
+    const b = left > 1 ? load<i32>(slots, 4) : a;
+    const c = left > 2 ? load<i32>(slots, 8) : a;
+    const e = left > 3 ? load<i32>(slots, 12) : a;
+    if ((a | b | c | e) < 0) return Infinity;
+    const four = fourKeys(
+      query,
+      rows + <usize>a * size,
+      rows + <usize>b * size,
+      rows + <usize>c * size,
+      rows + <usize>e * size,
+      d,
+      metric,
+    );
+    largest = f32x4.max(largest, four); // a NaN stays
+  }
+  const most = max(
+    max(f32x4.extract_lane(largest, 0), f32x4.extract_lane(largest, 1)),
+    max(f32x4.extract_lane(largest, 2), f32x4.extract_lane(largest, 3)),
+  );
+  return most == most ? most : Infinity;
+}
+
+/**
+ * Compares, in their order and four at a time, the rows whose lower bound is neither above `limit` nor above the heap's worst.
+ */
+function takeBelow(
+  lower: usize,
+  n: i32,
+  limit: f32,
+  query: usize,
+  rows: usize,
+  d: i32,
+  metric: i32,
+  keys: usize,
+  slots: usize,
+  k: i32,
+): void {
+  const size = (<usize>d) << 2;
+  let most = f32x4.splat(limit);
+  let waiting = 0;
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  for (let i = 0; i < n; i += 4) {
+    let open = 15 & ~i32x4.bitmask(f32x4.gt(v128.load(lower + ((<usize>i) << 2)), most));
+    while (open != 0) {
+      const slot = i + ctz(open);
+      open &= open - 1;
+      if (slot >= n) break;
+      if (waiting == 0) a = b = c = slot;
+      else if (waiting == 1) b = c = slot;
+      else if (waiting == 2) c = slot;
+      if (++waiting < 4) continue;
+      offerFour(query, rows, size, a, b, c, slot, 4, d, metric, keys, slots, k);
+      most = f32x4.splat(min(limit, load<f32>(keys)));
+      waiting = 0;
+    }
+  }
+  if (waiting > 0) offerFour(query, rows, size, a, b, c, c, waiting, d, metric, keys, slots, k);
+}
+
+/** Offers the first `count` of four slots, in ascending order, to a heap. */
+function offerFour(
+  query: usize,
+  rows: usize,
+  size: usize,
+  a: i32,
+  b: i32,
+  c: i32,
+  e: i32,
+  count: i32,
+  d: i32,
+  metric: i32,
+  keys: usize,
+  slots: usize,
+  k: i32,
+): void {
+  const four = fourKeys(
+    query,
+    rows + <usize>a * size,
+    rows + <usize>b * size,
+    rows + <usize>c * size,
+    rows + <usize>e * size,
+    d,
+    metric,
+  );
+  for (let lane = 0; lane < count; lane++) {
+    const key = lane4(four, lane);
+    if (key < load<f32>(keys)) {
+      heapReplace(keys, slots, k, key, lane == 0 ? a : lane == 1 ? b : lane == 2 ? c : e, 0, metric);
+    }
+  }
+}
+
+/** Writes x - mean, or x where mean is 0. */
+function centre(x: usize, mean: usize, size: usize, out: usize): void {
+  if (mean == 0) {
+    memory.copy(out, x, size);
+    return;
+  }
+  const body = size & ~15;
+  let at: usize = 0;
+  for (; at < body; at += 16) v128.store(out + at, f32x4.sub(v128.load(x + at), v128.load(mean + at)));
+  for (; at < size; at += 4) store<f32>(out + at, load<f32>(x + at) - load<f32>(mean + at));
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { CellistError } from "../errors.js";
+import { addBlend } from "./blend.js";
+import { addBuild } from "./build.js";
+import { addInfo } from "./info.js";
+import { InputError, say, Stopped } from "./run.js";
+import { addSearch } from "./search.js";
+
+const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+const program = new Command("cellist")
+  .description(
+    "Vector search for voices: builds, describes and searches faiss index files, and blends features with them.",
+  )
+  // `cellist --version` is the program's, `cellist build --version v2` the voice's.
+  .version(manifest.version, "-V, --version", "print the version of cellist")
+  .helpOption("-h, --help", "print this help")
+  .helpCommand("help [command]", "print the help of a command")
+  .enablePositionalOptions()
+  .exitOverride()
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "cellist: ")) })
+  .addHelpText("after", "\nExample:\n  cellist build logs/alice/3_feature768 && cellist info added_*_alice_v2.index");
+for (const add of [addBuild, addInfo, addSearch, addBlend]) add(program);
+
+// Whoever reads the answer may have seen enough of it (`cellist search … | head`).
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") say(`can't write to stdout: ${error.message}`);
+  process.exit(error.code === "EPIPE" ? 0 : 1);
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** Says in one line what went wrong and returns the exit code: 1 for bad input, 2 for bad usage. */
+function report(error: unknown): number {
+  // commander has said it already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const message = error instanceof Error ? error.message : String(error);
+  const known = error instanceof CellistError || error instanceof InputError || error instanceof Stopped;
+  say(known ? message : `unexpected error, please report it: ${message}`);
+  return error instanceof Stopped ? error.exitCode : 1;
+}
