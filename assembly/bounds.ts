@@ -26,6 +26,8 @@ import { finish, heapClear, heapReplace } from "./topk";
 /** Squared lengths from which on f32 might overflow or underflow: such a query is scanned plainly. */
 const TOO_LONG: f32 = 1e30;
 const TOO_SHORT: f32 = 1e-20;
+/** What a length may have lost because squares below 1e-45 are zero: the root of d of them, d being at most 2^20. */
+const LOST: f32 = 1e-19;
 /** Rounds in which R turns towards the directions of the largest spread, and the rows that it looks at. */
 const ROUNDS: i32 = 3;
 const SAMPLE: i32 = 1024;
@@ -37,6 +39,7 @@ const CHUNK: i32 = 64;
 function headSize(d: i32): i32 {
   return d >= 512 ? 64 : 32;
 }
+
 
 @inline
 function up4(n: i32): i32 {
@@ -65,9 +68,9 @@ export function makeBounds(rows: usize, n: i32, d: i32, bounds: usize, scratch: 
   const m = headSize(d);
   const size = (<usize>d) << 2;
   const mean = bounds + 16;
-  const basis = mean + (<usize>up4(d) << 2);
+  const basis = mean + ((<usize>up4(d)) << 2);
   const lengths = basis + <usize>(m - 1) * size;
-  const heads = lengths + (<usize>up4(n) << 2);
+  const heads = lengths + ((<usize>up4(n)) << 2);
   const centred = scratch;
   const products = centred + <usize>CHUNK * size;
   const turned = products + ((<usize>(CHUNK * m)) << 2);
@@ -97,7 +100,8 @@ export function makeBounds(rows: usize, n: i32, d: i32, bounds: usize, scratch: 
         const to = turned + <usize>j * size;
         const by = products + ((<usize>j) << 2);
         let u = 0;
-        for (; u + 4 <= count; u += 4) addFour(to, centred + <usize>u * size, by + ((<usize>(u * m)) << 2), <usize>m << 2, size);
+        for (; u + 4 <= count; u += 4)
+          addFour(to, centred + <usize>u * size, by + ((<usize>(u * m)) << 2), (<usize>m) << 2, size);
         for (; u < count; u++) {
           addMultiple(to, centred + <usize>u * size, load<f32>(by + ((<usize>(u * m)) << 2)), size);
         }
@@ -111,8 +115,10 @@ export function makeBounds(rows: usize, n: i32, d: i32, bounds: usize, scratch: 
   let off: f64 = 0;
   for (let i = 0; i < m - 1; i++) {
     for (let j = 0; j <= i; j++) {
-      const u = -pairKey(basis + <usize>i * size, basis + <usize>j * size, d, INNER_PRODUCT) - <f32>(i == j ? 1 : 0);
-      off += <f64>(i == j ? 1 : 2) * <f64>u * <f64>u;
+      const u = -pairKey(basis + <usize>i * size, basis + <usize>j * size, d, INNER_PRODUCT);
+      // A direction that is missing is zero, and sees nothing.
+      const wanted: f32 = i == j && u > 0.5 ? 1 : 0;
+      off += <f64>(i == j ? 1 : 2) * <f64>(u - wanted) * <f64>(u - wanted);
     }
   }
   const g = <f32>(d / 4 + 16) * <f32>5.9604645e-8;
@@ -137,8 +143,8 @@ export function makeBounds(rows: usize, n: i32, d: i32, bounds: usize, scratch: 
     }
   }
   const middle = -pairKey(mean, mean, d, INNER_PRODUCT);
-  store<f32>(bounds, sqrt(longest) * <f32>1.001);
-  store<f32>(bounds, sqrt(middle) * <f32>1.001, 4);
+  store<f32>(bounds, sqrt(longest) * <f32>1.001 + LOST);
+  store<f32>(bounds, sqrt(middle) * <f32>1.001 + LOST, 4);
   store<f32>(bounds, slack, 8);
   return middle < TOO_LONG ? 1 : 0;
 }
@@ -149,7 +155,7 @@ function storeRest(head: usize, m: i32, length: f32, slack: f32): void {
   const last = head + ((<usize>(m - 1)) << 2);
   store<f32>(last, 0);
   const seen = -pairKey(head, head, m, INNER_PRODUCT);
-  store<f32>(last, sqrt(max(0, length * (1 + slack) - seen)) * <f32>1.0001);
+  store<f32>(last, sqrt(max(0, length * (1 + slack) - seen)) * <f32>1.0001 + LOST);
 }
 
 /** to += by * from. */
@@ -169,8 +175,14 @@ function addFour(to: usize, from: usize, by: usize, step: usize, size: usize): v
   const from3 = from2 + size;
   let j: usize = 0;
   for (; j < body; j += 16) {
-    const u = f32x4.add(f32x4.mul(f32x4.splat(by0), v128.load(from + j)), f32x4.mul(f32x4.splat(by1), v128.load(from1 + j)));
-    const v = f32x4.add(f32x4.mul(f32x4.splat(by2), v128.load(from2 + j)), f32x4.mul(f32x4.splat(by3), v128.load(from3 + j)));
+    const u = f32x4.add(
+      f32x4.mul(f32x4.splat(by0), v128.load(from + j)),
+      f32x4.mul(f32x4.splat(by1), v128.load(from1 + j)),
+    );
+    const v = f32x4.add(
+      f32x4.mul(f32x4.splat(by2), v128.load(from2 + j)),
+      f32x4.mul(f32x4.splat(by3), v128.load(from3 + j)),
+    );
     v128.store(to + j, f32x4.add(v128.load(to + j), f32x4.add(u, v)));
   }
   for (; j < size; j += 4) {
@@ -188,8 +200,11 @@ function orthonormalize(rows: usize, n: i32, d: i32): bool {
   const size = (<usize>d) << 2;
   for (let i = 0; i < n; i++) {
     const row = rows + <usize>i * size;
+    let peak: f32 = 0;
+    for (let j: usize = 0; j < size; j += 4) peak = max(peak, abs(load<f32>(row + j)));
+    if (!(peak < Infinity)) return false;
+    if (peak > 0) for (let j: usize = 0; j < size; j += 4) store<f32>(row + j, load<f32>(row + j) / peak);
     const before = -pairKey(row, row, d, INNER_PRODUCT);
-    if (!(before < TOO_LONG)) return false;
     for (let pass = 0; pass < 2; pass++) {
       for (let j = 0; j < i; j++) {
         const other = rows + <usize>j * size;
@@ -197,7 +212,7 @@ function orthonormalize(rows: usize, n: i32, d: i32): bool {
       }
     }
     const after = -pairKey(row, row, d, INNER_PRODUCT);
-    const scale: f32 = after > before * <f32>1e-6 && after > TOO_SHORT ? <f32>1 / sqrt(after) : 0;
+    const scale: f32 = after > before * <f32>1e-6 ? <f32>1 / sqrt(after) : 0;
     for (let j: usize = 0; j < size; j += 4) store<f32>(row + j, load<f32>(row + j) * scale);
   }
   return true;
@@ -223,18 +238,18 @@ export function searchBounded(
   const m = headSize(d);
   const size = (<usize>d) << 2;
   const mean = bounds + 16;
-  const basis = mean + (<usize>up4(d) << 2);
+  const basis = mean + ((<usize>up4(d)) << 2);
   const lengths = basis + <usize>(m - 1) * size;
   const stride = up4(n);
-  const heads = lengths + (<usize>stride << 2);
+  const heads = lengths + ((<usize>stride) << 2);
   const slack = load<f32>(bounds, 8);
 
   const centred = scratch;
   const queryHeads = centred + <usize>nq * size;
   const queryLengths = queryHeads + ((<usize>(nq * m)) << 2);
-  const tile = queryLengths + (<usize>up4(nq) << 2);
+  const tile = queryLengths + ((<usize>up4(nq)) << 2);
   const nearKeys = tile + ((<usize>nq * stride) << 2);
-  const nearSlots = nearKeys + (<usize>up4(k) << 2);
+  const nearSlots = nearKeys + ((<usize>up4(k)) << 2);
 
   // Under L2 the queries are centred as the rows are; a product with the mean is the same for all rows and goes into the base.
   for (let i = 0; i < nq; i++) {
@@ -277,7 +292,7 @@ function boundDistances(products: usize, n: i32, length: f32, lengths: usize, sl
   const shrink = f32x4.splat(1 - slack);
   const two = f32x4.splat(2);
   const tiny = f32x4.splat(1e-35);
-  for (let end = products + (<usize>n << 2); products < end; products += 16, lengths += 16) {
+  for (let end = products + ((<usize>n) << 2); products < end; products += 16, lengths += 16) {
     const both = f32x4.mul(f32x4.add(x, v128.load(lengths)), shrink);
     v128.store(products, f32x4.sub(f32x4.sub(both, f32x4.mul(v128.load(products), two)), tiny));
   }
@@ -286,7 +301,7 @@ function boundDistances(products: usize, n: i32, length: f32, lengths: usize, sl
 /** Turns products of heads into lower bounds of the key of an inner product: base - product. */
 function boundProducts(products: usize, n: i32, base: f32): void {
   const base4 = f32x4.splat(base - <f32>1e-35);
-  for (let end = products + (<usize>n << 2); products < end; products += 16) {
+  for (let end = products + ((<usize>n) << 2); products < end; products += 16) {
     v128.store(products, f32x4.sub(base4, v128.load(products)));
   }
 }

@@ -1,0 +1,130 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
+import { Engine } from "../src/wasm/engine.js";
+import { Random } from "../src/training/random.js";
+
+// searchBounded must give the bits of searchRows, whatever the rows are: bounds that are not true would lose neighbours.
+
+type Fill = (i: number, j: number, random: Random) => number;
+
+const gauss = (random: Random): number => random.unit() + random.unit() + random.unit() - 1.5;
+const FILLS: Record<string, Fill> = {
+  noise: (_i, _j, random) => gauss(random),
+  "low rank": (i, j) => Math.sin(i * 0.7) * Math.cos(j * 0.3) + Math.sin(i * 1.3) * Math.cos(j * 1.1),
+  "far from the origin": (_i, _j, random) => 1000 + 0.01 * gauss(random),
+  "in one direction": (i, j) => (i + 1) * ((j % 7) - 3),
+  duplicates: (i, j) => ((i % 5) * 31 + j * 17) % 11,
+  zeros: () => 0,
+  "one loud dimension": (_i, j, random) => (j === 3 ? 1e4 : 0.1) * gauss(random),
+  long: (_i, _j, random) => 1e13 * gauss(random),
+  "too long": (_i, _j, random) => 1e18 * gauss(random),
+  short: (_i, _j, random) => 1e-15 * gauss(random),
+  "very short": (_i, _j, random) => 1e-30 * gauss(random),
+  mixed: (i, _j, random) => 10 ** ((i % 21) - 10) * gauss(random),
+};
+
+function compare(
+  fill: Fill,
+  queryFill: Fill,
+  n: number,
+  d: number,
+  nq: number,
+  k: number,
+  metric: number,
+  seed: number,
+): boolean {
+  const engine = new Engine();
+  const { kernels } = engine;
+  const random = new Random(seed);
+  const vectors = (count: number, value: Fill): number => {
+    const address = engine.allocate(count * d * 4);
+    for (let i = 0; i < count; i++) {
+      for (let j = 0; j < d; j++) engine.f32[(address >>> 2) + i * d + j] = value(i, j, random);
+    }
+    return address;
+  };
+  const rows = vectors(n, fill);
+  // Some queries are rows, so that distances of 0 come up.
+  const queries = vectors(nq, queryFill);
+  for (let i = 0; i < nq; i += 3) {
+    const from = (rows >>> 2) + random.below(n) * d;
+    engine.f32.copyWithin((queries >>> 2) + i * d, from, from + d);
+  }
+  const bounds = engine.allocate(kernels.boundsBytes(n, d));
+  if (kernels.makeBounds(rows, n, d, bounds, engine.allocate(kernels.makeBoundsScratch(d))) === 0) return false;
+  const results = [0, 1].map((bounded) => {
+    const keys = engine.allocate(nq * k * 4);
+    const slots = engine.allocate(nq * k * 4);
+    if (bounded) {
+      const scratch = engine.allocate(kernels.searchBoundedScratch(nq, n, d, k));
+      kernels.searchBounded(queries, nq, rows, n, d, metric, k, bounds, keys, slots, scratch);
+    } else {
+      const scratch = engine.allocate(kernels.searchRowsScratch(nq));
+      kernels.searchRows(queries, nq, rows, n, d, metric, k, keys, slots, scratch);
+    }
+    return {
+      keys: engine.i32.slice(keys >>> 2, (keys >>> 2) + nq * k),
+      slots: engine.i32.slice(slots >>> 2, (slots >>> 2) + nq * k),
+    };
+  });
+  expect(results[1]).toEqual(results[0]);
+  return true;
+}
+
+describe("bounds leave the answer alone", () => {
+  for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT]) {
+    for (const [name, fill] of Object.entries(FILLS)) {
+      test(`${metric === METRIC_L2 ? "L2" : "inner product"}, ${name}`, () => {
+        for (const d of [64, 77, 256, 515]) {
+          for (const queryFill of [fill, FILLS.noise]) {
+            // Rows so long that sums overflow have no bounds; all others must.
+            expect(compare(fill, queryFill, 150, d, 5, 4, metric, d)).toBe(name !== "too long");
+          }
+        }
+      });
+    }
+  }
+
+  test("of any shape", () => {
+    const shape = fc.record({
+      rows: fc.constantFrom(...Object.keys(FILLS)),
+      queries: fc.constantFrom(...Object.keys(FILLS)),
+      n: fc.integer({ min: 64, max: 300 }),
+      d: fc.integer({ min: 33, max: 130 }),
+      nq: fc.integer({ min: 1, max: 64 }),
+      k: fc.integer({ min: 1, max: 20 }),
+      metric: fc.constantFrom(METRIC_L2, METRIC_INNER_PRODUCT),
+      seed: fc.nat(),
+    });
+    fc.assert(
+      fc.property(
+        shape,
+        ({ rows, queries, n, d, nq, k, metric, seed }) =>
+          void compare(FILLS[rows], FILLS[queries], n, d, nq, k, metric, seed),
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  test("rule out most rows of low rank", () => {
+    // That they are used at all: with rows that no bound lets through but the true ones, wrong rows behind the bounds go unseen.
+    const engine = new Engine();
+    const { kernels } = engine;
+    const [n, d] = [400, 128];
+    const rows = engine.allocate(n * d * 4);
+    for (let i = 0; i < n * d; i++)
+      engine.f32[(rows >>> 2) + i] = FILLS["low rank"](Math.floor(i / d), i % d, new Random(1));
+    const query = engine.allocate(d * 4);
+    engine.f32.copyWithin(query >>> 2, rows >>> 2, (rows >>> 2) + d);
+    const bounds = engine.allocate(kernels.boundsBytes(n, d));
+    expect(kernels.makeBounds(rows, n, d, bounds, engine.allocate(kernels.makeBoundsScratch(d)))).toBe(1);
+    const far = 200;
+    engine.f32.copyWithin((rows >>> 2) + far * d, query >>> 2, (query >>> 2) + d);
+    const [key, slot] = [engine.allocate(4), engine.allocate(4)];
+    engine.f32.fill(5, rows >>> 2, (rows >>> 2) + d);
+    const scratch = engine.allocate(kernels.searchBoundedScratch(1, n, d, 1));
+    kernels.searchBounded(query, 1, rows, n, d, METRIC_L2, 1, bounds, key, slot, scratch);
+    expect(engine.i32[slot >>> 2]).not.toBe(far);
+  });
+});
