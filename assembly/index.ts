@@ -8,3 +8,6 @@ export { accumulate, assign, assignScratch, average, halfNorms, normalize } from
 export { innerProducts, squaredNorms } from "./distance";
 export { firstNotFinite, gatherRows, mapSlots, mapSlotsWide, scatterRows } from "./rows";
 export { blendRows } from "./blend";
+export { accumulateParts, dequantize, lookUpTable, quantize, transposeCodebook } from "./pq";
+export { packCodes, searchPacked, searchPackedScratch, unpackCodes } from "./fastscan";
+export { refineRows, touch } from "./refine";

@@ -53,8 +53,8 @@ export function heapReplace(keys: usize, slots: usize, k: i32, key: f32, slot: i
   store<i32>(slots + ((<usize>i) << 2), slot);
 }
 
-/** Sorts a heap best first and turns its keys into distances: empty entries come last, with -1 and FLT_MAX or -FLT_MAX. */
-export function finish(keys: usize, slots: usize, k: i32, ids: usize, metric: i32): void {
+/** Sorts a heap best first; empty entries come last. */
+export function sortHeap(keys: usize, slots: usize, k: i32, ids: usize, metric: i32): void {
   for (let size = k; size > 1; size--) {
     const last = (<usize>(size - 1)) << 2;
     const key = load<f32>(keys + last);
@@ -65,6 +65,11 @@ export function finish(keys: usize, slots: usize, k: i32, ids: usize, metric: i3
     store<f32>(keys + last, worstKey);
     store<i32>(slots + last, worstSlot);
   }
+}
+
+/** Sorts a heap and turns its keys into distances, FLT_MAX or -FLT_MAX where it is empty. */
+export function finish(keys: usize, slots: usize, k: i32, ids: usize, metric: i32): void {
+  sortHeap(keys, slots, k, ids, metric);
   if (metric == INNER_PRODUCT) {
     for (let i: usize = 0, end = (<usize>k) << 2; i < end; i += 4) store<f32>(keys + i, -load<f32>(keys + i));
   }

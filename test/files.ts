@@ -55,7 +55,9 @@ export function concat(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   return result;
 }
 
-/** What every index starts with. */
+/** Bytes of what every index starts with: fourcc, d, ntotal, two numbers without a meaning, is_trained, metric. */
+export const HEADER_BYTES = 4 + 4 + 3 * 8 + 1 + 4;
+
 export function header(fourcc: string, d: number, ntotal: number, metric: Metric, trained = true): Uint8Array {
   return concat(ascii(fourcc), i32(d), i64(ntotal, 1 << 20, 1 << 20), u8(trained ? 1 : 0), i32(metric));
 }

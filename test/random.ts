@@ -23,3 +23,13 @@ export function pick<T>(random: Random, items: readonly T[]): T {
 export function uniform(random: Random, length: number, scale = 1): Float32Array<ArrayBuffer> {
   return Float32Array.from({ length }, () => (random() * 2 - 1) * scale);
 }
+
+/** The items in a random order. */
+export function shuffled<T>(random: Random, items: readonly T[]): T[] {
+  const result = [...items];
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = below(random, i + 1);
+    [result[i], result[j]] = [result[j], result[i]];
+  }
+  return result;
+}

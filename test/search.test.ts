@@ -4,7 +4,7 @@ import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src
 import type { Index, Metric, SearchOptions, SearchResult } from "../src/index.js";
 import { flatFile, ivfFile } from "./files.js";
 import type { List } from "./files.js";
-import { below, pick, randomOf, uniform } from "./random.js";
+import { below, pick, randomOf, shuffled, uniform } from "./random.js";
 import type { Random } from "./random.js";
 import { best, exactKeyOf, keyOf, NOTHING, resultOf, rowOf, scan } from "./reference.js";
 import type { Candidate } from "./reference.js";
@@ -35,10 +35,13 @@ const ROWS: ((row: Float32Array, before: Float32Array, random: Random) => void)[
   (row, _, random) => row.set(uniform(random, row.length, 1e-42)),
 ];
 
-/** n rows, each filled in a way drawn anew; or all in one way. */
-function rowsOf(random: Random, n: number, d: number, way?: (typeof ROWS)[number]): Float32Array<ArrayBuffer> {
+/** Those that leave squares where floats are exact enough. */
+const MILD_ROWS = ROWS.slice(0, 6);
+
+/** n rows, each filled in a way drawn anew. */
+function rowsOf(random: Random, n: number, d: number, ways = ROWS): Float32Array<ArrayBuffer> {
   const rows = new Float32Array(n * d);
-  for (let i = 0; i < n; i++) (way ?? pick(random, ROWS))(rowOf(rows, d, i), rows.subarray(0, i * d), random);
+  for (let i = 0; i < n; i++) pick(random, ways)(rowOf(rows, d, i), rows.subarray(0, i * d), random);
   return rows;
 }
 
@@ -112,13 +115,13 @@ describe.each(METRICS)("Flat, %s", (_, metric) => {
       n: fc.nat(300),
       nq: fc.oneof(fc.nat(4), fc.nat(70)),
       k: fc.integer({ min: 1, max: 310 }),
-      way: fc.option(fc.constantFrom(...ROWS), { nil: undefined }),
+      ways: fc.constantFrom(ROWS, ...ROWS.map((way) => [way])),
     });
     return fc.assert(
-      fc.asyncProperty(shape, async ({ seed, d, n, nq, k, way }) => {
+      fc.asyncProperty(shape, async ({ seed, d, n, nq, k, ways }) => {
         const random = randomOf(seed);
-        const rows = rowsOf(random, n, d, way);
-        const queries = rowsOf(random, Math.min(nq, Math.ceil(3e5 / (n * d + 1))), d, way);
+        const rows = rowsOf(random, n, d, ways);
+        const queries = rowsOf(random, Math.min(nq, Math.ceil(3e5 / (n * d + 1))), d, ways);
         const index = await readIndex(flatFile(d, metric, rows));
         const expected = [];
         for (let i = 0; i * d < queries.length; i++) {
@@ -134,9 +137,13 @@ describe.each(METRICS)("Flat, %s", (_, metric) => {
 
 describe("the bound that spares distances never decides", () => {
   /** Rows crowded around one point and queries among them: inner products can't tell them apart, distances can. */
-  function crowd(seed: number): { d: number; rows: Float32Array; queries: Float32Array; k: number } {
+  function crowd(
+    seed: number,
+    dimensions = [1, 2, 3, 4, 6, 17, 64, 256, 769, 3000],
+    least = 1,
+  ): { d: number; rows: Float32Array; queries: Float32Array; k: number } {
     const random = randomOf(seed);
-    const d = pick(random, [1, 2, 3, 4, 6, 17, 64, 256, 769, 3000]);
+    const d = pick(random, dimensions);
     // Up to where squared norms overflow, down to where they vanish.
     const scale = 10 ** (pick(random, [-23, -19, -18, -10, 0, 0, 0, 5, 17, 18.5]) + random()) / Math.sqrt(d);
     const spread = 10 ** -(1 + 7 * random());
@@ -150,7 +157,7 @@ describe("the bound that spares distances never decides", () => {
       }
       return rows;
     };
-    const n = 1 + below(random, Math.min(300, 60_000 / d));
+    const n = least + below(random, Math.min(300, 60_000 / d));
     return { d, rows: around(n), queries: around(pick(random, [3, 4, 7])), k: 1 + below(random, 4) };
   }
 
@@ -204,6 +211,23 @@ describe("the bound that spares distances never decides", () => {
     await expectNearer(query, row, -5 * Math.sqrt(quantum));
   });
 
+  test("of the coarse step: the cells are those that a scan of the centroids finds", async () => {
+    for (let seed = 0; seed < 120; seed++) {
+      const { d, rows, queries } = crowd(seed, [256, 515, 768], 64);
+      const nlist = rows.length / d;
+      // Each cell holds its centroid, so what is found says which were probed.
+      const lists = Array.from({ length: nlist }, (_, i) => ({ ids: [i], rows: rowOf(rows, d, i) }));
+      for (const [, metric] of METRICS) {
+        const flat = await readIndex(flatFile(d, metric, rows));
+        const ivf = await readIndex(ivfFile({ d, metric, nprobe: 8, coarse: flatFile(d, metric, rows), lists }));
+        for (let i = 0; i * d < queries.length; i++) {
+          expect(ivf.search(rowOf(queries, d, i), 8)).toStrictEqual(flat.search(rowOf(queries, d, i), 8));
+        }
+        for (const index of [flat, ivf]) index.dispose();
+      }
+    }
+  });
+
   test("at the largest d there is", async () => {
     const random = randomOf(4);
     const d = 1 << 20;
@@ -229,17 +253,19 @@ interface Ivf {
 }
 
 async function ivfOf(random: Random, d: number, metric: Metric, nlist: number, wide: boolean): Promise<Ivf> {
-  const centroids = rowsOf(random, nlist, d);
-  // Ids in no order, and those that are compared as signed 64-bit numbers only.
-  const ids = Array.from({ length: nlist * 6 }, (_, i) => BigInt(i) * (wide ? -(1n << 40n) : 3n)).sort(
-    () => random() - 0.5,
+  // Among many cells bounds are used (assembly/bounds.ts), if no vector comes near the ends of what floats are.
+  const ways = nlist < 64 ? ROWS : MILD_ROWS;
+  const centroids = rowsOf(random, nlist, d, ways);
+  const starts = [0];
+  for (let list = 0; list < nlist; list++) starts.push(starts[list] + pick(random, [0, 0, 1, 2, 5]));
+  const all = rowsOf(random, starts[nlist], d, ways);
+  // In no order, and where they are wide also negative.
+  const ids = shuffled(
+    random,
+    Array.from({ length: starts[nlist] }, (_, i) => BigInt(i) * (wide ? -(1n << 40n) : 3n)),
   );
-  const all = rowsOf(random, nlist * 6, d);
-  let at = 0;
-  const lists = Array.from({ length: nlist }, (): List => {
-    const first = at;
-    at += pick(random, [0, 0, 1, 2, 5, 6]);
-    return { ids: ids.slice(first, at), rows: all.subarray(first * d, at * d) };
+  const lists = starts.slice(1).map((end, list): List => {
+    return { ids: ids.slice(starts[list], end), rows: all.subarray(starts[list] * d, end * d) };
   });
   const file = ivfFile({ d, metric, nprobe: 1, coarse: flatFile(d, metric, centroids), lists });
   const cells = (query: Float32Array, n: number): number[] =>
@@ -263,20 +289,33 @@ async function ivfOf(random: Random, d: number, metric: Metric, nlist: number, w
 }
 
 describe.each(METRICS)("IVF,Flat, %s", (_, metric) => {
-  const shape = fc.record({
-    seed: fc.integer(),
+  const few = fc.record({
     d: fc.constantFrom(1, 2, 3, 4, 5, 8, 16, 63),
     nlist: fc.integer({ min: 1, max: 40 }),
-    wide: fc.boolean(),
     nq: fc.oneof(fc.nat(4), fc.nat(70)),
-    k: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 250 })),
     nprobe: fc.integer({ min: 1, max: 42 }),
+  });
+  const many = fc.record({
+    d: fc.constantFrom(128, 257, 768),
+    nlist: fc.integer({ min: 64, max: 300 }),
+    nq: fc.nat(4),
+    nprobe: fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 70 })),
+  });
+  const rest = fc.record({
+    seed: fc.integer(),
+    wide: fc.boolean(),
+    k: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 250 })),
     maxCodes: fc.oneof(fc.constant(0), fc.nat(50)),
   });
 
-  test.each([false, true])("the reference's answers, ensureK %s", (ensureK) =>
+  test.each([
+    [false, "few", few, 120],
+    [false, "many", many, 20],
+    [true, "few", few, 120],
+    [true, "many", many, 20],
+  ])("the reference's answers, ensureK %s, %s cells", (ensureK, _, shape, numRuns) =>
     fc.assert(
-      fc.asyncProperty(shape, async ({ seed, d, nlist, wide, nq, k, nprobe, maxCodes }) => {
+      fc.asyncProperty(shape, rest, async ({ d, nlist, nq, nprobe }, { seed, wide, k, maxCodes }) => {
         const random = randomOf(seed);
         const { index, reference, tied } = await ivfOf(random, d, metric, nlist, wide);
         let queries = rowsOf(random, nq, d);
@@ -297,7 +336,7 @@ describe.each(METRICS)("IVF,Flat, %s", (_, metric) => {
         expectSame(index.search(queries, k, { ensureK }), expected, k);
         index.dispose();
       }),
-      { numRuns: 120 },
+      { numRuns },
     ),
   );
 

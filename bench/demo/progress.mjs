@@ -2,7 +2,7 @@ import { performance } from "node:perf_hooks";
 import { Presets, SingleBar } from "cli-progress";
 
 /**
- * Shows long work: a bar for each phase where a person is watching, else a line for each phase that is done.
+ * Shows long work: a bar for each phase where a person is watching and its end is known, else a line for each that is done.
  *
  * @returns {{ onProgress(p: import("cellist").Progress): void, stop(): void }}
  */
@@ -13,6 +13,7 @@ export function progress(indent = "  ") {
   const end = () => {
     if (bar) bar.stop();
     else if (phase) console.log(`${indent}${phase.padEnd(12)} ${(performance.now() - start).toFixed(0)} ms`);
+    bar = undefined;
     phase = "";
   };
   return {
@@ -21,12 +22,12 @@ export function progress(indent = "  ") {
         end();
         phase = p.phase;
         start = performance.now();
-        if (process.stdout.isTTY) {
+        if (process.stdout.isTTY && Number.isFinite(p.total)) {
           bar = new SingleBar({ format: `${indent}${phase.padEnd(12)} {bar} {percentage} %` }, Presets.shades_classic);
-          bar.start(Number.isFinite(p.total) ? p.total : 0, 0);
+          bar.start(p.total, 0);
         }
       }
-      if (Number.isFinite(p.total)) bar?.update(p.done);
+      bar?.update(p.done);
     },
     stop: end,
   };

@@ -6,8 +6,11 @@ import type { Bytes } from "../format/source.js";
 import { FlatNode } from "../indexes/flat.js";
 import { IdMapNode } from "../indexes/id-map.js";
 import { IvfFlatNode } from "../indexes/ivf-flat.js";
+import { IvfPqFastScanNode } from "../indexes/ivf-pq-fastscan.js";
 import { IvfNode } from "../indexes/ivf.js";
 import type { IndexNode } from "../indexes/node.js";
+import { PqFastScanNode } from "../indexes/pq-fastscan.js";
+import { RefineNode } from "../indexes/refine.js";
 import { VectorIndex } from "../indexes/vector-index.js";
 import { Pace } from "../training/work.js";
 import { Engine } from "../wasm/engine.js";
@@ -25,9 +28,6 @@ const UNBUILT: Record<string, string> = {
   IwSQ: "IVF with SQ",
   IwPQ: "IVF with PQ",
   IwQR: "IVF with refined PQ",
-  IwPf: "IVF with 4-bit FastScan PQ",
-  IPfs: "4-bit FastScan PQ",
-  IxRF: "Refine",
   IxPT: "a vector transform",
   IHNf: "HNSW",
   IHNs: "HNSW with SQ",
@@ -46,16 +46,20 @@ const UNBUILT: Record<string, string> = {
 export async function readIndex(source: Bytes, options: ReadOptions = {}): Promise<Index> {
   options.signal?.throwIfAborted();
   const bytes = openSource(source);
+  let node;
   try {
     const engine = new Engine(options);
     const reader = new Reader(bytes, new Pace(options));
-    const node = await readNode(reader, engine, 0);
+    node = await readNode(reader, engine, 0);
     await reader.finish();
     warnIfEmpty(node, engine);
-    return new VectorIndex(node);
-  } finally {
-    await bytes.close();
+  } catch (error) {
+    // Told, but not waited for: it may be stuck, and that be the reason of an abort.
+    bytes.close().catch(() => undefined);
+    throw error;
   }
+  await bytes.close();
+  return new VectorIndex(node);
 }
 
 async function readNode(reader: Reader, engine: Engine, depth: number): Promise<IndexNode> {
@@ -69,6 +73,12 @@ async function readNode(reader: Reader, engine: Engine, depth: number): Promise<
       return FlatNode.read(reader, engine, fourcc);
     case "IwFl":
       return IvfFlatNode.read(reader, engine, nested);
+    case "IPfs":
+      return PqFastScanNode.read(reader, engine);
+    case "IwPf":
+      return IvfPqFastScanNode.read(reader, engine, nested);
+    case "IxRF":
+      return RefineNode.read(reader, engine, nested);
     case "IxMp":
     case "IxM2":
       return IdMapNode.read(reader, engine, fourcc === "IxM2", nested);

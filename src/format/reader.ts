@@ -19,6 +19,8 @@ export class Reader {
   readonly #pace: Pace;
   #chunk = new Uint8Array(0);
   #at = 0;
+  /** Where the last step was. */
+  #lastStep = 0;
   /** Bytes read so far. */
   offset = 0;
   readonly #field = new DataView(new ArrayBuffer(8));
@@ -72,6 +74,12 @@ export class Reader {
     const value = (await this.#load(field, 8)).getBigUint64(0, true);
     if (value > BigInt(max)) this.wrong(field, 8, `is ${value}, more than ${max}`);
     return Number(value);
+  }
+
+  /** A field that is 0 in every file made the normal way: what else it might ask for can't be given, nor kept. */
+  async zero(field: string, read: () => Promise<number>): Promise<void> {
+    const value = await read();
+    if (value !== 0) fail("ERR_UNSUPPORTED", `${field} is ${value}: only 0, "chosen at run time", is known here`);
   }
 
   /** Four ASCII characters. */
@@ -133,7 +141,6 @@ export class Reader {
       const piece = await this.#piece(field, Math.min(room, bytes - done));
       engine.u8.set(piece, address);
       done += piece.length;
-      if (bytes > STEP) await this.#pace.step("read", this.offset, this.#source.total);
     }
   }
 
@@ -159,7 +166,7 @@ export class Reader {
       address: engine.allocate(size),
       to: (done: number): { address: number; room: number } => {
         if (done === size) {
-          const grown = Math.min(bytes, Math.ceil(size * 1.125) + AHEAD);
+          const grown = Math.min(bytes, Math.ceil(size * 1.5) + AHEAD);
           block.address = engine.resize(block.address, size, grown);
           size = grown;
         }
@@ -182,8 +189,12 @@ export class Reader {
 
   /** Between 1 and `most` bytes that have arrived, to be copied before the next call. */
   async #piece(field: string, most: number): Promise<Uint8Array> {
+    if (this.#at === this.#chunk.length || this.offset - this.#lastStep >= STEP) {
+      await this.#pace.step("read", this.offset, this.#source.total);
+      this.#lastStep = this.offset;
+    }
     while (this.#at === this.#chunk.length) {
-      const chunk = await this.#source.next();
+      const chunk = await this.#pace.unlessAborted(() => this.#source.next());
       if (chunk === undefined) this.wrong(field, 0, "is missing: the file ends there");
       this.#chunk = chunk as Uint8Array<ArrayBuffer>;
       this.#at = 0;

@@ -29,16 +29,17 @@ export function openSource(input: Bytes): ByteSource {
     // Its Content-Length is not used: under a Content-Encoding it counts other bytes than those that arrive.
     if (!input.ok)
       fail("ERR_FORMAT", `the response is ${input.status} ${input.statusText}, not an index: check its address`);
-    if (input.body === null) fail("ERR_FORMAT", "the response has no body: it may have been read already");
+    if (input.body === null || input.bodyUsed)
+      fail("ERR_FORMAT", "the response has no body: it may have been read already");
     return fromStream(input.body, Infinity);
   }
   if (typeof ReadableStream !== "undefined" && input instanceof ReadableStream) return fromStream(input, Infinity);
-  if (typeof input === "object" && (Symbol.asyncIterator in input || Symbol.iterator in input)) {
+  if (typeof input === "object" && input !== null && (Symbol.asyncIterator in input || Symbol.iterator in input)) {
     return fromChunks(input as AsyncIterable<Uint8Array>, Infinity);
   }
   return fail(
     "ERR_PARAMETER",
-    `can't read an index from ${typeof input}: give a Uint8Array, ArrayBuffer, Blob, Response, ReadableStream or chunks`,
+    `can't read an index from ${input === null ? "null" : typeof input}: give a Uint8Array, ArrayBuffer, Blob, Response, ReadableStream or chunks`,
   );
 }
 
@@ -47,6 +48,7 @@ function isShared(input: unknown): input is ArrayBuffer {
 }
 
 function fromStream(stream: ReadableStream<Uint8Array>, total: number): ByteSource {
+  if (stream.locked) fail("ERR_PARAMETER", "the stream has a reader already: give one that is not locked");
   const reader = stream.getReader();
   return {
     total,

@@ -37,12 +37,13 @@ export function writeLists(writer: Writer, lists: InvertedLists): void {
   }
 }
 
-/** Reads lists of an index that has `nlist` of them and codes of `codeBytes` bytes. */
+/** Reads lists of an index that has `nlist` of them, codes of `codeBytes` bytes, and `ntotal` vectors. */
 export async function readLists(
   reader: Reader,
   engine: Engine,
   nlist: number,
   codeBytes: number,
+  ntotal: number,
 ): Promise<InvertedLists> {
   const fourcc = await reader.fourcc("inverted lists");
   if (fourcc === "il00") fail("ERR_UNSUPPORTED", "the file says that its inverted lists are kept elsewhere (il00)");
@@ -60,6 +61,8 @@ export async function readLists(
   const filled = await readSizes(reader, nlist);
   let count = 0;
   for (const [, size] of filled) count += size;
+  // faiss counts vectors that went to no list, having a NaN: ntotal may be larger than what is stored.
+  if (count > ntotal) reader.wrong("inverted lists", 0, `hold ${count} vectors, and ntotal is ${ntotal}`);
   if (count === 0) return lists;
 
   // The ids go straight to their place where the file is known to have them; from a stream of unknown length they wait outside

@@ -28,8 +28,12 @@ export class DirectMap {
     return 1 + 8 + this.#entries.length * 8 + (this.#kind === HASHTABLE ? 8 : 0);
   }
 
-  /** Says that vectors came or went. */
-  invalidate(): void {
+  /** Says that vectors came or went. Once some were removed, ids are no longer in sequence: an array becomes a hash table. */
+  invalidate(removed: boolean): void {
+    if (removed && this.#kind === ARRAY) {
+      this.#kind = HASHTABLE;
+      this.#entries = new BigInt64Array(0);
+    }
     this.#stale = this.#kind !== NONE;
   }
 
@@ -56,8 +60,11 @@ export class DirectMap {
   }
 
   /** Throws ERR_FORMAT where the map names a place that is not in the lists, or another id's. */
-  check(lists: InvertedLists, reader: Reader): void {
+  check(lists: InvertedLists, ntotal: number, reader: Reader): void {
     const pairs = this.#kind === HASHTABLE;
+    if (this.isArray && this.#entries.length !== ntotal) {
+      reader.wrong("direct map", 0, `is an array of ${this.#entries.length}, and ntotal is ${ntotal}`);
+    }
     let found = 0;
     for (let i = 0; i < this.#entries.length; i += pairs ? 2 : 1) {
       const id = pairs ? this.#entries[i] : BigInt(i);
@@ -88,19 +95,17 @@ export class DirectMap {
       // What was there keeps its order.
       for (let i = 0; i < this.#entries.length; i += 2) places.set(this.#entries[i], -1n);
     }
-    let length = BigInt(ntotal);
-    for (let list = 0; list < lists.nlist; list++) {
+    for (let list = 0; list < lists.nlist && lists.count > 0; list++) {
       for (let offset = 0; offset < lists.size(list); offset++) {
         const id = lists.id(lists.start(list) + offset);
         places.set(id, (BigInt(list) << 32n) | BigInt(offset));
-        if (id >= length) length = id + 1n;
       }
     }
     if (this.#kind === HASHTABLE) {
       const kept = [...places].filter(([, place]) => place !== -1n);
       this.#entries = BigInt64Array.from(kept.flat());
     } else {
-      this.#entries = new BigInt64Array(Number(length)).fill(-1n);
+      this.#entries = new BigInt64Array(ntotal).fill(-1n);
       for (const [id, place] of places) this.#entries[Number(id)] = place;
     }
   }

@@ -53,7 +53,7 @@ export class FlatNode extends IndexNode {
   }
 
   async train(): Promise<void> {
-    // There is nothing to learn.
+    this.isTrained = true;
   }
 
   async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
@@ -81,8 +81,8 @@ export class FlatNode extends IndexNode {
     const { engine, d, ntotal } = this;
     const bytes = engine.kernels.boundsBytes(ntotal, d);
     if (this.#bounds !== 0 || ntotal < BOUNDS_ROWS || bytes > ntotal * d * 4 * BOUNDS_SHARE) return;
-    const bounds = engine.allocate(bytes);
     engine.reserveScratch(engine.kernels.makeBoundsScratch(d));
+    const bounds = engine.allocate(bytes);
     if (engine.kernels.makeBounds(this.rows, ntotal, d, bounds, engine.takeScratch(0)) === 1) this.#bounds = bounds;
     else engine.release(bounds);
   }

@@ -8,7 +8,7 @@ import type { Pace } from "../training/work.js";
 import type { Engine } from "../wasm/engine.js";
 import { HEADER_BYTES, readHeader, writeHeader } from "./header.js";
 import type { NodeReader } from "./ivf.js";
-import { hasLabelsBelow, IndexNode } from "./node.js";
+import { hasPlacesForLabels, IndexNode } from "./node.js";
 import type { Parameter, SearchParams } from "./node.js";
 
 /**
@@ -39,6 +39,10 @@ export class IdMapNode extends IndexNode {
 
   get isTrained(): boolean {
     return this.base.isTrained;
+  }
+
+  override get stored(): number {
+    return this.base.stored;
   }
 
   get rows(): number {
@@ -88,13 +92,17 @@ export class IdMapNode extends IndexNode {
     return position < 0 ? -1 : this.base.slotOf(position);
   }
 
+  override decodeScratch(n: number): number {
+    return this.base.decodeScratch(n);
+  }
+
   decode(slots: number, n: number, out: number): void {
     this.base.decode(slots, n, out);
   }
 
   removeIds(drop: (label: bigint) => boolean): number {
     const gone = new Uint8Array(this.#map.count);
-    this.eachLabel((id, position) => (gone[position] = drop(id) ? 1 : 0));
+    this.eachLabel((id, position) => (gone[position] = drop(id) && this.base.slotOf(position) >= 0 ? 1 : 0));
     const removed = this.base.removeIds((label) => gone[Number(label)] === 1);
     if (removed > 0) {
       const labels = new Float64Array(gone.length);
@@ -119,6 +127,11 @@ export class IdMapNode extends IndexNode {
     this.base.reset();
     this.#map.clear();
     this.#lookup = undefined;
+  }
+
+  override untrain(): void {
+    this.reset();
+    this.base.untrain();
   }
 
   override parameter(name: string): Parameter | undefined {
@@ -146,8 +159,8 @@ export class IdMapNode extends IndexNode {
     await reader.expectVector("id_map", 8, ntotal);
     const map = ntotal === 0 ? 0 : await reader.block(engine, "id_map", ntotal * 8);
     const node = new IdMapNode(base, two, new Rows(engine, 8, map, ntotal));
-    if (!hasLabelsBelow(base, ntotal)) {
-      reader.wrong("index under the IDMap", 0, `has labels that are not from 0 to ${ntotal - 1}`);
+    if (!hasPlacesForLabels(base, ntotal)) {
+      reader.wrong("index under the IDMap", 0, `has labels that are not from 0 to ${ntotal - 1}, each once`);
     }
     return node;
   }

@@ -43,7 +43,10 @@ export class IvfFlatNode extends IvfNode {
     queries: number,
     nq: number,
     k: number,
-    probes: { lists: number; nprobe: number; atLeast: number },
+    probes: number,
+    _coarse: number,
+    nprobe: number,
+    atLeast: number,
     distances: number,
     slots: number,
   ): void {
@@ -53,9 +56,9 @@ export class IvfFlatNode extends IvfNode {
       nq,
       this.d,
       this.metric,
-      probes.lists,
-      probes.nprobe,
-      probes.atLeast,
+      probes,
+      nprobe,
+      atLeast,
       this.maxCodes,
       lists.starts,
       lists.sizes,
@@ -82,7 +85,7 @@ export class IvfFlatNode extends IvfNode {
   /** Reads what follows the fourcc IwFl. */
   static async read(reader: Reader, engine: Engine, readNode: NodeReader): Promise<IvfFlatNode> {
     const header = await IvfNode.readHeader(reader, engine, readNode);
-    const lists = await readLists(reader, engine, header.nlist, header.d * 4);
+    const lists = await readLists(reader, engine, header.nlist, header.d * 4, header.ntotal);
     const node = new IvfFlatNode(header.coarse, header.nlist, header.metric, lists);
     node.restore(header, reader);
     return node;

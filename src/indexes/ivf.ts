@@ -7,13 +7,13 @@ import type { Writer } from "../format/writer.js";
 import { IdLookup } from "../storage/id-lookup.js";
 import type { InvertedLists } from "../storage/lists.js";
 import { kmeans } from "../training/kmeans.js";
-import type { Pace } from "../training/work.js";
+import { Pace } from "../training/work.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { DirectMap } from "./direct-map.js";
 import { FlatNode } from "./flat.js";
 import { HEADER_BYTES, readHeader, writeHeader } from "./header.js";
-import { checkFinite, hasLabelsBelow, IndexNode, NOTHING, OWN_PARAMS } from "./node.js";
+import { checkFinite, hasPlacesForLabels, IndexNode, NOTHING, OWN_PARAMS } from "./node.js";
 import type { Parameter, SearchParams } from "./node.js";
 
 /** Iterations of k-means for a coarse quantizer: faiss' default. */
@@ -63,19 +63,22 @@ export abstract class IvfNode extends IndexNode {
 
   /** Learns what codes need, the cells being known already. All or nothing. */
   protected abstract trainCodes(vectors: Float32Array, seed: number, pace: Pace): Promise<void>;
-  /** The codes of n vectors that go to the lists given, one after the other. */
+  /** The codes of n vectors that go to the lists given, one after the other, as {@link InvertedLists.write} takes them. */
   protected abstract encode(vectors: Float32Array, lists: Int32Array, pace: Pace): Promise<Uint8Array>;
   /** Bytes of scratch that {@link scan} takes beyond its arguments. */
-  protected abstract scanScratchBytes(nq: number, k: number): number;
+  protected abstract scanScratchBytes(nprobe: number): number;
   /**
-   * Searches lists: `probes` are nq x nprobe list numbers, nearest first, with their distances. Lists from number `atLeast` on are
+   * Searches lists: `probes` are nq x nprobe list numbers, nearest first, `coarse` their distances. Lists from number `atLeast` on are
    * scanned only while k are not found.
    */
   protected abstract scan(
     queries: number,
     nq: number,
     k: number,
-    probes: { lists: number; distances: number; nprobe: number; atLeast: number },
+    probes: number,
+    coarse: number,
+    nprobe: number,
+    atLeast: number,
     distances: number,
     slots: number,
   ): void;
@@ -99,21 +102,34 @@ export abstract class IvfNode extends IndexNode {
     };
     // The caller may overwrite the vectors while the cells are sought.
     const own = this.code.kind === "flat" ? vectors : vectors.slice();
-    const { centroids } = await kmeans(vectors, d, nlist, options, this.engine.options, pace);
-    try {
-      await coarse.train(centroids, seed, pace);
-      await coarse.add(centroids, undefined, pace);
-      if (coarse instanceof FlatNode) coarse.makeBounds();
+    // A file may have its cells and lack what codes need.
+    if (coarse.ntotal === nlist) {
       await this.trainCodes(own, seed, pace);
-    } catch (error) {
-      coarse.reset();
-      throw error;
+    } else {
+      const { centroids } = await kmeans(vectors, d, nlist, options, this.engine.options, pace);
+      const wasTrained = coarse.isTrained;
+      try {
+        await coarse.train(centroids, seed, pace);
+        await coarse.add(centroids, undefined, new Pace());
+        if (coarse instanceof FlatNode) coarse.makeBounds();
+        await this.trainCodes(own, seed, pace);
+      } catch (error) {
+        if (wasTrained) coarse.reset();
+        else coarse.untrain();
+        throw error;
+      }
     }
     this.isTrained = true;
   }
 
+  override untrain(): void {
+    this.reset();
+    this.coarse.untrain();
+    this.isTrained = false;
+  }
+
   async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
-    const { engine, coarse, d, lists } = this;
+    const { d, lists } = this;
     if (ids !== undefined && this.#directMap.isArray) {
       fail("ERR_ID", "the direct map of this index is an array, so its ids are the numbers in sequence: use add");
     }
@@ -122,23 +138,7 @@ export abstract class IvfNode extends IndexNode {
     const own = vectors.slice();
     const ownIds = ids?.slice();
 
-    const cells = new Int32Array(n);
-    const block = engine.kernels.BLOCK.value;
-    for (let i = 0; i < n; i += block) {
-      const count = Math.min(block, n - i);
-      engine.reserveScratch(
-        scratchSize(count * d * 4) + scratchSize(count * 4) * 2 + coarse.scratchBytes(count, 1, OWN_PARAMS),
-      );
-      const rows = engine.takeScratch(count * d * 4);
-      const cell = engine.takeScratch(count * 4);
-      const distance = engine.takeScratch(count * 4);
-      engine.f32.set(own.subarray(i * d, (i + count) * d), rows >>> 2);
-      checkFinite(engine, rows, count, d, i);
-      coarse.search(rows, count, 1, OWN_PARAMS, distance, cell);
-      coarse.mapSlots(cell, count);
-      cells.set(engine.i32.subarray(cell >>> 2, (cell >>> 2) + count), i);
-      await pace.step("assign", i + count, n);
-    }
+    const cells = await this.assign(own, pace);
     const more = new Uint32Array(this.nlist);
     for (let i = 0; i < n; i++) {
       if (cells[i] < 0)
@@ -149,22 +149,54 @@ export abstract class IvfNode extends IndexNode {
 
     // From here on nothing can fail but the memory, and that at once.
     lists.reserve(more);
-    const { codeBytes } = lists;
+    const slots = new Int32Array(n);
     for (let i = 0; i < n; i++) {
-      const slot = lists.append(cells[i], ownIds === undefined ? BigInt(this.ntotal + i) : ownIds[i]);
-      engine.u8.set(codes.subarray(i * codeBytes, (i + 1) * codeBytes), lists.codes + slot * codeBytes);
+      slots[i] = lists.append(cells[i], ownIds === undefined ? BigInt(this.ntotal + i) : ownIds[i]);
     }
+    lists.write(codes, slots);
     this.ntotal += n;
     this.#changed();
   }
 
-  scratchBytes(nq: number, k: number, params: SearchParams): number {
+  /** The cell of each of n x d vectors, -1 where the distance overflows. Rejects with ERR_NOT_FINITE for a NaN or infinity. */
+  protected async assign(vectors: Float32Array, pace: Pace): Promise<Int32Array> {
+    const { engine, coarse, d } = this;
+    const n = vectors.length / d;
+    const cells = new Int32Array(n);
+    const block = engine.kernels.BLOCK.value;
+    for (let i = 0; i < n; i += block) {
+      const count = Math.min(block, n - i);
+      engine.reserveScratch(
+        scratchSize(count * d * 4) + scratchSize(count * 4) * 2 + coarse.scratchBytes(count, 1, OWN_PARAMS),
+      );
+      const rows = engine.takeScratch(count * d * 4);
+      const cell = engine.takeScratch(count * 4);
+      const distance = engine.takeScratch(count * 4);
+      engine.f32.set(vectors.subarray(i * d, (i + count) * d), rows >>> 2);
+      checkFinite(engine, rows, count, d, i);
+      coarse.search(rows, count, 1, OWN_PARAMS, distance, cell);
+      coarse.mapSlots(cell, count);
+      cells.set(engine.i32.subarray(cell >>> 2, (cell >>> 2) + count), i);
+      await pace.step("assign", i + count, n);
+    }
+    return cells;
+  }
+
+  override get stored(): number {
+    return this.lists.count;
+  }
+
+  scratchBytes(nq: number, _k: number, params: SearchParams): number {
     const once = (queries: number, nprobe: number): number =>
       2 * scratchSize(queries * nprobe * 4) +
       this.coarse.scratchBytes(queries, nprobe, OWN_PARAMS) +
-      this.scanScratchBytes(queries, k);
+      this.scanScratchBytes(nprobe);
     const nprobe = this.#probes(params);
-    return params.ensureK ? Math.max(once(nq, nprobe), once(1, this.nlist)) : once(nq, nprobe);
+    let most = once(nq, nprobe);
+    if (params.ensureK) {
+      for (let width = nprobe; width < this.nlist;) most = Math.max(most, once(1, (width = this.#wider(width))));
+    }
+    return most;
   }
 
   search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {
@@ -182,7 +214,7 @@ export abstract class IvfNode extends IndexNode {
       // Four times as many lists are ranked until the query has its k; of these only as many are scanned as it needs.
       let width = nprobe;
       while (engine.i32[(slots >>> 2) + (i + 1) * k - 1] < 0 && width < this.nlist) {
-        width = Math.min(width * 4, this.nlist);
+        width = this.#wider(width);
         this.#probe(queries + i * d * 4, 1, k, width, nprobe, distances + i * k * 4, slots + i * k * 4);
       }
     }
@@ -200,15 +232,11 @@ export abstract class IvfNode extends IndexNode {
   ): void {
     const { engine, coarse } = this;
     const top = engine.scratchTop;
-    const probes = {
-      lists: engine.takeScratch(nq * nprobe * 4),
-      distances: engine.takeScratch(nq * nprobe * 4),
-      nprobe,
-      atLeast,
-    };
-    coarse.search(queries, nq, nprobe, OWN_PARAMS, probes.distances, probes.lists);
-    coarse.mapSlots(probes.lists, nq * nprobe);
-    this.scan(queries, nq, k, probes, distances, slots);
+    const probes = engine.takeScratch(nq * nprobe * 4);
+    const toCoarse = engine.takeScratch(nq * nprobe * 4);
+    coarse.search(queries, nq, nprobe, OWN_PARAMS, toCoarse, probes);
+    coarse.mapSlots(probes, nq * nprobe);
+    this.scan(queries, nq, k, probes, toCoarse, nprobe, atLeast, distances, slots);
     engine.returnScratch(top);
   }
 
@@ -236,7 +264,7 @@ export abstract class IvfNode extends IndexNode {
   removeIds(drop: (label: bigint) => boolean): number {
     const removed = this.lists.remove(drop);
     this.ntotal -= removed;
-    if (removed > 0) this.#changed();
+    if (removed > 0) this.#changed(removed);
     return removed;
   }
 
@@ -287,23 +315,20 @@ export abstract class IvfNode extends IndexNode {
     const coarse = await readNode(reader, engine);
     if (coarse instanceof FlatNode) coarse.makeBounds();
     if (coarse.d !== header.d) reader.wrong("coarse quantizer", 0, `has d = ${coarse.d}, its index ${header.d}`);
-    if (header.isTrained ? coarse.ntotal !== nlist || !coarse.isTrained : header.ntotal !== 0) {
+    const full = coarse.isTrained && coarse.ntotal === nlist && coarse.stored === nlist;
+    if (header.isTrained ? !full : header.ntotal !== 0 || (coarse.ntotal !== 0 && !full)) {
       const state = header.isTrained ? "trained" : "untrained";
-      reader.wrong("coarse quantizer", 0, `has ${coarse.ntotal} of ${nlist} centroids, and the index is ${state}`);
+      reader.wrong("coarse quantizer", 0, `has ${coarse.stored} of ${nlist} centroids, and the index is ${state}`);
     }
-    if (!hasLabelsBelow(coarse, nlist)) {
-      reader.wrong("coarse quantizer", 0, `has labels that are not from 0 to ${nlist - 1}`);
+    if (!hasPlacesForLabels(coarse, nlist)) {
+      reader.wrong("coarse quantizer", 0, `has labels that are not from 0 to ${nlist - 1}, each once`);
     }
     return { ...header, nlist, nprobe, coarse, directMap: await DirectMap.read(reader) };
   }
 
   /** Takes over what was read, the lists being filled. */
   protected restore(header: IvfHeader, reader: Reader): void {
-    // faiss counts vectors that went to no list, having a NaN: ntotal may be larger than what is stored.
-    if (this.lists.count > header.ntotal || (!header.isTrained && this.lists.count > 0)) {
-      reader.wrong("inverted lists", 0, `hold ${this.lists.count} vectors, and ntotal is ${header.ntotal}`);
-    }
-    header.directMap.check(this.lists, reader);
+    header.directMap.check(this.lists, header.ntotal, reader);
     this.isTrained = header.isTrained;
     this.ntotal = header.ntotal;
     this.#nprobe = header.nprobe;
@@ -314,8 +339,13 @@ export abstract class IvfNode extends IndexNode {
     return Math.min(params.nprobe || this.#nprobe, this.nlist);
   }
 
-  #changed(): void {
+  /** Lists that are ranked next where so many held too little. */
+  #wider(width: number): number {
+    return Math.min(width * 4, this.nlist);
+  }
+
+  #changed(removed = 0): void {
     this.#lookup = undefined;
-    this.#directMap.invalidate();
+    this.#directMap.invalidate(removed > 0);
   }
 }

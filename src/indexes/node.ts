@@ -51,6 +51,10 @@ export abstract class IndexNode {
   /** Vectors held, as the file says it. */
   abstract readonly ntotal: number;
   abstract readonly isTrained: boolean;
+  /** Vectors that can be found: fewer than ntotal where faiss counted some that it could not place. */
+  get stored(): number {
+    return this.ntotal;
+  }
 
   /** Learns from n x d vectors. All or nothing. */
   abstract train(vectors: Float32Array, seed: number, pace: Pace): Promise<void>;
@@ -82,6 +86,10 @@ export abstract class IndexNode {
   abstract get rows(): number;
   /** The slot of a label, or -1. */
   abstract slotOf(label: number | bigint): number;
+  /** Bytes of scratch that {@link decode} takes. */
+  decodeScratch(_n: number): number {
+    return 0;
+  }
   /** Writes the vectors of n slots to `out`, n x d f32. */
   abstract decode(slots: number, n: number, out: number): void;
   /** Removes vectors by label and returns how many. */
@@ -92,6 +100,10 @@ export abstract class IndexNode {
   }
   /** Removes all vectors. */
   abstract reset(): void;
+  /** Removes all vectors, and what was learnt. */
+  untrain(): void {
+    this.reset();
+  }
 
   /** A parameter by faiss' name, or undefined. */
   parameter(_name: string): Parameter | undefined {
@@ -123,9 +135,14 @@ export function hasWideLabels(node: IndexNode): boolean {
   return wide;
 }
 
-/** Whether all labels are from 0 to n - 1, as an index around the node takes for granted. */
-export function hasLabelsBelow(node: IndexNode, n: number): boolean {
-  let below = true;
-  node.eachLabel((label) => (below &&= label >= 0n && label < BigInt(n)));
-  return below;
+/** Whether all labels that are stored are from 0 to n - 1, each once, as an index around the node takes for granted. */
+export function hasPlacesForLabels(node: IndexNode, n: number): boolean {
+  let seen: Uint8Array | undefined;
+  let fine = true;
+  node.eachLabel((label) => {
+    seen ??= new Uint8Array(n);
+    // Anywhere else, the array has nothing.
+    fine &&= seen[Number(label)]++ === 0;
+  });
+  return fine;
 }

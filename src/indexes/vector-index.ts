@@ -32,6 +32,8 @@ export class VectorIndex implements Index {
   #node: IndexNode | undefined;
   #busy = false;
   #wide: boolean;
+  /** Whether vectors were ever added since it was made, read empty or reset: the first decide on the width of ids. */
+  #filled: boolean;
   readonly #params: SearchParams = { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: false };
   readonly #retrieval: Retrieval = { queries: 0, distances: 0, slots: 0 };
   /** The last BigInt64Array that results went into, and its 32-bit words: a view costs an allocation. */
@@ -40,6 +42,7 @@ export class VectorIndex implements Index {
   constructor(node: IndexNode) {
     this.#node = node;
     this.#wide = hasWideLabels(node);
+    this.#filled = node.ntotal > 0;
   }
 
   get d(): number {
@@ -91,16 +94,17 @@ export class VectorIndex implements Index {
     const n = countRows("vectors", vectors, node.d);
     this.#checkRoom(n);
     await this.#exclusively(work, (pace) => node.add(vectors, undefined, pace));
+    this.#filled ||= n > 0;
   }
 
   async addWithIds(vectors: Float32Array, ids: Ids, work: Work = {}): Promise<void> {
     const node = this.#ready();
     const n = countRows("vectors", vectors, node.d);
-    if (ids.length !== n) fail("ERR_ID", `got ${ids.length} ids for ${n} vectors: give one each`);
-    this.#checkRoom(n);
-    const filling = node.ntotal === 0 && n > 0;
-    const wide = filling ? ids instanceof BigInt64Array : this.#wide;
     const own = toBigInts(ids);
+    if (own.length !== n) fail("ERR_ID", `got ${own.length} ids for ${n} vectors: give one each`);
+    this.#checkRoom(n);
+    const filling = !this.#filled && n > 0;
+    const wide = filling ? ids instanceof BigInt64Array : this.#wide;
     for (const id of own) {
       if (id === -1n) fail("ERR_ID", "-1 can't be an id: as a label it means that nothing was found");
       if (!wide && id !== BigInt.asIntN(32, id)) {
@@ -110,6 +114,7 @@ export class VectorIndex implements Index {
     }
     await this.#exclusively(work, (pace) => node.add(vectors, own, pace));
     this.#wide = wide;
+    this.#filled ||= n > 0;
   }
 
   search(queries: Float32Array, k: number, options?: SearchOptions): SearchResult {
@@ -211,7 +216,7 @@ export class VectorIndex implements Index {
     const block = engine.kernels.BLOCK.value;
     for (let first = 0; first < own.length; first += block) {
       const count = Math.min(block, own.length - first);
-      engine.reserveScratch(scratchSize(count * 4) + scratchSize(count * d * 4));
+      engine.reserveScratch(scratchSize(count * 4) + scratchSize(count * d * 4) + node.decodeScratch(count));
       const slots = engine.takeScratch(count * 4);
       const vectors = engine.takeScratch(count * d * 4);
       for (let i = 0; i < count; i++) {
@@ -264,7 +269,7 @@ export class VectorIndex implements Index {
 
   reset(): void {
     this.#ready().reset();
-    this.#wide = false;
+    this.#wide = this.#filled = false;
   }
 
   dispose(): void {
@@ -441,6 +446,10 @@ export function copyRows(from: Float32Array, start: number, to: Float32Array, at
 }
 
 function toBigInts(ids: Ids): BigInt64Array<ArrayBuffer> {
+  const given: unknown = ids;
+  if (!Array.isArray(given) && !ArrayBuffer.isView(given)) {
+    fail("ERR_ID", `ids are ${what(given)}: give an Int32Array, a BigInt64Array or an array`);
+  }
   const own = new BigInt64Array(ids.length);
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i];

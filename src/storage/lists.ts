@@ -1,5 +1,6 @@
 import { fail } from "../errors.js";
 import type { Engine } from "../wasm/engine.js";
+import type { PackedLayout } from "./packed-codes.js";
 
 /** Slots are signed 32-bit numbers in the kernels. */
 const MAX_SLOTS = 0x7fffffff;
@@ -11,10 +12,17 @@ const MAX_SLOTS = 0x7fffffff;
  * start; when a list overflows, all move apart, and each gets a quarter of slack, so that many small adds cost little. A
  * table of starts and one of sizes stand in the engine's memory for the kernels. Before the first vector comes, nothing is
  * allocated: a file that says nlist = 2^31 and holds no vector costs nothing.
+ *
+ * Codes are rows of bytes, or 4-bit codes in packed blocks; a list then owns whole blocks.
  */
 export class InvertedLists {
   readonly nlist: number;
+  /** Bytes of a vector's code; with packed codes, of a block. */
   readonly codeBytes: number;
+  /** How packed codes lie in their blocks. */
+  readonly layout: PackedLayout | undefined;
+  /** Slots of a block; 1 where codes are rows. */
+  readonly #bbs: number;
   readonly #engine: Engine;
   /** Addresses of two u32 a list, the first slot and the slots in use; 0 while nothing is stored. */
   starts = 0;
@@ -29,13 +37,16 @@ export class InvertedLists {
   #idSlots = 0;
   #count = 0;
 
-  constructor(engine: Engine, nlist: number, codeBytes: number) {
+  /** @param codes the bytes of a vector's code, or how packed codes lie */
+  constructor(engine: Engine, nlist: number, codes: number | PackedLayout) {
     this.#engine = engine;
     this.nlist = nlist;
-    this.codeBytes = codeBytes;
+    this.layout = typeof codes === "number" ? undefined : codes;
+    this.#bbs = this.layout?.bbs ?? 1;
+    this.codeBytes = typeof codes === "number" ? codes : codes.blockBytes;
   }
 
-  /** Address of the codes, of slot 0 that is: slot s stands at codes + s * codeBytes. */
+  /** Address of the codes: row s, or block s / bbs, stands at codes + that * codeBytes. */
   get codes(): number {
     return this.#codes;
   }
@@ -92,7 +103,7 @@ export class InvertedLists {
     let total = 0;
     for (let list = 0; list < this.nlist; list++) {
       const need = this.size(list) + more[list];
-      owned[list] = this.#count === 0 ? need : Math.max(this.#owned[list], Math.ceil(need * 1.25));
+      owned[list] = this.#whole(this.#count === 0 ? need : Math.max(this.#owned[list], Math.ceil(need * 1.25)));
       total += owned[list];
     }
     if (total > MAX_SLOTS) fail("ERR_MEMORY", `${total} vectors are more than the ${MAX_SLOTS} that slots can number`);
@@ -107,20 +118,37 @@ export class InvertedLists {
       end = to;
     }
     this.#owned.set(owned);
+    this.layout?.reserveScratch(this.#engine);
   }
 
-  /** Takes the next slot of a list for an id; the room has been reserved. The code is the caller's to write. */
+  /** Takes the next slot of a list for an id; the room has been reserved. The code is to be written by {@link write}. */
   append(list: number, id: bigint): number {
-    const { u32, i64 } = this.#engine;
+    const { u8, u32, i64 } = this.#engine;
     const at = (this.sizes >>> 2) + list;
     const slot = u32[(this.starts >>> 2) + list] + u32[at]++;
     i64[(this.#ids >>> 3) + slot] = id;
     this.#count++;
+    if (this.layout !== undefined && slot % this.#bbs === 0) {
+      const block = this.#codeAt(slot);
+      u8.fill(0, block, block + this.codeBytes);
+    }
     return slot;
   }
 
+  /** Writes codes to slots: rows of bytes, or the numbers of packed codes, M bytes a vector. */
+  write(codes: Uint8Array, slots: Int32Array): void {
+    if (this.layout !== undefined) {
+      this.layout.pack(this.#engine, codes, slots, this.#codes);
+      return;
+    }
+    const { u8 } = this.#engine;
+    for (let i = 0; i < slots.length; i++) {
+      u8.set(codes.subarray(i * this.codeBytes, (i + 1) * this.codeBytes), this.#codes + slots[i] * this.codeBytes);
+    }
+  }
+
   /**
-   * Takes whole blocks that were read from a file: lists one after the other, `sizes` slots each.
+   * Takes memory that was read from a file: lists one after the other, of `sizes` slots each, and whole blocks.
    */
   adopt(codes: number, ids: number, sizes: Uint32Array): void {
     this.#open();
@@ -129,12 +157,13 @@ export class InvertedLists {
     for (let list = 0; list < this.nlist; list++) {
       u32[(this.starts >>> 2) + list] = slot;
       u32[(this.sizes >>> 2) + list] = sizes[list];
-      slot += sizes[list];
+      this.#owned[list] = this.#whole(sizes[list]);
+      slot += this.#owned[list];
+      this.#count += sizes[list];
     }
-    this.#owned.set(sizes);
     this.#codes = codes;
     this.#ids = ids;
-    this.#codeSlots = this.#idSlots = this.#count = slot;
+    this.#codeSlots = this.#idSlots = slot;
   }
 
   /**
@@ -142,17 +171,22 @@ export class InvertedLists {
    * list, as in faiss.
    */
   remove(drop: (id: bigint) => boolean): number {
+    // Without vectors there may be no tables either.
+    if (this.#count === 0) return 0;
+    this.layout?.reserveScratch(this.#engine);
     const { u32 } = this.#engine;
     let removed = 0;
     for (let list = 0; list < this.nlist; list++) {
       const start = this.start(list);
       let size = this.size(list);
       for (let i = 0; i < size;) {
-        if (drop(this.id(start + i))) this.#move(start + --size, start + i, 1);
+        if (drop(this.id(start + i))) this.#replace(start + i, start + --size);
         else i++;
       }
+      if (size === this.size(list)) continue;
       removed += this.size(list) - size;
       u32[(this.sizes >>> 2) + list] = size;
+      this.layout?.clearTail(this.#engine, this.#codeAt(start), size);
     }
     this.#count -= removed;
     return removed;
@@ -162,10 +196,10 @@ export class InvertedLists {
   bytes(list: number): { codes: Uint8Array; ids: Uint8Array } {
     const { u8 } = this.#engine;
     const start = this.start(list);
-    const end = start + this.size(list);
+    const size = this.size(list);
     return {
-      codes: u8.subarray(this.#codes + start * this.codeBytes, this.#codes + end * this.codeBytes),
-      ids: u8.subarray(this.#ids + start * 8, this.#ids + end * 8),
+      codes: u8.subarray(this.#codeAt(start), this.#codeAt(start + this.#whole(size))),
+      ids: u8.subarray(this.#ids + start * 8, this.#ids + (start + size) * 8),
     };
   }
 
@@ -204,17 +238,36 @@ export class InvertedLists {
       const { codeBytes } = this;
       this.#codes =
         this.#codes === 0
-          ? engine.allocate(slots * codeBytes)
-          : engine.resize(this.#codes, this.#codeSlots * codeBytes, slots * codeBytes);
+          ? engine.allocate((slots / this.#bbs) * codeBytes)
+          : engine.resize(this.#codes, (this.#codeSlots / this.#bbs) * codeBytes, (slots / this.#bbs) * codeBytes);
       this.#codeSlots = slots;
     }
   }
 
+  /** Moves a run of vectors, both places being starts of blocks. */
   #move(from: number, to: number, count: number): void {
     if (from === to || count === 0) return;
     const { u8 } = this.#engine;
-    const codes = this.#codes + from * this.codeBytes;
-    u8.copyWithin(this.#codes + to * this.codeBytes, codes, codes + count * this.codeBytes);
+    u8.copyWithin(this.#codeAt(to), this.#codeAt(from), this.#codeAt(from + this.#whole(count)));
     u8.copyWithin(this.#ids + to * 8, this.#ids + from * 8, this.#ids + (from + count) * 8);
+  }
+
+  /** Puts the vector of one slot in the place of another. */
+  #replace(slot: number, by: number): void {
+    if (slot === by) return;
+    const { u8, i64 } = this.#engine;
+    i64[(this.#ids >>> 3) + slot] = i64[(this.#ids >>> 3) + by];
+    if (this.layout !== undefined) this.layout.move(this.#engine, by, slot, this.#codes);
+    else u8.copyWithin(this.#codeAt(slot), this.#codeAt(by), this.#codeAt(by + 1));
+  }
+
+  /** Where the row of a slot stands, or the block that begins with it. */
+  #codeAt(slot: number): number {
+    return this.#codes + (slot / this.#bbs) * this.codeBytes;
+  }
+
+  /** Slots rounded up to whole blocks. */
+  #whole(slots: number): number {
+    return Math.ceil(slots / this.#bbs) * this.#bbs;
   }
 }

@@ -129,7 +129,7 @@ export async function kmeans(
 }
 
 /** Gives each empty cluster half of a large one, the two told apart by a small shift; the larger, the likelier a donor. */
-function splitEmpty(centroids: Float32Array, counts: Int32Array, n: number): void {
+export function splitEmpty(centroids: Float32Array, counts: Int32Array, n: number): void {
   const k = counts.length;
   const d = centroids.length / k;
   const random = new Random(1234);

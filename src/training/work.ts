@@ -11,9 +11,27 @@ export class Pace {
   readonly #work: Work;
   #last = Date.now();
   #phase = "";
+  #done = -1;
 
   constructor(work: Work = {}) {
     this.#work = work;
+  }
+
+  /** Waits for a promise that nobody here can hurry; rejects with the signal's reason as soon as that is aborted. */
+  async unlessAborted<T>(promised: () => Promise<T>): Promise<T> {
+    const { signal } = this.#work;
+    if (signal === undefined) return promised();
+    signal.throwIfAborted();
+    let stop = (): void => undefined;
+    const aborted = new Promise<never>((_, reject) => {
+      stop = () => reject(signal.reason as Error);
+      signal.addEventListener("abort", stop);
+    });
+    try {
+      return await Promise.race([promised(), aborted]);
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
   }
 
   /** To be called between chunks and once with done = total; throws the signal's reason when aborted. */
@@ -21,8 +39,10 @@ export class Pace {
     const { signal, onProgress } = this.#work;
     signal?.throwIfAborted();
     const now = Date.now();
-    if (onProgress !== undefined && (now - this.#last >= SLICE || phase !== this.#phase || done === total)) {
+    const news = phase !== this.#phase || (done !== this.#done && (now - this.#last >= SLICE || done === total));
+    if (onProgress !== undefined && news) {
       onProgress({ phase, done, total });
+      this.#done = done;
     }
     this.#phase = phase;
     if (now - this.#last < SLICE) return;

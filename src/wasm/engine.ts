@@ -66,6 +66,7 @@ export class Engine {
   u32!: Uint32Array<ArrayBuffer>;
   f32!: Float32Array<ArrayBuffer>;
   i64!: BigInt64Array<ArrayBuffer>;
+  f64!: Float64Array<ArrayBuffer>;
 
   /** Instantiates the kernels. Throws ERR_PARAMETER for options that can't be, ERR_MEMORY where no memory can be had. */
   constructor(options: EngineOptions = {}) {
@@ -173,7 +174,7 @@ export class Engine {
   #reach(wanted: number): void {
     const { end } = this.#allocator;
     if (end <= this.bytes) return;
-    if (end > this.#maxBytes) {
+    if (Math.ceil(end / PAGE) * PAGE > this.#maxBytes) {
       fail(
         "ERR_MEMORY",
         `${megabytes(wanted)} more are needed, ${megabytes(end)} in all, and ${megabytes(this.#maxBytes)} is the limit ` +
@@ -198,6 +199,7 @@ export class Engine {
     this.u32 = new Uint32Array(buffer);
     this.f32 = new Float32Array(buffer);
     this.i64 = new BigInt64Array(buffer);
+    this.f64 = new Float64Array(buffer);
   }
 }
 

@@ -1,0 +1,394 @@
+// FastScan: 4-bit codes scanned with look-up tables that sit in a register (Andre, Kermarrec, Le Scouarnec, 2015; faiss' layout).
+//
+// A table entry is 8 bits wide, a sum of entries 16. Vectors lie in blocks of `bbs` (a multiple of 32); in a block, for each pair
+// of sub-quantizers, each group of 32 vectors has 32 bytes:
+//
+//     byte j of the first 16     | low nibble: vector p(j) | high nibble: vector p(j) + 16 |   first sub-quantizer of the pair
+//     byte j of the last 16      | the same                                              |   second
+//     p = 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15
+//
+// so that the even bytes of a register belong to vectors 0 … 7 and the odd ones to 8 … 15, and sums need no shuffle. A table
+// of 8-bit entries is 16 bytes of 15 (a mask: see scanGroups), then 16 entries for each sub-quantizer.
+
+import { INNER_PRODUCT, L2, NOTHING } from "./metric";
+import { lookUpTable, spreadMax, spreadMin } from "./pq";
+import { heapClear, heapReplace, sortHeap } from "./topk";
+
+/** Centroids of a sub-quantizer, and entries of its part of a table. */
+const K: i32 = 16;
+/** Vectors whose sums one step of the kernel makes. */
+const GROUP: i32 = 32;
+/** Vectors that one call of the kernel scans: V8 swaps in its optimised code only between calls. */
+const STRETCH: i32 = 4096;
+/** The largest sum, which is what two bytes hold. */
+const MOST: f32 = 65535;
+
+/** Bytes of a table of 8-bit entries for M2 sub-quantizers. */
+@inline
+function tableBytes(M2: i32): usize {
+  return 16 + ((<usize>M2) << 4);
+}
+
+/** Bytes of scratch that searchPacked takes. A residual index under L2 has a table for each probe. */
+export function searchPackedScratch(d: i32, M: i32, M2: i32, nprobe: i32, tables: i32): i32 {
+  return 4 * d + tables * (64 * M + <i32>tableBytes(M2)) + 16 * (((nprobe + 3) >> 2) << 2) + GROUP * 2 + 64;
+}
+
+/**
+ * Searches packed lists for nq queries, with the sums of quantised tables that faiss makes: keys and slots are nq x k, best first,
+ * distances as in faiss, sum / a + b.
+ *
+ * probes, starts, sizes, ids, atLeast, maxCodes: as in searchLists; a start is a multiple of bbs. centroids: the coarse quantizer's
+ * rows where codes are those of residuals, else 0; biases: nq x nprobe coarse distances. guard: whether sums are kept below 65536
+ * whatever the tables are (faiss does so in an IVF, and we do with more than 257 sub-quantizers).
+ */
+export function searchPacked(
+  queries: usize,
+  nq: i32,
+  d: i32,
+  metric: i32,
+  M: i32,
+  M2: i32,
+  transposed: usize,
+  guard: bool,
+  bbs: i32,
+  probes: usize,
+  nprobe: i32,
+  atLeast: i32,
+  maxCodes: i32,
+  centroids: usize,
+  biases: usize,
+  starts: usize,
+  sizes: usize,
+  codes: usize,
+  ids: usize,
+  k: i32,
+  keys: usize,
+  slots: usize,
+  scratch: usize,
+): void {
+  const sub = d / M;
+  const residual = centroids != 0;
+  const perProbe = residual && metric == L2;
+  const tables = perProbe ? nprobe : 1;
+  const blockBytes = <usize>((bbs * M2) >> 1);
+  const difference = scratch;
+  const floats = difference + ((<usize>d) << 2);
+  const bytes = floats + ((<usize>(tables * M)) << 6);
+  const order = bytes + <usize>tables * tableBytes(M2);
+  const sums = order + ((<usize>nprobe) << 2);
+  const low = sums + ((<usize>nprobe) << 2);
+  for (let i = 0; i < nq; i++) {
+    const query = queries + ((<usize>(i * d)) << 2);
+    const lists = probes + ((<usize>(i * nprobe)) << 2);
+    const coarse = biases + ((<usize>(i * nprobe)) << 2);
+    heapClear(keys, slots, k);
+    let used = 0;
+    while (used < nprobe && load<i32>(lists + ((<usize>used) << 2)) >= 0) used++;
+
+    const made = perProbe ? used : min(used, 1);
+
+    // Tables, and what the smallest entries of each probe add up to.
+    let spread: f32 = 0;
+    let widest: f32 = 0;
+    let total: f32 = 0;
+    let base: f32 = Infinity;
+    for (let p = 0; p < made; p++) {
+      const table = floats + ((<usize>(p * M)) << 6);
+      let from = query;
+      if (perProbe) {
+        from = difference;
+        const list = <usize>load<i32>(lists + ((<usize>p) << 2));
+        subtract(query, centroids + ((list * d) << 2), d, difference);
+      }
+      lookUpTable(from, M, K, sub, transposed, metric, table);
+      let spans: f32 = 0;
+      let least: f32 = 0;
+      for (let m = 0, at = table; m < M; m++, at += 64) {
+        const a = v128.load(at);
+        const b = v128.load(at, 16);
+        const c = v128.load(at, 32);
+        const e = v128.load(at, 48);
+        const smallest = f32x4.extract_lane(spreadMin(f32x4.pmin(f32x4.pmin(a, b), f32x4.pmin(c, e))), 0);
+        const largest = f32x4.extract_lane(spreadMax(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, e))), 0);
+        const span = largest - smallest;
+        if (span > widest) widest = span;
+        spans += span;
+        least += smallest;
+      }
+      store<f32>(low + ((<usize>p) << 2), least);
+      total = max(total, spans);
+      base = min(base, least);
+    }
+    if (residual && metric == INNER_PRODUCT) {
+      let most: f32 = -Infinity;
+      let least: f32 = Infinity;
+      for (let p = 0; p < used; p++) {
+        const bias = load<f32>(coarse + ((<usize>p) << 2));
+        most = max(most, bias);
+        least = min(least, bias);
+        store<f32>(low + ((<usize>p) << 2), bias);
+      }
+      total += most - least;
+      spread = least;
+      base += least;
+    } else {
+      spread = base;
+    }
+
+    // faiss' scale: no entry above 255 and no sum above 65535. A table without any spread has the scale 0.
+    let scale: f32 = widest > 0 ? <f32>255 / widest : Infinity;
+    if (guard && total > 0) scale = min(scale, MOST / total);
+    if (!(scale < Infinity)) scale = 0;
+    for (let p = 0; p < made; p++) {
+      quantizeTable(floats + ((<usize>(p * M)) << 6), M, M2, scale, bytes + <usize>p * tableBytes(M2));
+    }
+    for (let p = 0; p < used; p++) {
+      let bias: f32 = 0;
+      if (residual) bias = floor((load<f32>(low + ((<usize>p) << 2)) - spread) * scale + <f32>0.5);
+      store<i32>(sums + ((<usize>p) << 2), <i32>bias);
+      store<i32>(order + ((<usize>p) << 2), p);
+    }
+    // faiss visits lists in the order of their numbers where blocks are of 32, which decides between ties.
+    if (bbs == GROUP) sortByList(order, lists, min(used, atLeast));
+
+    let scanned: i32 = 0;
+    for (let at = 0; at < used; at++) {
+      if (at >= atLeast && load<i32>(slots) >= 0) break;
+      const p = <usize>load<i32>(order + ((<usize>at) << 2));
+      const list = <usize>load<i32>(lists + (p << 2));
+      const start = load<u32>(starts + (list << 2));
+      let count = load<i32>(sizes + (list << 2));
+      if (maxCodes > 0) count = min(count, maxCodes - scanned);
+      scanned += count;
+      const table = bytes + (perProbe ? p * tableBytes(M2) : 0);
+      const bias = load<i32>(sums + (p << 2));
+      let first = <i32>start;
+      let block = codes + <usize>(start / <u32>bbs) * blockBytes;
+      while (count > 0) {
+        const stretch = min(count, max(STRETCH, bbs));
+        scanBlocks(block, stretch, bbs, M2, table, bias, metric, first, keys, slots, k, ids);
+        const blocks = (stretch + bbs - 1) / bbs;
+        block += <usize>blocks * blockBytes;
+        first += blocks * bbs;
+        count -= blocks * bbs;
+      }
+      if (maxCodes > 0 && scanned >= maxCodes) break;
+    }
+    sortHeap(keys, slots, k, ids, metric);
+    sumsToDistances(keys, slots, k, metric, <f32>1 / scale, base);
+    keys += (<usize>k) << 2;
+    slots += (<usize>k) << 2;
+  }
+}
+
+@inline
+function subtract(x: usize, y: usize, d: i32, out: usize): void {
+  for (let j: usize = 0, end = (<usize>d) << 2; j < end; j += 4) store<f32>(out + j, load<f32>(x + j) - load<f32>(y + j));
+}
+
+/** Sorts places of probes by the numbers of their lists (Shell sort: few they are mostly, and many they may be). */
+function sortByList(order: usize, lists: usize, n: i32): void {
+  for (let gap = n >> 1; gap > 0; gap >>= 1) {
+    for (let i = gap; i < n; i++) {
+      const p = load<i32>(order + ((<usize>i) << 2));
+      const list = load<i32>(lists + ((<usize>p) << 2));
+      let j = i;
+      for (; j >= gap; j -= gap) {
+        const other = load<i32>(order + ((<usize>(j - gap)) << 2));
+        if (load<i32>(lists + ((<usize>other) << 2)) <= list) break;
+        store<i32>(order + ((<usize>j) << 2), other);
+      }
+      store<i32>(order + ((<usize>j) << 2), p);
+    }
+  }
+}
+
+/**
+ * Rounds a table to 8 bits: floor((entry - smallest of its sub-quantizer) * scale + 0.5). The sub-quantizer that an odd M
+ * lacks has zeros.
+ */
+function quantizeTable(table: usize, M: i32, M2: i32, scale: f32, out: usize): void {
+  v128.store(out, i8x16.splat(15));
+  const scale4 = f32x4.splat(scale);
+  const half = f32x4.splat(0.5);
+  out += 16;
+  for (let m = 0; m < M; m++, table += 64, out += 16) {
+    const a = v128.load(table);
+    const b = v128.load(table, 16);
+    const c = v128.load(table, 32);
+    const e = v128.load(table, 48);
+    const least = spreadMin(f32x4.pmin(f32x4.pmin(a, b), f32x4.pmin(c, e)));
+    const ab = i16x8.narrow_i32x4_s(rounded(a, least, scale4, half), rounded(b, least, scale4, half));
+    const ce = i16x8.narrow_i32x4_s(rounded(c, least, scale4, half), rounded(e, least, scale4, half));
+    v128.store(out, i8x16.narrow_i16x8_u(ab, ce));
+  }
+  if (M < M2) v128.store(out, i8x16.splat(0));
+}
+
+@inline
+function rounded(x: v128, least: v128, scale: v128, half: v128): v128 {
+  return i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.mul(f32x4.sub(x, least), scale), half));
+}
+
+/**
+ * Sums the tables' entries of `count` vectors and offers those that are good enough to the heap. A key is the sum under L2 and
+ * 65535 less the sum under inner product.
+ *
+ *     16 bytes of codes     | c0 … c15 |  & 15 and >> 4: numbers of vectors p(j) and p(j) + 16
+ *     table of 16 entries   | t0 … t15 |  swizzle: 16 look-ups
+ *     what comes out        | r0 … r15 |  added as 16-bit lanes to `even`, r >> 8 to `odd`: in the end even - (odd << 8)
+ *
+ * `even` overflows on the way and comes out right, 16-bit lanes being numbers modulo 65536. The mask of 15s is loaded: V8 from
+ * 13.6 on makes a constant anew wherever it is used.
+ */
+function scanBlocks(
+  block: usize,
+  count: i32,
+  bbs: i32,
+  M2: i32,
+  table: usize,
+  bias: i32,
+  metric: i32,
+  firstSlot: i32,
+  keys: usize,
+  slots: usize,
+  k: i32,
+  ids: usize,
+): void {
+  const mask = v128.load(table);
+  const step = <usize>bbs;
+  const end = table + tableBytes(M2);
+  const start = i16x8.splat(<i16>bias);
+  const flip = i16x8.splat(metric == L2 ? 0 : -1);
+  let worst = load<f32>(keys);
+  let most = worst == NOTHING ? 65535 : <i32>worst - 1;
+  for (let done = 0; done < count; done += GROUP) {
+    if (most < 0) return;
+    // Groups of a block interleave: the pairs of a group are bbs bytes apart.
+    const inBlock = done % bbs;
+    let code = block + <usize>(done / bbs) * ((step * M2) >> 1) + <usize>inBlock;
+    let even0 = start;
+    let odd0 = i16x8.splat(0);
+    let even1 = start;
+    let odd1 = odd0;
+    for (let t = table + 16; t < end; t += 32, code += step) {
+      let entries = v128.load(t);
+      let c = v128.load(code);
+      let r = i8x16.swizzle(entries, v128.and(c, mask));
+      even0 = i16x8.add(even0, r);
+      odd0 = i16x8.add(odd0, i16x8.shr_u(r, 8));
+      r = i8x16.swizzle(entries, v128.and(i16x8.shr_u(c, 4), mask));
+      even1 = i16x8.add(even1, r);
+      odd1 = i16x8.add(odd1, i16x8.shr_u(r, 8));
+      entries = v128.load(t, 16);
+      c = v128.load(code, 16);
+      r = i8x16.swizzle(entries, v128.and(c, mask));
+      even0 = i16x8.add(even0, r);
+      odd0 = i16x8.add(odd0, i16x8.shr_u(r, 8));
+      r = i8x16.swizzle(entries, v128.and(i16x8.shr_u(c, 4), mask));
+      even1 = i16x8.add(even1, r);
+      odd1 = i16x8.add(odd1, i16x8.shr_u(r, 8));
+    }
+    const s0 = v128.xor(i16x8.sub(even0, i16x8.shl(odd0, 8)), flip);
+    const s1 = v128.xor(i16x8.add(odd0, start), flip);
+    const s2 = v128.xor(i16x8.sub(even1, i16x8.shl(odd1, 8)), flip);
+    const s3 = v128.xor(i16x8.add(odd1, start), flip);
+    const limit = i16x8.splat(<i16>most);
+    const zero = i16x8.splat(0);
+    let open =
+      i8x16.bitmask(
+        i8x16.narrow_i16x8_s(
+          i16x8.eq(i16x8.sub_sat_u(s0, limit), zero),
+          i16x8.eq(i16x8.sub_sat_u(s1, limit), zero),
+        ),
+      ) |
+      (i8x16.bitmask(
+        i8x16.narrow_i16x8_s(
+          i16x8.eq(i16x8.sub_sat_u(s2, limit), zero),
+          i16x8.eq(i16x8.sub_sat_u(s3, limit), zero),
+        ),
+      ) <<
+        16);
+    const left = count - done;
+    if (left < GROUP) open &= (1 << left) - 1;
+    while (open != 0) {
+      const lane = ctz(open);
+      open &= open - 1;
+      const sum = lane < 16 ? (lane < 8 ? lane8(s0, lane) : lane8(s1, lane - 8)) : lane < 24 ? lane8(s2, lane - 16) : lane8(s3, lane - 24);
+      if (sum > most) continue;
+      heapReplace(keys, slots, k, <f32>sum, firstSlot + done + lane, ids, metric);
+      worst = load<f32>(keys);
+      most = worst == NOTHING ? 65535 : <i32>worst - 1;
+    }
+  }
+}
+
+/** One of eight lanes, by a number that is not known beforehand. */
+function lane8(v: v128, lane: i32): i32 {
+  switch (lane) {
+    case 0:
+      return i16x8.extract_lane_u(v, 0);
+    case 1:
+      return i16x8.extract_lane_u(v, 1);
+    case 2:
+      return i16x8.extract_lane_u(v, 2);
+    case 3:
+      return i16x8.extract_lane_u(v, 3);
+    case 4:
+      return i16x8.extract_lane_u(v, 4);
+    case 5:
+      return i16x8.extract_lane_u(v, 5);
+    case 6:
+      return i16x8.extract_lane_u(v, 6);
+    default:
+      return i16x8.extract_lane_u(v, 7);
+  }
+}
+
+/** Turns keys into distances: sum * (1 / scale) + base, the reciprocal first, as faiss rounds it. */
+function sumsToDistances(keys: usize, slots: usize, k: i32, metric: i32, inverse: f32, base: f32): void {
+  if (!(inverse < Infinity)) inverse = 0;
+  for (let i: usize = 0, end = (<usize>k) << 2; i < end; i += 4) {
+    const key = load<f32>(keys + i);
+    if (load<i32>(slots + i) < 0) store<f32>(keys + i, metric == L2 ? NOTHING : -NOTHING);
+    else store<f32>(keys + i, (metric == L2 ? key : MOST - key) * inverse + base);
+  }
+}
+
+/**
+ * Writes codes (n x M numbers of 4 bits, a byte each) into the blocks, to the places that slots name.
+ */
+export function packCodes(numbers: usize, n: i32, M: i32, M2: i32, bbs: i32, slots: usize, codes: usize): void {
+  for (let i = 0; i < n; i++, slots += 4) {
+    const slot = load<i32>(slots);
+    for (let m = 0; m < M; m++, numbers++) {
+      const at = nibbleAt(codes, slot, m, M2, bbs);
+      const high = (slot & 31) > 15;
+      const old = load<u8>(at);
+      const number = load<u8>(numbers);
+      store<u8>(at, high ? (old & 15) | (number << 4) : (old & 240) | number);
+    }
+  }
+}
+
+/** Reads the codes of n slots: numbers, n x M bytes. */
+export function unpackCodes(codes: usize, M: i32, M2: i32, bbs: i32, slots: usize, n: i32, numbers: usize): void {
+  for (let i = 0; i < n; i++, slots += 4) {
+    const slot = load<i32>(slots);
+    for (let m = 0; m < M; m++, numbers++) {
+      const byte = slot < 0 ? 0 : load<u8>(nibbleAt(codes, slot, m, M2, bbs));
+      store<u8>(numbers, (slot & 31) > 15 ? byte >> 4 : byte & 15);
+    }
+  }
+}
+
+/** The byte that holds a vector's number for sub-quantizer m. */
+@inline
+function nibbleAt(codes: usize, slot: i32, m: i32, M2: i32, bbs: i32): usize {
+  const inBlock = slot % bbs;
+  const v = inBlock & 15;
+  const p = v < 8 ? 2 * v : 2 * (v - 8) + 1;
+  const block = <usize>(slot / bbs) * <usize>((bbs * M2) >> 1);
+  return codes + block + <usize>((m >> 1) * bbs + (inBlock & ~31) + ((m & 1) << 4) + p);
+}

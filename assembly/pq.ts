@@ -1,0 +1,183 @@
+// The product quantizer: a vector is cut into M sub-vectors of `sub` dimensions, and each becomes the number of the nearest of K
+// centroids (16 for 4 bits, 256 for 8). K is a multiple of 16.
+//
+// Kernels want the codebook transposed, so that the 16 centroids of a step lie in the lanes of four vectors:
+//
+//     codebook     [M][K][sub]    as in a file
+//     transposed   [M][sub][K]    | c0 c1 c2 c3 | c4 … c7 | c8 … c11 | c12 … c15 |  dimension j of 16 centroids
+
+import { INNER_PRODUCT } from "./metric";
+
+/** Turns a codebook into its transposed form. */
+export function transposeCodebook(codebook: usize, M: i32, K: i32, sub: i32, transposed: usize): void {
+  for (let m = 0; m < M; m++) {
+    for (let c = 0; c < K; c++) {
+      for (let j = 0; j < sub; j++, codebook += 4) {
+        store<f32>(transposed + ((<usize>((m * sub + j) * K + c)) << 2), load<f32>(codebook));
+      }
+    }
+  }
+}
+
+/**
+ * The nearest centroid of each sub-vector, the first of equals: numbers, n x M bytes. errors: M f64, to which the squared distances
+ * are added, or 0.
+ */
+export function quantize(
+  vectors: usize,
+  n: i32,
+  M: i32,
+  K: i32,
+  sub: i32,
+  transposed: usize,
+  numbers: usize,
+  errors: usize,
+): void {
+  for (let i = 0; i < n; i++) {
+    let centroids = transposed;
+    for (let m = 0; m < M; m++, vectors += (<usize>sub) << 2, centroids += (<usize>(sub * K)) << 2, numbers++) {
+      quantizePart(vectors, K, sub, centroids, numbers, errors == 0 ? 0 : errors + ((<usize>m) << 3));
+    }
+  }
+}
+
+/**
+ * One sub-vector: distances to 16 centroids at once, lanes being centroids.
+ *
+ *     | 0 1 2 3 | 4 5 6 7 | 8 9 10 11 | 12 13 14 15 |  -> the smallest of 16, and the first lane that has it
+ */
+@inline
+function quantizePart(x: usize, K: i32, sub: i32, centroids: usize, number: usize, error: usize): void {
+  const row = (<usize>K) << 2;
+  let best: f32 = Infinity;
+  let winner = 0;
+  for (let c = 0; c < K; c += 16) {
+    let a0 = f32x4.splat(0);
+    let a1 = a0;
+    let a2 = a0;
+    let a3 = a0;
+    let at = centroids + ((<usize>c) << 2);
+    for (let j: usize = 0, end = (<usize>sub) << 2; j < end; j += 4, at += row) {
+      const value = v128.load32_splat(x + j);
+      let u = f32x4.sub(value, v128.load(at));
+      a0 = f32x4.add(a0, f32x4.mul(u, u));
+      u = f32x4.sub(value, v128.load(at, 16));
+      a1 = f32x4.add(a1, f32x4.mul(u, u));
+      u = f32x4.sub(value, v128.load(at, 32));
+      a2 = f32x4.add(a2, f32x4.mul(u, u));
+      u = f32x4.sub(value, v128.load(at, 48));
+      a3 = f32x4.add(a3, f32x4.mul(u, u));
+    }
+    const low = spreadMin(f32x4.pmin(f32x4.pmin(a0, a1), f32x4.pmin(a2, a3)));
+    const least = f32x4.extract_lane(low, 0);
+    if (least < best) {
+      best = least;
+      const mask =
+        i32x4.bitmask(f32x4.eq(a0, low)) |
+        (i32x4.bitmask(f32x4.eq(a1, low)) << 4) |
+        (i32x4.bitmask(f32x4.eq(a2, low)) << 8) |
+        (i32x4.bitmask(f32x4.eq(a3, low)) << 12);
+      winner = c + ctz(mask);
+    }
+  }
+  store<u8>(number, <u8>winner);
+  if (error != 0) store<f64>(error, load<f64>(error) + best);
+}
+
+/** The smallest lane, in all lanes. pmin is one instruction where min, which minds NaN and -0, is several. */
+@inline
+export function spreadMin(v: v128): v128 {
+  v = f32x4.pmin(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
+  return f32x4.pmin(v, v128.shuffle<f32>(v, v, 1, 0, 3, 2));
+}
+
+/** The largest lane, in all lanes. */
+@inline
+export function spreadMax(v: v128): v128 {
+  v = f32x4.pmax(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
+  return f32x4.pmax(v, v128.shuffle<f32>(v, v, 1, 0, 3, 2));
+}
+
+/** Adds each sub-vector to the sum of its centroid. sums: f32 [M][K][sub]; counts: i32 [M][K]. */
+export function accumulateParts(
+  vectors: usize,
+  n: i32,
+  M: i32,
+  K: i32,
+  sub: i32,
+  numbers: usize,
+  sums: usize,
+  counts: usize,
+): void {
+  for (let i = 0; i < n; i++) {
+    for (let m = 0; m < M; m++, numbers++) {
+      const at = <usize>(m * K + load<u8>(numbers));
+      const count = counts + (at << 2);
+      store<i32>(count, load<i32>(count) + 1);
+      let sum = sums + ((at * sub) << 2);
+      for (let end = sum + ((<usize>sub) << 2); sum < end; sum += 4, vectors += 4) {
+        store<f32>(sum, load<f32>(sum) + load<f32>(vectors));
+      }
+    }
+  }
+}
+
+/** The vectors that numbers (n x M bytes) stand for. */
+export function dequantize(numbers: usize, n: i32, M: i32, K: i32, sub: i32, codebook: usize, vectors: usize): void {
+  const size = (<usize>sub) << 2;
+  for (let i = 0; i < n; i++) {
+    for (let m = 0; m < M; m++, numbers++, vectors += size) {
+      memory.copy(vectors, codebook + <usize>(m * K + load<u8>(numbers)) * size, size);
+    }
+  }
+}
+
+/**
+ * The look-up table of a query: to each of M x K centroids the squared distance of its sub-vector, or the inner product. table: f32
+ * [M][K].
+ */
+export function lookUpTable(
+  query: usize,
+  M: i32,
+  K: i32,
+  sub: i32,
+  transposed: usize,
+  metric: i32,
+  table: usize,
+): void {
+  const row = (<usize>K) << 2;
+  for (let m = 0; m < M; m++, query += (<usize>sub) << 2, transposed += row * sub) {
+    for (let c: usize = 0; c < row; c += 64, table += 64) {
+      let a0 = f32x4.splat(0);
+      let a1 = a0;
+      let a2 = a0;
+      let a3 = a0;
+      let at = transposed + c;
+      if (metric == INNER_PRODUCT) {
+        for (let j: usize = 0, end = (<usize>sub) << 2; j < end; j += 4, at += row) {
+          const value = v128.load32_splat(query + j);
+          a0 = f32x4.add(a0, f32x4.mul(value, v128.load(at)));
+          a1 = f32x4.add(a1, f32x4.mul(value, v128.load(at, 16)));
+          a2 = f32x4.add(a2, f32x4.mul(value, v128.load(at, 32)));
+          a3 = f32x4.add(a3, f32x4.mul(value, v128.load(at, 48)));
+        }
+      } else {
+        for (let j: usize = 0, end = (<usize>sub) << 2; j < end; j += 4, at += row) {
+          const value = v128.load32_splat(query + j);
+          let u = f32x4.sub(value, v128.load(at));
+          a0 = f32x4.add(a0, f32x4.mul(u, u));
+          u = f32x4.sub(value, v128.load(at, 16));
+          a1 = f32x4.add(a1, f32x4.mul(u, u));
+          u = f32x4.sub(value, v128.load(at, 32));
+          a2 = f32x4.add(a2, f32x4.mul(u, u));
+          u = f32x4.sub(value, v128.load(at, 48));
+          a3 = f32x4.add(a3, f32x4.mul(u, u));
+        }
+      }
+      v128.store(table, a0);
+      v128.store(table, a1, 16);
+      v128.store(table, a2, 32);
+      v128.store(table, a3, 48);
+    }
+  }
+}

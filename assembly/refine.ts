@@ -1,0 +1,71 @@
+// Exact re-ranking: the distances of a query to candidate rows, which lie anywhere in memory.
+
+import { fourKeys } from "./distance";
+import { lane4 } from "./lanes";
+import { NOTHING } from "./metric";
+import { finish, heapClear, heapReplace } from "./topk";
+
+/** Bytes of a cache line. */
+const LINE: usize = 64;
+
+/**
+ * The k best of each query's candidates (nq x n slots, -1 for none) by their exact distance: keys and slots are nq x k, finished.
+ *
+ * Rows come from memory at random, which takes longer than to compare them. So every line of a query's rows is touched
+ * beforehand: these loads wait for nothing and for each other least of all.
+ */
+export function refineRows(
+  queries: usize,
+  nq: i32,
+  rows: usize,
+  d: i32,
+  metric: i32,
+  candidates: usize,
+  n: i32,
+  k: i32,
+  keys: usize,
+  slots: usize,
+): void {
+  const size = (<usize>d) << 2;
+  for (let i = 0; i < nq; i++, queries += size, candidates += (<usize>n) << 2, keys += (<usize>k) << 2, slots += (<usize>k) << 2) {
+    heapClear(keys, slots, k);
+    touch(rows, size, candidates, n);
+    for (let j = 0; j < n; j += 4) {
+      const at = candidates + ((<usize>j) << 2);
+      const left = n - j;
+      const a = load<i32>(at);
+      const b = left > 1 ? load<i32>(at, 4) : -1;
+      const c = left > 2 ? load<i32>(at, 8) : -1;
+      const e = left > 3 ? load<i32>(at, 12) : -1;
+      const some = max(max(a, b), max(c, e));
+      if (some < 0) continue;
+      const four = fourKeys(
+        queries,
+        rows + <usize>(a < 0 ? some : a) * size,
+        rows + <usize>(b < 0 ? some : b) * size,
+        rows + <usize>(c < 0 ? some : c) * size,
+        rows + <usize>(e < 0 ? some : e) * size,
+        d,
+        metric,
+      );
+      for (let lane = 0; lane < 4; lane++) {
+        const slot = lane == 0 ? a : lane == 1 ? b : lane == 2 ? c : e;
+        const key = lane4(four, lane);
+        if (slot >= 0 && key < load<f32>(keys)) heapReplace(keys, slots, k, key, slot, 0, metric);
+      }
+    }
+    finish(keys, slots, k, 0, metric);
+  }
+}
+
+/** Loads a word of each line of the candidates' rows. What it returns depends on them all, so that none is left out. */
+export function touch(rows: usize, size: usize, candidates: usize, n: i32): i32 {
+  let all: i32 = 0;
+  for (let j = 0; j < n; j++, candidates += 4) {
+    const slot = load<i32>(candidates);
+    if (slot < 0) continue;
+    const row = rows + <usize>slot * size;
+    for (let at: usize = 0; at < size; at += LINE) all |= load<i32>(row + at);
+  }
+  return all;
+}

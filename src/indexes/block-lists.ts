@@ -1,0 +1,102 @@
+import type { Reader } from "../format/reader.js";
+import type { Writer } from "../format/writer.js";
+import { InvertedLists } from "../storage/lists.js";
+import type { PackedLayout } from "../storage/packed-codes.js";
+import type { Engine } from "../wasm/engine.js";
+
+// Inverted lists of packed codes in a file, as faiss' BlockInvertedLists: `ilbl`, nlist, a code size that says "none", vectors and
+// bytes of a block, then for every list a vector of ids and one of whole blocks.
+
+/** What stands for the bytes of a code, which packed codes have not. */
+const NO_CODE_SIZE = 0xffff_ffff_ffff_ffffn;
+/** What is allocated ahead of the blocks that have arrived. */
+const AHEAD = 1 << 20;
+
+/** Bytes that lists take in a file. */
+export function blockListsBytes(lists: InvertedLists): number {
+  let bytes = 4 + 4 * 8 + lists.nlist * 16;
+  for (let list = 0; lists.count > 0 && list < lists.nlist; list++) {
+    const { codes, ids } = lists.bytes(list);
+    bytes += codes.length + ids.length;
+  }
+  return bytes;
+}
+
+/** Writes lists of packed codes. */
+export function writeBlockLists(writer: Writer, lists: InvertedLists, layout: PackedLayout): void {
+  writer.fourcc("ilbl");
+  writer.i64(lists.nlist);
+  writer.i64(NO_CODE_SIZE);
+  writer.i64(layout.bbs);
+  writer.i64(layout.blockBytes);
+  for (let list = 0; list < lists.nlist; list++) {
+    const { codes, ids } = lists.bytes(list);
+    writer.i64(ids.length / 8);
+    writer.raw(ids);
+    writer.i64(codes.length);
+    writer.raw(codes);
+  }
+}
+
+/** Reads the lists of an index that has `nlist` of them, codes packed like `layout`, and `ntotal` vectors at most. */
+export async function readBlockLists(
+  reader: Reader,
+  engine: Engine,
+  nlist: number,
+  layout: PackedLayout,
+  ntotal: number,
+): Promise<InvertedLists> {
+  const fourcc = await reader.fourcc("inverted lists");
+  if (fourcc !== "ilbl") reader.wrong("inverted lists", 4, `are of the kind "${fourcc}", not ilbl`);
+  const { bbs, blockBytes } = layout;
+  for (const [field, expected] of [
+    ["nlist of the inverted lists", nlist],
+    ["code_size of the inverted lists", -1],
+    ["n_per_block", bbs],
+    ["block_size", blockBytes],
+  ] as const) {
+    const given = await reader.i64(field);
+    if (given !== expected) reader.wrong(field, 8, `is ${given}, not ${expected}`);
+  }
+  const lists = new InvertedLists(engine, nlist, layout);
+  const needed = nlist * 16;
+  if (needed > reader.left) reader.wrong("inverted lists", 0, `need ${needed} bytes and the file has ${reader.left} left`);
+
+  // Sizes come with the lists, so the block of codes grows as they do. The ids wait outside, lest two blocks get in each other's way.
+  const sizes = new Uint32Array(nlist);
+  const waiting: Uint8Array[] = [];
+  let codes = 0;
+  let room = 0;
+  let used = 0;
+  let count = 0;
+  for (let list = 0; list < nlist; list++) {
+    const size = await reader.vectorCount(`ids of list ${list}`, 8);
+    count += size;
+    if (count > ntotal) reader.wrong(`ids of list ${list}`, 8, `make ${count} vectors, and ntotal is ${ntotal}`);
+    sizes[list] = size;
+    waiting.push(await reader.bytes(`ids of list ${list}`, size * 8));
+    const bytes = (layout.roundUp(size) / bbs) * blockBytes;
+    await reader.expectVector(`codes of list ${list}`, 1, bytes);
+    if (used + bytes > room) {
+      const grown = Math.max(used + bytes, Math.ceil(room * 1.25) + AHEAD);
+      codes = codes === 0 ? engine.allocate(grown) : engine.resize(codes, room, grown);
+      room = grown;
+    }
+    const at = codes + used;
+    await reader.into(engine, `codes of list ${list}`, bytes, (done) => ({ address: at + done, room: bytes - done }));
+    used += bytes;
+  }
+  if (count === 0) {
+    engine.release(codes);
+    return lists;
+  }
+  codes = engine.resize(codes, room, used);
+  const ids = engine.allocate((used / blockBytes) * bbs * 8);
+  let slot = 0;
+  for (let list = 0; list < nlist; list++) {
+    engine.u8.set(waiting[list], ids + slot * 8);
+    slot += layout.roundUp(sizes[list]);
+  }
+  lists.adopt(codes, ids, sizes);
+  return lists;
+}

@@ -1,0 +1,188 @@
+import { fail } from "../errors.js";
+import type { Reader } from "../format/reader.js";
+import type { Writer } from "../format/writer.js";
+import { splitEmpty } from "../training/kmeans.js";
+import { permutation } from "../training/random.js";
+import type { Pace } from "../training/work.js";
+import { Engine } from "../wasm/engine.js";
+
+/** Iterations of k-means, and training vectors a centroid: faiss' defaults. More are sampled down, fewer give a warning. */
+const ITERATIONS = 25;
+const MAX_POINTS = 256;
+const MIN_POINTS = 39;
+/** Vectors that one call of a kernel takes: V8 swaps in its optimised code only between calls. */
+const CHUNK = 64;
+
+/**
+ * A product quantizer: cuts vectors of d dimensions into M sub-vectors and keeps of each the number of the nearest of 2^nbits
+ * centroids. A vector becomes M numbers.
+ */
+export class ProductQuantizer {
+  readonly d: number;
+  readonly M: number;
+  readonly nbits: number;
+  /** Centroids of a sub-quantizer. */
+  readonly K: number;
+  readonly #engine: Engine;
+  /** Addresses of the codebook, f32 [M][K][d / M], and of its transposed form; 0 until there is one. */
+  #codebook = 0;
+  #transposed = 0;
+
+  /**
+   * @param M sub-quantizers, a divisor of d
+   * @param nbits 4 or 8
+   */
+  constructor(engine: Engine, d: number, M: number, nbits: number) {
+    this.#engine = engine;
+    this.d = d;
+    this.M = M;
+    this.nbits = nbits;
+    this.K = 2 ** nbits;
+  }
+
+  /** Address of the transposed codebook: what searches take tables from. */
+  get transposed(): number {
+    return this.#transposed;
+  }
+
+  /** Bytes of a vector's code in a file, before packing. */
+  get codeBytes(): number {
+    return Math.ceil((this.M * this.nbits) / 8);
+  }
+
+  /**
+   * Learns a codebook by k-means on every sub-vector, as faiss: 25 iterations, at most 256 vectors a centroid. All sub-quantizers go
+   * in step, in an engine of their own. Rejects with ERR_PARAMETER for fewer than 2^nbits vectors, ERR_MEMORY, or the signal's
+   * reason, having changed nothing.
+   *
+   * @param vectors n x d, read before the promise is returned
+   */
+  async train(vectors: Float32Array, seed: number, pace: Pace): Promise<void> {
+    const { d, M, K } = this;
+    const sub = d / M;
+    const given = vectors.length / d;
+    if (given < K) {
+      fail("ERR_PARAMETER", `got ${given} training vectors for ${K} centroids a sub-quantizer: give as many at least`);
+    }
+    if (given < K * MIN_POINTS) {
+      const wanted = `give ${K * MIN_POINTS}`;
+      this.#engine.warn("WARN_FEW_POINTS", `${given} training vectors for ${K} centroids a sub-quantizer: ${wanted}`);
+    }
+    const engine = new Engine(this.#engine.options);
+    const { kernels } = engine;
+    const n = Math.min(given, K * MAX_POINTS);
+    const data = engine.allocate(n * d * 4);
+    const sample = n < given ? permutation(given, seed) : undefined;
+    for (let i = 0; i < n; i++) {
+      const row = sample === undefined ? i : sample[i];
+      engine.f32.set(vectors.subarray(row * d, row * d + d), (data >>> 2) + i * d);
+    }
+    const bytes = d * K * 4;
+    const codebook = engine.allocate(bytes);
+    const transposed = engine.allocate(bytes);
+    const sums = engine.allocate(bytes);
+    const counts = engine.allocate(M * K * 4);
+    const numbers = engine.allocate(CHUNK * M);
+    const errors = engine.allocate(M * 8);
+    const order = permutation(n, seed + 1);
+    for (let m = 0; m < M; m++) {
+      for (let c = 0; c < K; c++) {
+        const from = (data >>> 2) + order[c] * d + m * sub;
+        engine.f32.copyWithin((codebook >>> 2) + (m * K + c) * sub, from, from + sub);
+      }
+    }
+    let before = Infinity;
+    for (let iteration = 0; iteration < ITERATIONS; iteration++) {
+      kernels.transposeCodebook(codebook, M, K, sub, transposed);
+      engine.u8.fill(0, sums, sums + bytes);
+      engine.u8.fill(0, counts, counts + M * K * 4);
+      engine.u8.fill(0, errors, errors + M * 8);
+      for (let i = 0; i < n; i += CHUNK) {
+        const count = Math.min(CHUNK, n - i);
+        kernels.quantize(data + i * d * 4, count, M, K, sub, transposed, numbers, errors);
+        kernels.accumulateParts(data + i * d * 4, count, M, K, sub, numbers, sums, counts);
+        await pace.step("product quantizer", iteration * n + i + count, ITERATIONS * n);
+      }
+      kernels.average(sums, counts, M * K, sub);
+      for (let m = 0; m < M; m++) {
+        const at = (sums >>> 2) + m * K * sub;
+        const tally = (counts >>> 2) + m * K;
+        splitEmpty(engine.f32.subarray(at, at + K * sub), engine.i32.subarray(tally, tally + K), n);
+      }
+      engine.u8.copyWithin(codebook, sums, sums + bytes);
+      const total = engine.f64.subarray(errors >>> 3, (errors >>> 3) + M).reduce((sum, error) => sum + error, 0);
+      if (total === before) break;
+      before = total;
+    }
+    await pace.step("product quantizer", ITERATIONS * n, ITERATIONS * n);
+    this.setCodebook(engine.f32.subarray(codebook >>> 2, (codebook >>> 2) + d * K));
+  }
+
+  /** Takes a codebook, [M][K][d / M]. Throws ERR_MEMORY, having changed nothing. */
+  setCodebook(codebook: Float32Array): void {
+    const { d, M, K } = this;
+    const engine = this.#engine;
+    const own = engine.allocate(codebook.byteLength);
+    let transposed;
+    try {
+      transposed = engine.allocate(codebook.byteLength);
+    } catch (error) {
+      engine.release(own);
+      throw error;
+    }
+    engine.f32.set(codebook, own >>> 2);
+    engine.kernels.transposeCodebook(own, M, K, d / M, transposed);
+    this.clear();
+    this.#codebook = own;
+    this.#transposed = transposed;
+  }
+
+  /** Forgets the codebook. */
+  clear(): void {
+    this.#engine.release(this.#codebook);
+    this.#engine.release(this.#transposed);
+    this.#codebook = this.#transposed = 0;
+  }
+
+  /** Writes the numbers of n vectors (addresses; n x M bytes). */
+  quantize(vectors: number, n: number, numbers: number): void {
+    this.#engine.kernels.quantize(vectors, n, this.M, this.K, this.d / this.M, this.#transposed, numbers, 0);
+  }
+
+  /** Writes the vectors that n x M numbers stand for. */
+  dequantize(numbers: number, n: number, vectors: number): void {
+    this.#engine.kernels.dequantize(numbers, n, this.M, this.K, this.d / this.M, this.#codebook, vectors);
+  }
+
+  /** Bytes of the quantizer in a file. */
+  get fileBytes(): number {
+    return 4 * 8 + this.d * this.K * 4;
+  }
+
+  /** Writes d, M, nbits and the codebook, which is zeros before training, as in faiss. */
+  write(writer: Writer): void {
+    writer.i64(this.d);
+    writer.i64(this.M);
+    writer.i64(this.nbits);
+    writer.i64(this.d * this.K);
+    const bytes = this.d * this.K * 4;
+    writer.raw(
+      this.#codebook === 0 ? new Uint8Array(bytes) : this.#engine.u8.subarray(this.#codebook, this.#codebook + bytes),
+    );
+  }
+
+  /** Reads a quantizer of `nbits` bits for vectors of d dimensions. */
+  static async read(reader: Reader, engine: Engine, d: number, nbits: number): Promise<ProductQuantizer> {
+    const givenD = await reader.count("d of the product quantizer", Number.MAX_SAFE_INTEGER);
+    if (givenD !== d) reader.wrong("d of the product quantizer", 8, `is ${givenD}, not ${d}`);
+    const M = await reader.count("M", d);
+    if (M === 0 || d % M !== 0) reader.wrong("M", 8, `is ${M}, no divisor of d = ${d}`);
+    const givenBits = await reader.count("nbits", 0xffff);
+    if (givenBits !== nbits) reader.wrong("nbits", 8, `is ${givenBits}, not ${nbits}`);
+    const size = d * 2 ** nbits;
+    await reader.expectVector("codebook", 4, size);
+    const quantizer = new ProductQuantizer(engine, d, M, nbits);
+    quantizer.setCodebook(new Float32Array((await reader.bytes("codebook", size * 4)).buffer));
+    return quantizer;
+  }
+}

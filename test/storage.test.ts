@@ -1,0 +1,690 @@
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
+import type { Index, Metric } from "../src/index.js";
+import { Allocator } from "../src/wasm/allocator.js";
+import { ascii, concat, flatFile, HEADER_BYTES, i64, idMapFile, ivfFile, u8 } from "./files.js";
+import type { List } from "./files.js";
+import { goldenFolder } from "./golden.js";
+import { floats } from "./npy.js";
+import { below, pick, randomOf, uniform } from "./random.js";
+import type { Random } from "./random.js";
+import { best, rowOf, scan } from "./reference.js";
+
+const golden = (name: string): Buffer => readFileSync(new URL(`${name}.index`, goldenFolder));
+
+test("the allocator: no overlap, the smallest hole that fits, growth in place where there is room, no waste at the end", () => {
+  const start = 100;
+  const roundUp = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / 64) * 64;
+  const size = fc.oneof(fc.nat(300), fc.nat(5000));
+  const operation = fc.oneof(
+    fc.record({ kind: fc.constant("allocate" as const), size, which: fc.nat() }),
+    fc.record({ kind: fc.constant("resize" as const), size, which: fc.nat() }),
+    fc.record({ kind: fc.constant("release" as const), size, which: fc.nat() }),
+  );
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 80 }), (operations) => {
+      const allocator = new Allocator(start);
+      const blocks: { address: number; end: number }[] = [];
+      const end = (): number => Math.max(roundUp(start), ...blocks.map((block) => block.end));
+      /** Free bytes from an address up to the next block, or to the end of the world. */
+      const room = (address: number): number => {
+        const above = blocks.filter((block) => block.address >= address).map((block) => block.address);
+        return Math.min(...above, Infinity) - address;
+      };
+      for (const { kind, size, which } of operations) {
+        const bytes = roundUp(size);
+        const block = blocks[which % Math.max(blocks.length, 1)];
+        if (kind === "allocate") {
+          const holes = [roundUp(start), ...blocks.map((block) => block.end)]
+            .filter((address) => address < end())
+            .map(room)
+            .filter((hole) => hole >= bytes);
+          const before = end();
+          const address = allocator.allocate(size);
+          expect(address % 64).toBe(0);
+          expect(room(address)).toBe(holes.length > 0 ? Math.min(...holes) : Infinity);
+          if (holes.length === 0) expect(address).toBe(before);
+          expect(blocks.some((other) => address < other.end && other.address < address + bytes)).toBe(false);
+          blocks.push({ address, end: address + bytes });
+        } else if (block !== undefined && kind === "resize") {
+          const fits = block.end + room(block.end) >= block.address + bytes;
+          expect(allocator.resize(block.address, size)).toBe(fits);
+          if (fits) block.end = block.address + bytes;
+        } else if (block !== undefined) {
+          allocator.release(block.address);
+          blocks.splice(blocks.indexOf(block), 1);
+        }
+        expect(allocator.end).toBe(end());
+      }
+      for (const { address } of blocks) allocator.release(address);
+      expect(allocator.end).toBe(roundUp(start));
+      expect(() => allocator.release(roundUp(start))).toThrow(/no block/);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const D = 3;
+const NLIST = 5;
+
+/** What an index is to hold, kept in plain arrays, and the file that faiss would make of it. */
+interface Model {
+  ntotal: number;
+  add(rows: Float32Array, ids?: bigint[]): void;
+  remove(drop: (label: bigint) => boolean): void;
+  relabel(label: (old: bigint) => bigint): void;
+  reset(): void;
+  /** Labels and rows, in the order of the storage. */
+  entries(): [label: bigint, row: Float32Array][];
+  file(): Uint8Array<ArrayBuffer>;
+}
+
+const joined = (rows: Float32Array[]): Float32Array => Float32Array.from(rows.flatMap((row) => [...row]));
+const split = (rows: Float32Array): Float32Array[] =>
+  Array.from({ length: rows.length / D }, (_, i) => rowOf(rows, D, i).slice());
+
+/** Rows number themselves; a removed one lets those behind it move up. */
+class FlatModel implements Model {
+  rows: Float32Array[] = [];
+  readonly metric: Metric;
+  constructor(metric: Metric) {
+    this.metric = metric;
+  }
+  get ntotal(): number {
+    return this.rows.length;
+  }
+  add(rows: Float32Array): void {
+    this.rows.push(...split(rows));
+  }
+  remove(drop: (label: bigint) => boolean): void {
+    this.rows = this.rows.filter((_, i) => !drop(BigInt(i)));
+  }
+  relabel(): void {
+    // Nothing is stored.
+  }
+  reset(): void {
+    this.rows = [];
+  }
+  entries(): [bigint, Float32Array][] {
+    return this.rows.map((row, i) => [BigInt(i), row]);
+  }
+  file(): Uint8Array<ArrayBuffer> {
+    return flatFile(D, this.metric, joined(this.rows));
+  }
+}
+
+/** A row goes to the end of the list of its nearest centroid; the last of a list takes the place of a removed one. */
+class IvfModel implements Model {
+  ntotal = 0;
+  lists: { id: bigint; row: Float32Array }[][] = Array.from({ length: NLIST }, () => []);
+  readonly metric: Metric;
+  readonly centroids: Float32Array;
+  constructor(metric: Metric, centroids: Float32Array) {
+    this.metric = metric;
+    this.centroids = centroids;
+  }
+  add(rows: Float32Array, ids?: bigint[]): void {
+    split(rows).forEach((row, i) => {
+      const [{ id }] = best(scan(row, this.centroids, this.metric), 1, this.metric);
+      this.lists[Number(id)].push({ id: ids?.[i] ?? BigInt(this.ntotal + i), row });
+    });
+    this.ntotal += rows.length / D;
+  }
+  remove(drop: (label: bigint) => boolean): void {
+    for (const list of this.lists) {
+      for (let i = 0; i < list.length;) {
+        if (drop(list[i].id)) {
+          const last = list.pop();
+          if (last !== undefined && i < list.length) list[i] = last;
+          this.ntotal--;
+        } else {
+          i++;
+        }
+      }
+    }
+  }
+  relabel(label: (old: bigint) => bigint): void {
+    for (const list of this.lists) for (const entry of list) entry.id = label(entry.id);
+  }
+  reset(): void {
+    this.lists = this.lists.map(() => []);
+    this.ntotal = 0;
+  }
+  entries(): [bigint, Float32Array][] {
+    return this.lists.flat().map(({ id, row }) => [id, row]);
+  }
+  file(): Uint8Array<ArrayBuffer> {
+    const lists = this.lists.map((list): List => {
+      return { ids: list.map(({ id }) => id), rows: joined(list.map(({ row }) => row)) };
+    });
+    const coarse = flatFile(D, this.metric, this.centroids);
+    return ivfFile({ d: D, metric: this.metric, nprobe: 1, coarse, lists, ntotal: this.ntotal });
+  }
+}
+
+/** Ids of the user's own for the places of the index inside, whose labels close the gaps. */
+class IdMapModel implements Model {
+  ids: bigint[] = [];
+  readonly metric: Metric;
+  readonly base: Model;
+  constructor(metric: Metric, base: Model) {
+    this.metric = metric;
+    this.base = base;
+  }
+  get ntotal(): number {
+    return this.ids.length;
+  }
+  add(rows: Float32Array, ids: bigint[] = []): void {
+    this.base.add(rows);
+    this.ids.push(...ids);
+  }
+  remove(drop: (label: bigint) => boolean): void {
+    const gone = this.ids.map(drop);
+    this.base.remove((label) => gone[Number(label)]);
+    this.base.relabel((old) => BigInt(gone.slice(0, Number(old)).filter((g) => !g).length));
+    this.ids = this.ids.filter((_, i) => !gone[i]);
+  }
+  relabel(label: (old: bigint) => bigint): void {
+    this.ids = this.ids.map(label);
+  }
+  reset(): void {
+    this.base.reset();
+    this.ids = [];
+  }
+  entries(): [bigint, Float32Array][] {
+    return this.base.entries().map(([label, row]) => [this.ids[Number(label)], row]);
+  }
+  file(): Uint8Array<ArrayBuffer> {
+    return idMapFile(D, this.metric, this.base.file(), this.ids);
+  }
+}
+
+const KINDS: [name: string, takesIds: boolean, make: (metric: Metric, random: Random) => Model][] = [
+  ["Flat", false, (metric) => new FlatModel(metric)],
+  ["IVF5,Flat", true, (metric, random) => new IvfModel(metric, uniform(random, NLIST * D))],
+  ["Flat,IDMap", true, (metric) => new IdMapModel(metric, new FlatModel(metric))],
+  [
+    "IVF5,Flat,IDMap",
+    true,
+    (metric, random) => new IdMapModel(metric, new IvfModel(metric, uniform(random, NLIST * D))),
+  ],
+];
+
+/** Expects that an index holds what its model does: the file, each vector by its id, and the answers of a fresh reading. */
+async function expectModel(index: Index, model: Model): Promise<void> {
+  const bytes = model.file();
+  expect(Buffer.compare(index.toBytes(), bytes)).toBe(0);
+  expect(index.ntotal).toBe(model.ntotal);
+  const entries = model.entries();
+  const unique = entries.filter(([id]) => entries.filter(([other]) => other === id).length === 1);
+  const ids = BigInt64Array.from(unique, ([id]) => id);
+  expect(index.reconstructBatch(ids)).toEqual(joined(unique.map(([, row]) => row)));
+  if (unique.length > 0) {
+    const [id, row] = unique[unique.length >> 1];
+    expect(index.reconstruct(id)).toEqual(row);
+    if (BigInt(Number(id)) === id) expect(index.reconstruct(Number(id))).toEqual(row);
+  }
+  expect(() => index.reconstruct(123456789)).toThrow(/holds no vector with the id 123456789/);
+  const fresh = await readIndex(bytes);
+  const queries = uniform(randomOf(1), 4 * D);
+  const [mine, theirs] = [index, fresh].map((i) => i.search(queries, 7, { nprobe: 3 }));
+  expect([...mine.distances]).toEqual([...theirs.distances]);
+  expect(Array.from(mine.labels, BigInt)).toEqual(Array.from(theirs.labels, BigInt));
+  expect(Buffer.compare(fresh.toBytes(), bytes)).toBe(0);
+  fresh.dispose();
+}
+
+describe.each(KINDS)("%s against a naive model", (name, takesIds, make) => {
+  const operation = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ kind: fc.constant("add" as const), n: fc.nat(9) }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant("remove" as const), n: fc.nat(9) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("reset" as const, "reread" as const), n: fc.nat(0) }) },
+  );
+
+  test("adds, removals, resets and readings in any order", () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(operation, { maxLength: 14 }),
+        fc.integer(),
+        fc.constantFrom(METRIC_L2, METRIC_INNER_PRODUCT),
+        fc.constantFrom(0, 1, 2),
+        async (operations, seed, metric, width) => {
+          const random = randomOf(seed);
+          const model = make(metric, random);
+          let index = await readIndex(model.file());
+          expect(index.description).toBe(name);
+          for (const { kind, n } of operations) {
+            if (kind === "add") {
+              const rows = uniform(random, n * D);
+              if (takesIds && (name.endsWith("IDMap") || width === 2 || random() < 0.5)) {
+                // Narrow or wide, but never both: the first that come decide.
+                const id = (): bigint => (BigInt(below(random, 40) - 3) << BigInt(width * 20)) * 2n;
+                const ids = Array.from({ length: n }, id);
+                await index.addWithIds(rows, width === 2 ? BigInt64Array.from(ids) : Int32Array.from(ids, Number));
+                model.add(rows, ids);
+              } else {
+                await index.add(rows);
+                model.add(rows);
+              }
+            } else if (kind === "remove") {
+              const labels = model.entries().map(([id]) => id);
+              const gone = Array.from({ length: n }, () => pick(random, [...labels, 7n, 99n]));
+              const before = model.ntotal;
+              model.remove((label) => gone.includes(label));
+              expect(index.removeIds(gone)).toBe(before - model.ntotal);
+            } else if (kind === "reset") {
+              model.reset();
+              index.reset();
+            } else {
+              const { idType } = index;
+              const wide = model.entries().some(([id]) => id !== BigInt.asIntN(32, id));
+              const again = await readIndex(index.toBytes());
+              // A file has wide ids or it does not.
+              expect(again.idType).toBe(wide ? "int64" : "int32");
+              if (again.idType === idType) index = again;
+            }
+          }
+          await expectModel(index, model);
+        },
+      ),
+      { numRuns: 60 },
+    ));
+
+  test("adds in any split give the bytes of one add", () =>
+    fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(12), { maxLength: 12 }), fc.integer(), async (sizes, seed) => {
+        const random = randomOf(seed);
+        const model = make(METRIC_L2, random);
+        const [pieces, whole] = await Promise.all([readIndex(model.file()), readIndex(model.file())]);
+        const n = sizes.reduce((sum, size) => sum + size, 0);
+        const rows = uniform(random, n * D);
+        const ids = Int32Array.from({ length: n }, () => below(random, 1000));
+        const add = (index: Index, from: number, to: number): Promise<void> =>
+          name.endsWith("IDMap")
+            ? index.addWithIds(rows.subarray(from * D, to * D), ids.subarray(from, to))
+            : index.add(rows.subarray(from * D, to * D));
+        let at = 0;
+        for (const size of sizes) await add(pieces, at, (at += size));
+        await add(whole, 0, n);
+        expect(Buffer.compare(pieces.toBytes(), whole.toBytes())).toBe(0);
+      }),
+      { numRuns: 40 },
+    ));
+
+  test("a thousand small adds copy little and hold little; a reset gives the memory back", async () => {
+    const random = randomOf(2);
+    const model = make(METRIC_L2, random);
+    const index = await readIndex(model.file());
+    for (let i = 0; i < 1000; i++) {
+      const rows = uniform(random, 16 * D);
+      const ids = Array.from({ length: 16 }, (_, j) => BigInt(i * 16 + j));
+      if (name.endsWith("IDMap")) await index.addWithIds(rows, ids);
+      else await index.add(rows);
+      model.add(rows, ids);
+    }
+    expect(Buffer.compare(index.toBytes(), model.file())).toBe(0);
+    const { memory } = index;
+    expect(memory).toBeLessThan(2.5 * model.file().length + 300_000);
+    const rows = joined(model.entries().map(([, row]) => row));
+    index.reset();
+    const ids = Int32Array.from({ length: 16_000 }, (_, i) => i);
+    await (name.endsWith("IDMap") ? index.addWithIds(rows, ids) : index.add(rows));
+    expect(index.memory).toBe(memory);
+    expect(index.ntotal).toBe(16_000);
+  });
+});
+
+describe("as faiss does it", () => {
+  test.each(["flat", "ivf_flat"])("removing every third id from %s_l2 gives faiss' file", async (name) => {
+    const index = await readIndex(golden(`${name}_l2`));
+    const ids = Array.from({ length: 340 }, (_, i) => i * 3);
+    expect(index.removeIds(ids)).toBe(334);
+    expect(Buffer.compare(index.toBytes(), golden(`${name}_removed`))).toBe(0);
+  });
+
+  const { data: base } = floats(new URL("base.npy", goldenFolder));
+
+  test("adding to the trained, empty file gives faiss' file", async () => {
+    const index = await readIndex(golden("ivf_flat_empty_trained"));
+    for (let i = 0; i < 1000; i += 125) await index.add(base.subarray(i * 64, (i + 125) * 64));
+    const [own, faiss] = [index.toBytes(), golden("ivf_flat_l2")];
+    expect(Buffer.compare(own, faiss)).toBe(0);
+  });
+
+  test("what was not added under its number is found under its id", async () => {
+    const index = await readIndex(golden("flat_removed"));
+    // The first third of the survivors: 1, 2, 4, 5, …
+    expect(index.reconstructBatch([0, 1, 2, 3])).toEqual(rowsAt(base, [1, 2, 4, 5]));
+    const ivf = await readIndex(golden("ivf_flat_removed"));
+    expect(ivf.reconstructBatch([1, 2, 4, 5])).toEqual(rowsAt(base, [1, 2, 4, 5]));
+    expect(() => ivf.reconstruct(3)).toThrow(/no vector with the id 3/);
+  });
+
+  function rowsAt(rows: Float32Array, which: number[]): Float32Array {
+    return Float32Array.from(which.flatMap((i) => [...rowOf(rows, 64, i)]));
+  }
+});
+
+/** An `IVF…,Flat` file taken apart: where each id stands, and where its direct map says so. */
+function directMapOf(file: Uint8Array): { kind: number; places: Map<bigint, string>; map: Map<bigint, string> } {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  let at = 4;
+  const i64 = (): number => Number(view.getBigInt64((at += 8) - 8, true));
+  const big = (): bigint => view.getBigInt64((at += 8) - 8, true);
+  const d = view.getInt32(at, true);
+  at = HEADER_BYTES;
+  const [nlist] = [i64(), i64()];
+  at += HEADER_BYTES;
+  const floats = i64();
+  at += floats * 4;
+  const kind = file[at++];
+  const map = new Map<bigint, string>();
+  const place = (value: bigint): string => `${value >> 32n}:${value & 0xffffffffn}`;
+  for (let i = 0, n = i64(); i < n; i++) {
+    const value = big();
+    if (value !== -1n) map.set(BigInt(i), place(value));
+  }
+  if (kind === 2) for (let i = i64(); i > 0; i--) map.set(big(), place(big()));
+  at += 4 + 16;
+  const full = String.fromCharCode(...file.subarray(at, at + 4)) === "full";
+  at += 4;
+  const sizes = new Array<number>(nlist).fill(0);
+  for (let i = 0, n = i64(); i < n; i += full ? 1 : 2) {
+    const list = full ? i : i64();
+    sizes[list] = i64();
+  }
+  const places = new Map<bigint, string>();
+  sizes.forEach((size, list) => {
+    at += size * d * 4;
+    for (let i = 0; i < size; i++) places.set(big(), `${list}:${i}`);
+  });
+  expect(at).toBe(file.length);
+  return { kind, places, map };
+}
+
+describe("a direct map is kept true", () => {
+  const rows = uniform(randomOf(3), 5 * 64);
+
+  test.each([
+    ["array", 1],
+    ["hash", 2],
+  ])("%s: add", async (name, kind) => {
+    const index = await readIndex(golden(`ivf_flat_directmap_${name}`));
+    expect(directMapOf(index.toBytes())).toMatchObject({ kind });
+    await index.add(rows);
+    const { kind: then, places, map } = directMapOf(index.toBytes());
+    expect([then, places.size]).toEqual([kind, 1005]);
+    expect(map).toEqual(places);
+    expect((await readIndex(index.toBytes())).reconstructBatch([1000, 1001, 1002, 1003, 1004])).toEqual(rows);
+  });
+
+  test.each(["array", "hash"])(
+    "%s: remove, add, reset; an array can't have gaps and becomes a hash table",
+    async (name) => {
+      let index = await readIndex(golden(`ivf_flat_directmap_${name}`));
+      expect(index.removeIds([5, 17, 999, 1000])).toBe(3);
+      for (const n of [997, 1002]) {
+        const { kind, places, map } = directMapOf(index.toBytes());
+        expect(kind).toBe(2);
+        expect(map).toEqual(places);
+        index = await readIndex(index.toBytes());
+        expect(index.ntotal).toBe(n);
+        if (n === 997) await index.addWithIds(rows, [5, 17, 2000, 2001, 2002]);
+      }
+      expect(index.reconstruct(2001)).toEqual(rowOf(rows, 64, 3));
+      // Numbers in sequence now meet ids that are there already, as in faiss; the file can be read all the same.
+      await index.add(rows);
+      expect((await readIndex(index.toBytes())).ntotal).toBe(1007);
+      index.reset();
+      expect(directMapOf(index.toBytes())).toEqual({ kind: 2, places: new Map(), map: new Map() });
+      expect((await readIndex(index.toBytes())).ntotal).toBe(0);
+    },
+  );
+
+  test("an array stays one over a reset, and takes no ids of one's own", async () => {
+    const index = await readIndex(golden("ivf_flat_directmap_array"));
+    await expect(index.addWithIds(rows, [7, 8, 9, 10, 11])).rejects.toMatchObject({ code: "ERR_ID" });
+    index.reset();
+    await index.add(rows);
+    const { kind, places, map } = directMapOf(index.toBytes());
+    expect([kind, places.size]).toEqual([1, 5]);
+    expect(map).toEqual(places);
+  });
+
+  test("one that lies is refused", async () => {
+    const coarse = flatFile(1, METRIC_L2, Float32Array.of(0, 1));
+    const lists = [
+      { ids: [0, 2], rows: Float32Array.of(0, 2) },
+      { ids: [1], rows: Float32Array.of(1) },
+    ];
+    const read = (directMap: Uint8Array): Promise<Index> =>
+      readIndex(ivfFile({ d: 1, metric: METRIC_L2, nprobe: 1, coarse, lists, directMap }));
+    const place = (list: number, offset: number): bigint => (BigInt(list) << 32n) | BigInt(offset);
+    const array = (...places: (number | bigint)[]): Uint8Array => concat(u8(1), i64(places.length, ...places));
+    const pairs = (...items: (number | bigint)[]): Uint8Array => concat(u8(2), i64(0, items.length / 2, ...items));
+    await read(array(place(0, 0), place(1, 0), place(0, 1)));
+    await read(pairs(2, place(0, 1), 0, place(0, 0)));
+    for (const lie of [
+      array(place(0, 0), place(0, 1), place(1, 0)),
+      array(place(0, 0), place(1, 0)),
+      array(place(0, 0), place(1, 0), place(0, 1), -1),
+      array(place(0, 0), -1, place(0, 1)),
+      array(place(0, 0), place(1, 1), place(0, 1)),
+      array(place(0, 0), place(2, 0), place(0, 1)),
+      array(place(0, 0), place(-1, 0), place(0, 1)),
+      pairs(2, place(0, 0)),
+      pairs(3, place(0, 1)),
+      pairs(2, place(1 << 30, 1)),
+      concat(u8(0), i64(1, 0)),
+      concat(u8(3), i64(0)),
+    ]) {
+      await expect(read(lie)).rejects.toMatchObject({
+        code: "ERR_FORMAT",
+        message: expect.stringMatching(/direct map/) as string,
+      });
+    }
+  });
+});
+
+describe("ids of 64 bits", () => {
+  const rows = uniform(randomOf(4), 4 * D);
+  const make = async (): Promise<Index> => indexFactory(D, "IDMap,Flat");
+  const labels = (index: Index): Int32Array | BigInt64Array => index.search(rowOf(rows, D, 0), 1).labels;
+
+  test("the first ids decide, whatever is removed, until reset", async () => {
+    const index = await make();
+    expect(index.idType).toBe("int32");
+    await index.addWithIds(rows, BigInt64Array.of(7n, 8n, 9n, 10n));
+    expect(index.idType).toBe("int64");
+    expect(labels(index)).toStrictEqual(BigInt64Array.of(7n));
+    expect(index.removeIds([7, 8, 9, 10])).toBe(4);
+    await index.addWithIds(rows, [1, 2, 3, 4]);
+    expect([index.idType, labels(index)]).toStrictEqual(["int64", BigInt64Array.of(1n)]);
+    index.reset();
+    expect(index.idType).toBe("int32");
+    await index.addWithIds(rows, [1, 2, 3, 4]);
+    expect([index.idType, labels(index)]).toStrictEqual(["int32", Int32Array.of(1)]);
+    index.removeIds([1, 2, 3, 4]);
+    await expect(index.addWithIds(rows, BigInt64Array.of(1n << 40n, 2n, 3n, 4n))).rejects.toMatchObject({
+      code: "ERR_ID",
+    });
+    await index.addWithIds(rows, BigInt64Array.of(-5n, 2n, 3n, 4n));
+    expect([index.idType, labels(index)]).toStrictEqual(["int32", Int32Array.of(-5)]);
+  });
+
+  test("no vectors decide nothing, and neither does an add that fails", async () => {
+    const index = await make();
+    await index.addWithIds(new Float32Array(0), new BigInt64Array(0));
+    expect(index.idType).toBe("int32");
+    await expect(
+      index.addWithIds(
+        rows.map(() => NaN),
+        BigInt64Array.of(1n, 2n, 3n, 4n),
+      ),
+    ).rejects.toMatchObject({ code: "ERR_NOT_FINITE" });
+    expect(index.idType).toBe("int32");
+    await index.addWithIds(rows, [1, 2, 3, 4]);
+    expect(index.idType).toBe("int32");
+  });
+
+  test.each(["IDMap,Flat", "IVF2,Flat"])(
+    "%s: wide ids survive the file and come back from searches",
+    async (description) => {
+      const index = await indexFactory(D, description);
+      await index.train(rows);
+      const ids = BigInt64Array.of(1n << 40n, -(1n << 62n), 3n, (1n << 63n) - 1n);
+      await index.addWithIds(rows, ids);
+      const bytes = index.toBytes();
+      const again = await readIndex(bytes);
+      for (const each of [index, again]) {
+        expect(each.idType).toBe("int64");
+        const { labels } = each.search(rows, 2, { nprobe: 2 });
+        expect(labels.filter((_: number | bigint, i: number) => i % 2 === 0)).toEqual(ids);
+        expect(each.reconstructBatch(ids)).toEqual(rows);
+        const into = new BigInt64Array(4);
+        each.searchInto(rows, 1, new Float32Array(4), into);
+        expect(into).toEqual(ids);
+        expect(each.toBytes()).toEqual(bytes);
+        expect(each.removeIds(ids.subarray(1, 3))).toBe(2);
+        expect(
+          each.search(rows, 4, { nprobe: 2 }).labels.filter((label: number | bigint) => label === -1n),
+        ).toHaveLength(8);
+        // Wide it stays, with narrow ids too.
+        each.removeIds([...ids]);
+        await each.addWithIds(rows.subarray(0, D), [5]);
+        expect(labelsOf(each)).toStrictEqual(BigInt64Array.of(5n));
+      }
+    },
+  );
+
+  function labelsOf(index: Index): Int32Array | BigInt64Array {
+    return index.search(rowOf(rows, D, 0), 1, { nprobe: 2 }).labels;
+  }
+});
+
+describe("parameters", () => {
+  test("are set by name, all or none, survive the file, and go to the part they belong to", async () => {
+    const index = await indexFactory(D, "IVF4(IVF2,Flat),Flat,IDMap");
+    expect(["nprobe", "max_codes", "quantizer_nprobe"].map((name) => index.get(name))).toEqual([1, 0, 1]);
+    index.set("nprobe=3,max_codes=100 quantizer_nprobe=2,");
+    expect(["nprobe", "max_codes", "quantizer_nprobe"].map((name) => index.get(name))).toEqual([3, 100, 2]);
+    for (const wrong of ["nprobe=2,nonsense=1", "nprobe=2,max_codes=-1", "nprobe=2,nprobe", "nprobe=2,nprobe=x"]) {
+      expect(() => index.set(wrong)).toThrow(expect.objectContaining({ code: "ERR_PARAMETER" }) as Error);
+      expect(index.get("nprobe")).toBe(3);
+    }
+    const again = await readIndex(index.toBytes());
+    // max_codes has no place in a file.
+    expect(["nprobe", "max_codes", "quantizer_nprobe"].map((name) => again.get(name))).toEqual([3, 0, 2]);
+    index.reset();
+    expect(index.get("nprobe")).toBe(3);
+  });
+});
+
+describe("indexes in indexes", () => {
+  const random = randomOf(5);
+  const rows = uniform(random, 60 * D);
+
+  test("an IVF as coarse quantizer: trained, filled, searched, written", async () => {
+    const index = await indexFactory(D, "IVF6(IVF2,Flat),Flat");
+    index.set("quantizer_nprobe=2");
+    await index.train(rows);
+    await index.add(rows);
+    const again = await readIndex(index.toBytes());
+    expect(again.description).toBe("IVF6(IVF2,Flat),Flat");
+    const flat = await indexFactory(D, "Flat");
+    await flat.add(rows);
+    for (const each of [index, again]) expect(each.search(rows, 5, { nprobe: 6 })).toEqual(flat.search(rows, 5));
+  });
+
+  test("removal from a trained index that holds nothing leaves the cells alone", async () => {
+    const index = await indexFactory(D, "IVF40,Flat");
+    await index.train(rows);
+    const bytes = index.toBytes();
+    expect(index.removeIds([0, 1, 2])).toBe(0);
+    expect(index.toBytes()).toEqual(bytes);
+  });
+
+  test("vectors that faiss counted and could not place are no trouble", async () => {
+    // Label 1 of three was a NaN: it stands in no list.
+    const lists = [
+      { ids: [0], rows: Float32Array.of(0) },
+      { ids: [2], rows: Float32Array.of(2) },
+    ];
+    const coarse = flatFile(1, METRIC_L2, Float32Array.of(0, 2));
+    const ivf = ivfFile({ d: 1, metric: METRIC_L2, nprobe: 2, coarse, lists, ntotal: 3 });
+    const index = await readIndex(ivf);
+    expect([index.ntotal, ...index.search(Float32Array.of(0), 3).labels]).toEqual([3, 0, 2, -1]);
+    expect(index.toBytes()).toEqual(ivf);
+    await index.add(Float32Array.of(5));
+    expect(index.reconstruct(3)).toEqual(Float32Array.of(5));
+    // Under an IDMap it can't be removed, and its id stays with it.
+    const mapped = await readIndex(idMapFile(1, METRIC_L2, ivf, [10, 11, 12]));
+    expect(mapped.removeIds([10, 11])).toBe(1);
+    expect([mapped.ntotal, ...mapped.search(Float32Array.of(0), 3).labels]).toEqual([2, 12, -1, -1]);
+    const again = await readIndex(mapped.toBytes());
+    expect([...again.search(Float32Array.of(0), 2).labels]).toEqual([12, -1]);
+  });
+
+  test("labels that an index around it can't use are refused", async () => {
+    const coarse = flatFile(1, METRIC_L2, Float32Array.of(0, 2));
+    const ivf = (ids: number[], ntotal?: number): Uint8Array => {
+      const lists = [
+        { ids, rows: new Float32Array(ids.length) },
+        { ids: [], rows: new Float32Array(0) },
+      ];
+      return ivfFile({ d: 1, metric: METRIC_L2, nprobe: 2, coarse, lists, ntotal: ntotal ?? ids.length });
+    };
+    await readIndex(idMapFile(1, METRIC_L2, ivf([1, 0]), [5, 6]));
+    const around = (inner: Uint8Array, nlist = 2, trained = true): Uint8Array => {
+      const lists = Array.from({ length: nlist }, () => ({ ids: [], rows: new Float32Array(0) }));
+      return ivfFile({ d: 1, metric: METRIC_L2, nprobe: 1, coarse: inner, lists, trained });
+    };
+    await readIndex(around(ivf([1, 0])));
+    for (const wrong of [
+      idMapFile(1, METRIC_L2, ivf([1, 1]), [5, 6]),
+      idMapFile(1, METRIC_L2, ivf([0, 2]), [5, 6]),
+      idMapFile(1, METRIC_L2, ivf([0, -1]), [5, 6]),
+      idMapFile(1, METRIC_L2, ivf([0, 1]), [5, 6, 7]),
+      around(ivf([1, 1])),
+      around(ivf([0, 2])),
+      around(ivf([0], 2)),
+      around(ivf([0, 1]), 3),
+      around(coarse, 3, false),
+      around(coarse, 1, false),
+    ]) {
+      await expect(readIndex(wrong)).rejects.toMatchObject({ code: "ERR_FORMAT" });
+    }
+  });
+
+  test("an untrained file that has its cells keeps them in training", async () => {
+    const coarse = flatFile(1, METRIC_L2, Float32Array.of(0, 9));
+    const empty = { ids: [], rows: new Float32Array(0) };
+    const file = ivfFile({ d: 1, metric: METRIC_L2, nprobe: 1, coarse, lists: [empty, empty], trained: false });
+    const index = await readIndex(file);
+    expect(index.isTrained).toBe(false);
+    await index.train(Float32Array.of(100, 200, 300));
+    await index.add(Float32Array.of(1, 8));
+    expect([...index.search(Float32Array.of(0, 9), 1).labels]).toEqual([0, 1]);
+    expect(index.toBytes().subarray(HEADER_BYTES + 16, HEADER_BYTES + 16 + coarse.length)).toEqual(coarse);
+  });
+
+  test("what a header says of training is kept", async () => {
+    const file = flatFile(1, METRIC_L2, Float32Array.of(1, 2));
+    file[4 + 4 + 24] = 0;
+    const index = await readIndex(file);
+    expect(index.isTrained).toBe(false);
+    expect(index.toBytes()).toEqual(file);
+    await index.train(new Float32Array(0));
+    expect([...index.search(Float32Array.of(2), 1).labels]).toEqual([1]);
+  });
+
+  test("the fourcc of an old flat file is kept", async () => {
+    const file = flatFile(1, METRIC_INNER_PRODUCT, Float32Array.of(1, 2));
+    file.set(ascii("IxFl"));
+    const index = await readIndex(file);
+    expect([...index.search(Float32Array.of(2), 1).labels]).toEqual([1]);
+    expect(index.toBytes()).toEqual(file);
+  });
+});
