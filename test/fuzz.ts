@@ -1,0 +1,184 @@
+// Damages index files and looks what becomes of them: bytes from outside are refused, or are an index like any other.
+
+import { readFileSync } from "node:fs";
+import { CellistError, readIndex } from "../src/index.js";
+import type { Index } from "../src/index.js";
+import { concat, i32, i64 } from "./files.js";
+import { goldenCases, goldenFolder } from "./golden.js";
+import { below, pick, randomOf, uniform } from "./random.js";
+import type { Random } from "./random.js";
+
+/** A file to damage. */
+export interface Seed {
+  name: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  /** Where fields of sizes and kinds are: the beginning, and what is near a fourcc. */
+  fields: number[];
+}
+
+/** What there is to damage: faiss' files, and each of them again with a few vectors only, of which thousands are read in a second. */
+export async function seeds(): Promise<{ small: Seed[]; large: Seed[] }> {
+  const all: Seed[] = [];
+  for (const { name, file } of goldenCases(goldenFolder)) {
+    const bytes = new Uint8Array(readFileSync(new URL(file, goldenFolder)));
+    all.push(seedOf(name, bytes));
+    if (bytes.length < 30_000) continue;
+    try {
+      all.push(seedOf(`${name}, 5 vectors`, await withFew(bytes, 5)));
+    } catch (error) {
+      // Not every index takes removals.
+      if (!(error instanceof CellistError)) throw error;
+    }
+  }
+  return {
+    small: all.filter(({ bytes }) => bytes.length < 30_000),
+    large: all.filter(({ bytes }) => bytes.length >= 30_000),
+  };
+}
+
+async function withFew(bytes: Uint8Array<ArrayBuffer>, keep: number): Promise<Uint8Array<ArrayBuffer>> {
+  const index = await readIndex(bytes);
+  const { labels } = index.search(new Float32Array(index.d), index.ntotal, { nprobe: 1 << 30 });
+  index.removeIds([...labels].slice(keep).map(BigInt));
+  return index.toBytes();
+}
+
+function seedOf(name: string, bytes: Uint8Array<ArrayBuffer>): Seed {
+  const fields = new Set<number>();
+  const text = Buffer.from(bytes).toString("latin1");
+  for (const { index } of text.matchAll(/^|I[xwPH][A-Z][A-Za-z0-9]|ilar|ilbl|full|sprs/g)) {
+    for (let at = Math.max(0, index - 40); at < Math.min(bytes.length, index + 80); at++) fields.add(at);
+  }
+  for (let at = Math.max(0, bytes.length - 40); at < bytes.length; at++) fields.add(at);
+  return { name, bytes, fields: [...fields] };
+}
+
+const HOSTILE = [0n, 1n, 2n, 7n, -1n, 127n, 255n, 65536n, 1n << 20n, 1n << 30n, (1n << 31n) - 1n, 1n << 31n];
+const WIDE = [1n << 32n, (1n << 32n) + 1n, 1n << 40n, 1n << 53n, 1n << 61n, (1n << 63n) - 1n, -(1n << 63n)];
+
+/** One damaged file and what was done to it: all drawn from the number given. */
+export function damage(
+  number: number,
+  { small, large }: { small: Seed[]; large: Seed[] },
+): { bytes: Uint8Array<ArrayBuffer>; story: string } {
+  const random = randomOf(number);
+  const draw = (): Seed => pick(random, large.length > 0 && random() < 0.03 ? large : small);
+  const { name, bytes: whole, fields } = draw();
+  let bytes = whole.slice();
+  const story = [name];
+  for (let left = pick(random, [1, 1, 1, 2, 3]); left > 0 && bytes.length > 0; left--) {
+    // Mostly where it matters; behind other damage a place may have moved, which is as good.
+    const place = (): number =>
+      Math.min(random() < 0.85 ? pick(random, fields) : below(random, bytes.length), bytes.length - 1);
+    const at = place();
+    const put = (value: Uint8Array): void => bytes.set(value.subarray(0, bytes.length - at), at);
+    switch (pick(random, ["flip", "i32", "i64", "i64", "i64", "cut", "repeat", "delete", "splice"])) {
+      case "flip": {
+        const bits = 1 + below(random, 8);
+        for (let i = 0; i < bits; i++) bytes[Math.min(at + (i >> 2), bytes.length - 1)] ^= 1 << below(random, 8);
+        story.push(`${bits} bits flipped at ${at}`);
+        break;
+      }
+      case "i32": {
+        const value = pick(random, HOSTILE);
+        put(i32(Number(value)));
+        story.push(`i32 ${value} at ${at}`);
+        break;
+      }
+      case "i64": {
+        const value = pick(random, [...HOSTILE, ...WIDE]);
+        put(i64(value));
+        story.push(`i64 ${value} at ${at}`);
+        break;
+      }
+      case "cut":
+        bytes = bytes.slice(0, at);
+        story.push(`cut at ${at}`);
+        break;
+      case "repeat":
+      case "delete": {
+        const end = Math.min(at + pick(random, [1, 4, 8, 16, 45, below(random, 1000)]), bytes.length);
+        const again = random() < 0.5;
+        bytes = concat(bytes.subarray(0, again ? end : at), bytes.subarray(again ? at : end));
+        story.push(`${at} to ${end} ${again ? "repeated" : "deleted"}`);
+        break;
+      }
+      default: {
+        const other = draw();
+        const from = pick(random, other.fields);
+        bytes = concat(bytes.subarray(0, at), other.bytes.subarray(from));
+        story.push(`cut at ${at}, goes on with ${other.name} from ${from}`);
+      }
+    }
+  }
+  return { bytes, story: story.join("; ") };
+}
+
+/** What an index may hold beside what its file does: a page to begin with, and room that was taken ahead. */
+const SLACK = 256 << 10;
+
+/** Reads damaged bytes and, where they are an index, uses it. Returns whether they were. Throws for what must not be. */
+export async function survive(
+  number: number,
+  source: Uint8Array<ArrayBuffer> | Iterable<Uint8Array>,
+  length: number,
+): Promise<boolean> {
+  let index: Index;
+  try {
+    index = await readIndex(source);
+  } catch (error) {
+    if (error instanceof CellistError) return false;
+    throw error;
+  }
+  try {
+    if (index.memory > 2 * length + SLACK) throw new Error(`${index.memory} bytes are held for a file of ${length}`);
+    await use(index, randomOf(number));
+  } finally {
+    index.dispose();
+  }
+  return true;
+}
+
+/** Does to an index what people do. */
+async function use(index: Index, random: Random): Promise<void> {
+  const { d, ntotal } = index;
+  const queries = uniform(random, (d > 4096 ? 1 : 3) * d);
+  let found: (number | bigint)[] = [];
+  const look = (): void => {
+    for (const k of [1, 8]) found = [...index.search(queries, k, { nprobe: 0x7fffffff }).labels];
+    found = found.filter((label) => label !== -1 && label !== -1n);
+  };
+  await allowed(look);
+  for (const label of found.slice(0, 2)) await allowed(() => index.reconstruct(label));
+  await expectReadable(index);
+  if (found.length > 0) await allowed(() => index.removeIds([BigInt(found[0])]));
+  await allowed(() => index.removeIds([0, 1n << 40n]));
+  const more = uniform(random, 2 * d);
+  const before = index.ntotal;
+  await allowed(() => (index.description.includes("IDMap") ? index.addWithIds(more, [3, 4]) : index.add(more)));
+  if (index.ntotal > ntotal + 2 || index.ntotal < before) throw new Error(`${before} vectors became ${index.ntotal}`);
+  await allowed(look);
+  await expectReadable(index);
+  await allowed(() => index.reset());
+  await allowed(look);
+  if (found.length > 0) throw new Error("something was found after a reset");
+  await expectReadable(index);
+}
+
+/** Whatever an index was read from, its own bytes are a file, and give themselves again. */
+async function expectReadable(index: Index): Promise<void> {
+  const bytes = index.toBytes();
+  const again = await readIndex(bytes);
+  const same = Buffer.compare(again.toBytes(), bytes) === 0;
+  again.dispose();
+  if (!same) throw new Error("read again, it gives other bytes");
+}
+
+/** Calls, and lets the library's own errors pass. */
+async function allowed(call: () => unknown): Promise<void> {
+  try {
+    await call();
+  } catch (error) {
+    if (!(error instanceof CellistError)) throw error;
+  }
+}

@@ -1,0 +1,274 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { CellistError, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
+import type { Bytes, Progress } from "../src/index.js";
+import { flatFile, idMapFile, ivfFile } from "./files.js";
+import { goldenCases, goldenFolder } from "./golden.js";
+import { below, randomOf, uniform } from "./random.js";
+
+const golden = (name: string): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(readFileSync(new URL(`${name}.index`, goldenFolder)));
+
+/** The bytes in chunks, with empty ones among them. */
+function* chunksOf(bytes: Uint8Array<ArrayBuffer>, size: number): Generator<Uint8Array<ArrayBuffer>> {
+  for (let at = 0; at < bytes.length; at += size) {
+    if (at % 3 === 0) yield new Uint8Array(0);
+    yield bytes.subarray(at, at + size);
+  }
+}
+
+/** Chunks that come one turn of the event loop after the other. */
+async function* slowly(chunks: Iterable<Uint8Array<ArrayBuffer>>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  for (const chunk of chunks) {
+    await new Promise((resolve) => setImmediate(resolve));
+    yield chunk;
+  }
+}
+
+/** A stream of chunks that tells whether it was cancelled, and how many chunks were taken. */
+function streamOf(chunks: Iterator<Uint8Array<ArrayBuffer>>) {
+  const seen = { taken: 0, cancelled: false };
+  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>(
+    {
+      pull(controller) {
+        const step = chunks.next();
+        if (step.done === true) {
+          controller.close();
+          return;
+        }
+        seen.taken++;
+        controller.enqueue(step.value);
+      },
+      cancel() {
+        seen.cancelled = true;
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return { stream, seen };
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  return expect.fail("nothing was thrown");
+}
+
+const SOURCES: [name: string, open: (bytes: Uint8Array<ArrayBuffer>) => Bytes][] = [
+  ["a Uint8Array", (bytes) => bytes],
+  ["a part of a buffer", (bytes) => Uint8Array.from([9, 9, 9, ...bytes, 9]).subarray(3, 3 + bytes.length)],
+  ["a Buffer", (bytes) => Buffer.from(bytes)],
+  ["an ArrayBuffer", (bytes) => bytes.buffer],
+  [
+    "shared memory",
+    (bytes) => {
+      const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
+      shared.set(bytes);
+      return shared;
+    },
+  ],
+  ["a Blob", (bytes) => new Blob([bytes.subarray(0, 30), bytes.subarray(30)])],
+  ["a Response", (bytes) => new Response(bytes)],
+  ["a ReadableStream", (bytes) => streamOf(chunksOf(bytes, 1000)).stream],
+  ["an array of chunks", (bytes) => [...chunksOf(bytes, 500)]],
+  ["chunks of 1 byte", (bytes) => chunksOf(bytes, 1)],
+  ["slow chunks of 7 bytes", (bytes) => slowly(chunksOf(bytes, 7))],
+  ["slow chunks of 64 KiB", (bytes) => slowly(chunksOf(bytes, 65536))],
+];
+
+describe.each(SOURCES)("from %s", (_, open) => {
+  test.each(["flat_empty", "ivf_flat_untrained", "ivf_flat_empty_trained", "ivf_flat_sparse_lists"])(
+    "%s",
+    async (name) => {
+      const bytes = golden(name);
+      const index = await readIndex(open(bytes));
+      expect(Buffer.compare(index.toBytes(), bytes)).toBe(0);
+    },
+  );
+
+  test("progress does not run backwards and ends at the end", async () => {
+    const bytes = golden("ivf_flat_sparse_lists");
+    const seen: Progress[] = [];
+    await readIndex(open(bytes), { onProgress: (progress) => seen.push({ ...progress }) });
+    expect(seen[0]).toMatchObject({ phase: "read", done: 0 });
+    expect(seen.at(-1)).toEqual({ phase: "read", done: bytes.length, total: bytes.length });
+    seen.reduce((before, now) => {
+      expect(now.phase).toBe("read");
+      expect(now.done).toBeGreaterThan(before.done);
+      expect(now.total).toBeLessThanOrEqual(before.total);
+      return now;
+    });
+  });
+});
+
+describe("a source that can stop is stopped", () => {
+  const file = golden("ivf_flat_l2");
+  /** The file, and then more than anyone wants to read. */
+  function* endless(): Generator<Uint8Array<ArrayBuffer>> {
+    yield* chunksOf(file, 4096);
+    for (;;) yield new Uint8Array(4096).fill(7);
+  }
+
+  test("bytes behind the index are left alone", async () => {
+    const { stream, seen } = streamOf(endless());
+    const index = await readIndex(stream);
+    expect(Buffer.compare(index.toBytes(), file)).toBe(0);
+    expect(seen).toEqual({ taken: [...chunksOf(file, 4096)].length, cancelled: true });
+    const first = await readIndex(Buffer.concat([file, file]));
+    expect(Buffer.compare(first.toBytes(), file)).toBe(0);
+    const chunks = endless();
+    await readIndex(chunks);
+    expect(chunks.next()).toEqual({ value: undefined, done: true });
+  });
+
+  test("an error ends the reading and leaves the rest", async () => {
+    const broken = file.slice();
+    broken[4] = 0;
+    const { stream, seen } = streamOf(chunksOf(broken, 16));
+    expect(await errorOf(readIndex(stream))).toBeInstanceOf(CellistError);
+    expect(seen).toEqual({ taken: 2, cancelled: true });
+    const chunks = chunksOf(broken, 16);
+    await errorOf(readIndex(chunks));
+    expect(chunks.next().done).toBe(true);
+  });
+
+  test("a source's own error comes out", async () => {
+    const reason = new Error("the line is dead");
+    function* dying(): Generator<Uint8Array<ArrayBuffer>> {
+      yield file.subarray(0, 100);
+      throw reason;
+    }
+    expect(await errorOf(readIndex(dying()))).toBe(reason);
+    expect(await errorOf(readIndex(slowly(dying())))).toBe(reason);
+    expect(await errorOf(readIndex(streamOf(dying()).stream))).toBe(reason);
+  });
+
+  test("an abort in the middle", async () => {
+    const reason = new Error("enough");
+    for (let after = 0; after < 30; after += 3) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      let taken = 0;
+      const chunks = function* (): Generator<Uint8Array<ArrayBuffer>> {
+        for (const chunk of endless()) {
+          if (taken++ === after) controller.abort(reason);
+          yield chunk;
+        }
+      };
+      const { stream, seen } = streamOf(chunks());
+      expect(await errorOf(readIndex(stream, { signal }))).toBe(reason);
+      expect(seen.cancelled).toBe(true);
+      expect(taken).toBeLessThanOrEqual(after + 2);
+    }
+  });
+
+  test("an abort while nothing comes", async () => {
+    const never = new Promise<never>(() => undefined);
+    async function* stuck(): AsyncGenerator<Uint8Array> {
+      yield file.subarray(0, 5000);
+      await never;
+    }
+    for (const source of [stuck(), new ReadableStream<Uint8Array>({ pull: () => never, cancel: () => never })]) {
+      const reason = new Error("enough");
+      const controller = new AbortController();
+      const reading = readIndex(source, { signal: controller.signal });
+      setTimeout(() => controller.abort(reason), 5);
+      expect(await errorOf(reading)).toBe(reason);
+    }
+  });
+
+  test("an abort of bytes that are all there", async () => {
+    // Ten steps of 4 MB, at each of which an abort is noticed.
+    const bytes = flatFile(1 << 20, METRIC_L2, new Float32Array(10 << 20));
+    const controller = new AbortController();
+    let looks = 0;
+    controller.signal.throwIfAborted = () => {
+      if (++looks === 5) controller.abort();
+      AbortSignal.prototype.throwIfAborted.call(controller.signal);
+    };
+    expect(await errorOf(readIndex(bytes, { signal: controller.signal }))).toMatchObject({ name: "AbortError" });
+    expect(looks).toBe(5);
+  });
+});
+
+describe("the empty twin of a voice", () => {
+  const warnings = async (name: string): Promise<unknown[]> => {
+    const seen: unknown[] = [];
+    const index = await readIndex(golden(name), { onWarning: (warning) => seen.push(warning) });
+    expect(index.description).toMatch(/IVF|Flat/);
+    return seen;
+  };
+
+  test("is opened with a warning, and nothing else is", async () => {
+    expect(await warnings("ivf_flat_empty_trained")).toEqual([
+      {
+        code: "WARN_EMPTY",
+        message: expect.stringMatching(
+          /holds no vectors.*two files.*this is the “?"?trained_.*open the "?“?added_/,
+        ) as string,
+      },
+    ]);
+    for (const name of ["ivf_flat_untrained", "flat_empty", "ivf_flat_sparse_lists"])
+      expect(await warnings(name)).toEqual([]);
+  });
+});
+
+describe("a file that ends too soon", () => {
+  /** Which field, where it starts or is missed, and that the file ends. */
+  const SENTENCE =
+    /^[A-Za-z][\w ]* at offset (\d+) (is missing: the file ends there|needs? \d+ bytes and the file has \d+ left): the file is damaged/;
+
+  /** Where files are cut: at every byte of their beginning, and here and there behind it. */
+  function* lengths(bytes: number): Generator<number> {
+    for (let length = 0; length < bytes; length += length < 600 ? 1 : bytes - length > 605 ? 61 : 5) {
+      // What lies between the ends of a long file are blocks.
+      if (length > 10_000 && bytes - length > 700) length = bytes - 600;
+      yield length;
+    }
+  }
+
+  test.each(goldenCases(goldenFolder))("$name", async ({ name }) => {
+    const bytes = golden(name);
+    for (const length of lengths(bytes.length)) {
+      const part = bytes.subarray(0, length);
+      // As a stream, too: of that nobody knows beforehand that it will end.
+      for (const source of length % 40 === 0 ? [part, chunksOf(part, 4096)] : [part]) {
+        const error = await errorOf(readIndex(source));
+        expect(error).toMatchObject({ name: "CellistError", code: "ERR_FORMAT" });
+        const [, offset] = SENTENCE.exec((error as Error).message) ?? expect.fail((error as Error).message);
+        expect(Number(offset)).toBeLessThanOrEqual(length);
+      }
+    }
+  });
+});
+
+describe("memory held after reading", () => {
+  const random = randomOf(1);
+  const d = 256;
+  const nlist = 300;
+  const rows = uniform(random, 8200 * d);
+  const ids = Array.from({ length: 8200 }, (_, i) => i * 3);
+  const starts = [0, ...Array.from({ length: nlist - 1 }, () => below(random, 8200)).sort((a, b) => a - b), 8200];
+  const lists = Array.from({ length: nlist }, (_, i) => ({
+    ids: ids.slice(starts[i], starts[i + 1]),
+    rows: rows.subarray(starts[i] * d, starts[i + 1] * d),
+  }));
+  const coarse = flatFile(d, METRIC_INNER_PRODUCT, uniform(random, nlist * d));
+
+  test.each([
+    ["Flat", flatFile(d, METRIC_L2, rows)],
+    ["IDMap", idMapFile(d, METRIC_L2, flatFile(d, METRIC_L2, rows), ids)],
+    ["IVF", ivfFile({ d, metric: METRIC_INNER_PRODUCT, nprobe: 1, coarse, lists })],
+  ])("%s: little more than the file", async (_, bytes) => {
+    expect(bytes.length).toBeGreaterThan(8 << 20);
+    for (const source of [bytes, chunksOf(bytes, 65536), [bytes]]) {
+      const index = await readIndex(source);
+      expect(index.memory).toBeLessThan(1.15 * bytes.length);
+      expect(Buffer.compare(index.toBytes(), bytes)).toBe(0);
+      index.dispose();
+    }
+  });
+});
