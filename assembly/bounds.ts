@@ -266,7 +266,7 @@ export function searchBounded(
     heapClear(keys, slots, k);
     const length = load<f32>(queryLengths + ((<usize>i) << 2));
     if (!(length < TOO_LONG && length > TOO_SHORT)) {
-      scanRows(queries, rows, n, d, metric, 0, keys, slots, k, 0);
+      scanRows(queries, rows, n, d, metric, 0, keys, slots, k, 0, 0);
       finish(keys, slots, k, 0, metric);
       continue;
     }

@@ -84,6 +84,8 @@ export function fourKeys(query: usize, a: usize, b: usize, c: usize, e: usize, d
 /**
  * Scans n rows for one query, four rows at a time, and offers them to its heap. Row i has the slot firstSlot + i. Beyond the last
  * row the pointers stay on it, and what they give is not looked at.
+ *
+ * tie: where to note (f32) the last key at which it mattered that one row came before another, or 0.
  */
 export function scanRows(
   query: usize,
@@ -96,6 +98,7 @@ export function scanRows(
   slots: usize,
   k: i32,
   ids: usize,
+  tie: usize,
 ): void {
   const size = (<usize>d) << 2;
   let worst = load<f32>(keys);
@@ -105,15 +108,19 @@ export function scanRows(
     const c = left > 2 ? b + size : b;
     const e = left > 3 ? c + size : c;
     const four = fourKeys(query, rows, b, c, e, d, metric);
-    let open = i32x4.bitmask(f32x4.lt(four, f32x4.splat(worst))) & (left > 3 ? 15 : (1 << left) - 1);
+    let open = i32x4.bitmask(f32x4.le(four, f32x4.splat(worst))) & (left > 3 ? 15 : (1 << left) - 1);
     while (open != 0) {
       const lane = ctz(open);
       open &= open - 1;
       const key = lane4(four, lane);
+      if (key > worst) continue;
+      const before = worst;
       if (key < worst) {
         heapReplace(keys, slots, k, key, firstSlot + i + lane, ids, metric);
         worst = load<f32>(keys);
       }
+      // Left out at the key of the worst that is kept: had it come earlier, it might have stayed.
+      if (worst == before && tie != 0) store<f32>(tie, worst);
     }
   }
 }

@@ -182,9 +182,11 @@ export function searchPacked(
   }
 }
 
+
 @inline
 function subtract(x: usize, y: usize, d: i32, out: usize): void {
-  for (let j: usize = 0, end = (<usize>d) << 2; j < end; j += 4) store<f32>(out + j, load<f32>(x + j) - load<f32>(y + j));
+  for (let j: usize = 0, end = (<usize>d) << 2; j < end; j += 4)
+    store<f32>(out + j, load<f32>(x + j) - load<f32>(y + j));
 }
 
 /** Sorts places of probes by the numbers of their lists (Shell sort: few they are mostly, and many they may be). */
@@ -225,6 +227,7 @@ function quantizeTable(table: usize, M: i32, M2: i32, scale: f32, out: usize): v
   }
   if (M < M2) v128.store(out, i8x16.splat(0));
 }
+
 
 @inline
 function rounded(x: v128, least: v128, scale: v128, half: v128): v128 {
@@ -298,16 +301,10 @@ function scanBlocks(
     const zero = i16x8.splat(0);
     let open =
       i8x16.bitmask(
-        i8x16.narrow_i16x8_s(
-          i16x8.eq(i16x8.sub_sat_u(s0, limit), zero),
-          i16x8.eq(i16x8.sub_sat_u(s1, limit), zero),
-        ),
+        i8x16.narrow_i16x8_s(i16x8.eq(i16x8.sub_sat_u(s0, limit), zero), i16x8.eq(i16x8.sub_sat_u(s1, limit), zero)),
       ) |
       (i8x16.bitmask(
-        i8x16.narrow_i16x8_s(
-          i16x8.eq(i16x8.sub_sat_u(s2, limit), zero),
-          i16x8.eq(i16x8.sub_sat_u(s3, limit), zero),
-        ),
+        i8x16.narrow_i16x8_s(i16x8.eq(i16x8.sub_sat_u(s2, limit), zero), i16x8.eq(i16x8.sub_sat_u(s3, limit), zero)),
       ) <<
         16);
     const left = count - done;
@@ -315,7 +312,14 @@ function scanBlocks(
     while (open != 0) {
       const lane = ctz(open);
       open &= open - 1;
-      const sum = lane < 16 ? (lane < 8 ? lane8(s0, lane) : lane8(s1, lane - 8)) : lane < 24 ? lane8(s2, lane - 16) : lane8(s3, lane - 24);
+      const sum =
+        lane < 16
+          ? lane < 8
+            ? lane8(s0, lane)
+            : lane8(s1, lane - 8)
+          : lane < 24
+            ? lane8(s2, lane - 16)
+            : lane8(s3, lane - 24);
       if (sum > most) continue;
       heapReplace(keys, slots, k, <f32>sum, firstSlot + done + lane, ids, metric);
       worst = load<f32>(keys);

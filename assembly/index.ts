@@ -3,7 +3,7 @@
 
 export { INNER_PRODUCT, L2 } from "./metric";
 export { boundsBytes, makeBounds, makeBoundsScratch, searchBounded, searchBoundedScratch } from "./bounds";
-export { BLOCK, searchLists, searchRows, searchRowsScratch } from "./search";
+export { BLOCK, searchLists, searchListsScratch, searchRows, searchRowsScratch } from "./search";
 export { accumulate, assign, assignScratch, average, halfNorms, normalize } from "./kmeans";
 export { innerProducts, squaredNorms } from "./distance";
 export { firstNotFinite, gatherRows, mapSlots, mapSlotsWide, scatterRows } from "./rows";

@@ -27,7 +27,11 @@ export function refineRows(
   slots: usize,
 ): void {
   const size = (<usize>d) << 2;
-  for (let i = 0; i < nq; i++, queries += size, candidates += (<usize>n) << 2, keys += (<usize>k) << 2, slots += (<usize>k) << 2) {
+  for (
+    let i = 0;
+    i < nq;
+    i++, queries += size, candidates += (<usize>n) << 2, keys += (<usize>k) << 2, slots += (<usize>k) << 2
+  ) {
     heapClear(keys, slots, k);
     touch(rows, size, candidates, n);
     for (let j = 0; j < n; j += 4) {

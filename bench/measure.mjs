@@ -1,6 +1,7 @@
-// Timing and printing that all benchmarks share.
+// Timing, printing and keeping that all benchmarks share.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "npyjs";
 
@@ -8,6 +9,23 @@ import { parse } from "npyjs";
 export const shared = fileURLToPath(new URL("../../shared/", import.meta.url));
 /** A real voice: 768-d ContentVec frames, RVC's index of them, and blocks of 16 queries. */
 export const voiceA = existsSync(shared + "data/voice-a") ? shared + "data/voice-a/" : undefined;
+
+/** Where what takes long to make is kept from run to run, until --fresh asks for it anew. */
+const KEPT = fileURLToPath(new URL("../build/bench/", import.meta.url));
+const fresh = process.argv.includes("--fresh");
+const made = new Set();
+
+/** The path of a file whose bytes `make` gives when they are not kept yet. */
+export async function keep(name, make) {
+  const path = join(KEPT, name);
+  if (!existsSync(path) || (fresh && !made.has(name))) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path + ".part", await make());
+    renameSync(path + ".part", path);
+  }
+  made.add(name);
+  return path;
+}
 
 /** The numbers of an .npy file. */
 export function npy(path) {
@@ -25,6 +43,26 @@ export async function time(call) {
   const start = performance.now();
   await call();
   return performance.now() - start;
+}
+
+/** Milliseconds that each block of queries takes, when an index is searched block by block. */
+export function timeBlocks(index, queries, batch, k, options) {
+  const size = batch * index.d;
+  const blocks = Array.from({ length: queries.length / size }, (_, i) => queries.subarray(i * size, (i + 1) * size));
+  const distances = new Float32Array(batch * k);
+  const labels = new Int32Array(batch * k);
+  return blocks.map((block) => {
+    const start = performance.now();
+    index.searchInto(block, k, distances, labels, options);
+    return performance.now() - start;
+  });
+}
+
+/** The share of the true neighbours that were found, by distance: a neighbour as near as the true last one counts. */
+export function recall(distances, exact, k) {
+  let hits = 0;
+  for (let i = 0; i < exact.length; i++) if (distances[i] <= exact[i - (i % k) + k - 1] * (1 + 1e-5)) hits++;
+  return hits / exact.length;
 }
 
 /** Rows of a table, numbers with four digits. */

@@ -360,6 +360,21 @@ describe.each(METRICS)("IVF,Flat, %s", (_, metric) => {
     expect(found(200, {})).toBeLessThan(70 * 200);
   });
 
+  test("ensureK ranks ever more cells of many, with the memory that the first ranking took", async () => {
+    const random = randomOf(7);
+    const d = 768;
+    const rows = uniform(random, 520 * d);
+    const empty = { ids: [], rows: new Float32Array(0) };
+    const coarse = flatFile(d, metric, rows);
+    const lists = Array.from({ length: 520 }, () => empty);
+    const index = await readIndex(ivfFile({ d, metric, nprobe: 1, coarse, lists }));
+    // The second add moves the storage, and with it goes what other calls took.
+    for (let i = 0; i < 2; i++) await index.add(rowOf(rows, d, i));
+    for (let i = 0; i < 10; i++) {
+      expect([...index.search(uniform(random, d), 2, { ensureK: true }).labels].sort()).toEqual([0, 1]);
+    }
+  });
+
   test("an empty index, trained, finds nothing", async () => {
     const index = await indexFactory(2, "IVF2,Flat", metric);
     await index.train(Float32Array.of(0, 0, 1, 1));

@@ -60,10 +60,11 @@ export async function readBlockLists(
   }
   const lists = new InvertedLists(engine, nlist, layout);
   const needed = nlist * 16;
-  if (needed > reader.left) reader.wrong("inverted lists", 0, `need ${needed} bytes and the file has ${reader.left} left`);
+  if (needed > reader.left)
+    reader.wrong("inverted lists", 0, `need ${needed} bytes and the file has ${reader.left} left`);
 
   // Sizes come with the lists, so the block of codes grows as they do. The ids wait outside, lest two blocks get in each other's way.
-  const sizes = new Uint32Array(nlist);
+  const sizes: number[] = [];
   const waiting: Uint8Array[] = [];
   let codes = 0;
   let room = 0;
@@ -73,12 +74,12 @@ export async function readBlockLists(
     const size = await reader.vectorCount(`ids of list ${list}`, 8);
     count += size;
     if (count > ntotal) reader.wrong(`ids of list ${list}`, 8, `make ${count} vectors, and ntotal is ${ntotal}`);
-    sizes[list] = size;
+    sizes.push(size);
     waiting.push(await reader.bytes(`ids of list ${list}`, size * 8));
     const bytes = (layout.roundUp(size) / bbs) * blockBytes;
     await reader.expectVector(`codes of list ${list}`, 1, bytes);
     if (used + bytes > room) {
-      const grown = Math.max(used + bytes, Math.ceil(room * 1.25) + AHEAD);
+      const grown = Math.min(used + reader.left, Math.max(used + bytes, Math.ceil(room * 1.25) + AHEAD));
       codes = codes === 0 ? engine.allocate(grown) : engine.resize(codes, room, grown);
       room = grown;
     }
@@ -97,6 +98,6 @@ export async function readBlockLists(
     engine.u8.set(waiting[list], ids + slot * 8);
     slot += layout.roundUp(sizes[list]);
   }
-  lists.adopt(codes, ids, sizes);
+  lists.adopt(codes, ids, Uint32Array.from(sizes));
   return lists;
 }

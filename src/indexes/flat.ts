@@ -80,6 +80,7 @@ export class FlatNode extends IndexNode {
   makeBounds(): void {
     const { engine, d, ntotal } = this;
     const bytes = engine.kernels.boundsBytes(ntotal, d);
+    if (engine.options.bounds === false) return;
     if (this.#bounds !== 0 || ntotal < BOUNDS_ROWS || bytes > ntotal * d * 4 * BOUNDS_SHARE) return;
     engine.reserveScratch(engine.kernels.makeBoundsScratch(d));
     const bounds = engine.allocate(bytes);

@@ -4,6 +4,7 @@ import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { InvertedLists } from "../storage/lists.js";
 import type { Engine } from "../wasm/engine.js";
+import { scratchSize } from "../wasm/engine.js";
 import { listsBytes, readLists, writeLists } from "./array-lists.js";
 import { IvfNode } from "./ivf.js";
 import type { NodeReader } from "./ivf.js";
@@ -35,8 +36,8 @@ export class IvfFlatNode extends IvfNode {
     return new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength);
   }
 
-  protected scanScratchBytes(): number {
-    return 0;
+  protected scanScratchBytes(nq: number, nprobe: number): number {
+    return scratchSize(this.engine.kernels.searchListsScratch(this.nlist, nq, nprobe));
   }
 
   protected scan(
@@ -50,8 +51,10 @@ export class IvfFlatNode extends IvfNode {
     distances: number,
     slots: number,
   ): void {
-    const { lists } = this;
-    this.engine.kernels.searchLists(
+    const { engine, lists } = this;
+    const top = engine.scratchTop;
+    const scratch = engine.takeScratch(this.scanScratchBytes(nq, nprobe));
+    engine.kernels.searchLists(
       queries,
       nq,
       this.d,
@@ -60,6 +63,7 @@ export class IvfFlatNode extends IvfNode {
       nprobe,
       atLeast,
       this.maxCodes,
+      this.nlist,
       lists.starts,
       lists.sizes,
       lists.codes,
@@ -67,7 +71,9 @@ export class IvfFlatNode extends IvfNode {
       k,
       distances,
       slots,
+      scratch,
     );
+    engine.returnScratch(top);
   }
 
   decode(slots: number, n: number, out: number): void {

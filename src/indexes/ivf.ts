@@ -66,7 +66,7 @@ export abstract class IvfNode extends IndexNode {
   /** The codes of n vectors that go to the lists given, one after the other, as {@link InvertedLists.write} takes them. */
   protected abstract encode(vectors: Float32Array, lists: Int32Array, pace: Pace): Promise<Uint8Array>;
   /** Bytes of scratch that {@link scan} takes beyond its arguments. */
-  protected abstract scanScratchBytes(nprobe: number): number;
+  protected abstract scanScratchBytes(nq: number, nprobe: number): number;
   /**
    * Searches lists: `probes` are nq x nprobe list numbers, nearest first, `coarse` their distances. Lists from number `atLeast` on are
    * scanned only while k are not found.
@@ -190,7 +190,7 @@ export abstract class IvfNode extends IndexNode {
     const once = (queries: number, nprobe: number): number =>
       2 * scratchSize(queries * nprobe * 4) +
       this.coarse.scratchBytes(queries, nprobe, OWN_PARAMS) +
-      this.scanScratchBytes(nprobe);
+      this.scanScratchBytes(queries, nprobe);
     const nprobe = this.#probes(params);
     let most = once(nq, nprobe);
     if (params.ensureK) {

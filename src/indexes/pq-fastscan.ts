@@ -77,9 +77,7 @@ export class PqFastScanNode extends IndexNode {
 
   scratchBytes(nq: number): number {
     const { M, M2 } = this.#layout;
-    return (
-      2 * scratchSize(nq * 4) + scratchSize(this.engine.kernels.searchPackedScratch(this.d, M, M2, 1, 1))
-    );
+    return 2 * scratchSize(nq * 4) + scratchSize(this.engine.kernels.searchPackedScratch(this.d, M, M2, 1, 1));
   }
 
   search(queries: number, nq: number, k: number, _params: SearchParams, distances: number, slots: number): void {
@@ -204,7 +202,8 @@ export class PqFastScanNode extends IndexNode {
 /** Reads the vectors of a block. */
 export async function readBbs(reader: Reader): Promise<number> {
   const bbs = await reader.i32("bbs");
-  if (bbs < 32 || bbs % 32 !== 0 || bbs > MAX_BBS) reader.wrong("bbs", 4, `is ${bbs}, no multiple of 32 up to ${MAX_BBS}`);
+  if (bbs < 32 || bbs % 32 !== 0 || bbs > MAX_BBS)
+    reader.wrong("bbs", 4, `is ${bbs}, no multiple of 32 up to ${MAX_BBS}`);
   return bbs;
 }
 

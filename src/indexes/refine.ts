@@ -117,18 +117,7 @@ export class RefineNode extends IndexNode {
       this.#refine.decode(own, n, vectors);
       for (let j = 0; j < n; j++) i32[(places >>> 2) + j] = i32[(own >>> 2) + j] < 0 ? -1 : j;
       const result = slots + i * k * 4;
-      kernels.refineRows(
-        queries + i * d * 4,
-        1,
-        vectors,
-        d,
-        metric,
-        places,
-        n,
-        k,
-        distances + i * k * 4,
-        result,
-      );
+      kernels.refineRows(queries + i * d * 4, 1, vectors, d, metric, places, n, k, distances + i * k * 4, result);
       for (let j = result >>> 2; j < (result >>> 2) + k; j++) if (i32[j] >= 0) i32[j] = i32[(own >>> 2) + i32[j]];
     }
   }
@@ -192,7 +181,8 @@ export class RefineNode extends IndexNode {
     ] as const) {
       if (part.d !== d) reader.wrong(name, 0, `has d = ${part.d}, the Refine ${d}`);
       if (part.ntotal !== ntotal) reader.wrong(name, 0, `has ${part.ntotal} vectors, the Refine ${ntotal}`);
-      if (!hasPlacesForLabels(part, ntotal)) reader.wrong(name, 0, `has labels that are not from 0 to ${ntotal - 1}, each once`);
+      if (!hasPlacesForLabels(part, ntotal))
+        reader.wrong(name, 0, `has labels that are not from 0 to ${ntotal - 1}, each once`);
     }
     const node = new RefineNode(base, refine);
     node.#kFactor = await reader.f32("k_factor");
