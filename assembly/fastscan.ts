@@ -10,6 +10,7 @@
 // so that the even bytes of a register belong to vectors 0 … 7 and the odd ones to 8 … 15, and sums need no shuffle. A table
 // of 8-bit entries is 16 bytes of 15 (a mask: see scanGroups), then 16 entries for each sub-quantizer.
 
+import { lookUp } from "./lanes";
 import { INNER_PRODUCT, L2, NOTHING } from "./metric";
 import { lookUpTable, spreadMax, spreadMin } from "./pq";
 import { heapClear, heapReplace, sortHeap } from "./topk";
@@ -88,6 +89,15 @@ export function searchPacked(
 
     const made = perProbe ? used : min(used, 1);
 
+    // How far apart the coarse distances are, which sums of residuals must make room for too.
+    let nearest: f32 = Infinity;
+    let farthest: f32 = -Infinity;
+    for (let p = 0; residual && p < used; p++) {
+      const bias = load<f32>(coarse + ((<usize>p) << 2));
+      nearest = min(nearest, bias);
+      farthest = max(farthest, bias);
+    }
+
     // Tables, and what the smallest entries of each probe add up to.
     let spread: f32 = 0;
     let widest: f32 = 0;
@@ -103,6 +113,8 @@ export function searchPacked(
       }
       lookUpTable(from, M, K, sub, transposed, metric, table);
       let spans: f32 = 0;
+      if (perProbe) spans = load<f32>(coarse + ((<usize>p) << 2)) - nearest;
+      else if (residual) spans = farthest - nearest;
       let least: f32 = 0;
       for (let m = 0, at = table; m < M; m++, at += 64) {
         const a = v128.load(at);
@@ -121,26 +133,20 @@ export function searchPacked(
       base = min(base, least);
     }
     if (residual && metric == INNER_PRODUCT) {
-      let most: f32 = -Infinity;
-      let least: f32 = Infinity;
-      for (let p = 0; p < used; p++) {
-        const bias = load<f32>(coarse + ((<usize>p) << 2));
-        most = max(most, bias);
-        least = min(least, bias);
-        store<f32>(low + ((<usize>p) << 2), bias);
-      }
-      total += most - least;
-      spread = least;
-      base += least;
+      memory.copy(low, coarse, (<usize>used) << 2);
+      spread = nearest;
+      base += nearest;
     } else {
       spread = base;
     }
+    // A query with a NaN, or so far out that tables overflow, finds nothing.
+    if (!(widest < Infinity && base - base == 0)) used = 0;
 
     // faiss' scale: no entry above 255 and no sum above 65535. A table without any spread has the scale 0.
     let scale: f32 = widest > 0 ? <f32>255 / widest : Infinity;
     if (guard && total > 0) scale = min(scale, MOST / total);
     if (!(scale < Infinity)) scale = 0;
-    for (let p = 0; p < made; p++) {
+    for (let p = 0; p < min(made, used); p++) {
       quantizeTable(floats + ((<usize>(p * M)) << 6), M, M2, scale, bytes + <usize>p * tableBytes(M2));
     }
     for (let p = 0; p < used; p++) {
@@ -149,8 +155,9 @@ export function searchPacked(
       store<i32>(sums + ((<usize>p) << 2), <i32>bias);
       store<i32>(order + ((<usize>p) << 2), p);
     }
-    // faiss visits lists in the order of their numbers where blocks are of 32, which decides between ties.
-    if (bbs == GROUP) sortByList(order, lists, min(used, atLeast));
+    // faiss visits lists in the order of their numbers where blocks are of 32, which decides between ties; where the number of
+    // vectors is limited, the nearest first.
+    if (bbs == GROUP && maxCodes == 0) sortByList(order, lists, min(used, atLeast));
 
     let scanned: i32 = 0;
     for (let at = 0; at < used; at++) {
@@ -166,7 +173,7 @@ export function searchPacked(
       let first = <i32>start;
       let block = codes + <usize>(start / <u32>bbs) * blockBytes;
       while (count > 0) {
-        const stretch = min(count, max(STRETCH, bbs));
+        const stretch = min(count, max(STRETCH / bbs, 1) * bbs);
         scanBlocks(block, stretch, bbs, M2, table, bias, metric, first, keys, slots, k, ids);
         const blocks = (stretch + bbs - 1) / bbs;
         block += <usize>blocks * blockBytes;
@@ -278,18 +285,18 @@ function scanBlocks(
     for (let t = table + 16; t < end; t += 32, code += step) {
       let entries = v128.load(t);
       let c = v128.load(code);
-      let r = i8x16.swizzle(entries, v128.and(c, mask));
+      let r = lookUp(entries, v128.and(c, mask));
       even0 = i16x8.add(even0, r);
       odd0 = i16x8.add(odd0, i16x8.shr_u(r, 8));
-      r = i8x16.swizzle(entries, v128.and(i16x8.shr_u(c, 4), mask));
+      r = lookUp(entries, v128.and(i16x8.shr_u(c, 4), mask));
       even1 = i16x8.add(even1, r);
       odd1 = i16x8.add(odd1, i16x8.shr_u(r, 8));
       entries = v128.load(t, 16);
       c = v128.load(code, 16);
-      r = i8x16.swizzle(entries, v128.and(c, mask));
+      r = lookUp(entries, v128.and(c, mask));
       even0 = i16x8.add(even0, r);
       odd0 = i16x8.add(odd0, i16x8.shr_u(r, 8));
-      r = i8x16.swizzle(entries, v128.and(i16x8.shr_u(c, 4), mask));
+      r = lookUp(entries, v128.and(i16x8.shr_u(c, 4), mask));
       even1 = i16x8.add(even1, r);
       odd1 = i16x8.add(odd1, i16x8.shr_u(r, 8));
     }

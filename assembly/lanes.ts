@@ -1,4 +1,4 @@
-// Four f32 lanes of a v128, and the one place where the relaxed build differs from the baseline.
+// Lanes of a v128, and the one place where the relaxed build differs from the baseline.
 
 /** a * b + c in each lane: two roundings in the baseline build, at the engine's choice one in the relaxed build. */
 @inline
@@ -45,4 +45,14 @@ export function sumsI32(a: v128, b: v128, c: v128, e: v128): v128 {
 export function lane4(v: v128, lane: i32): f32 {
   if (lane < 2) return lane == 0 ? f32x4.extract_lane(v, 0) : f32x4.extract_lane(v, 1);
   return lane == 2 ? f32x4.extract_lane(v, 2) : f32x4.extract_lane(v, 3);
+}
+
+/**
+ * Sixteen look-ups in a table of sixteen bytes, indices being below 16: then both builds give the same, and the relaxed one saves the
+ * instruction that takes care of larger indices.
+ */
+@inline
+export function lookUp(table: v128, indices: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(table, indices);
+  return i8x16.swizzle(table, indices);
 }

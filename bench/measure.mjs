@@ -15,16 +15,24 @@ const KEPT = fileURLToPath(new URL("../build/bench/", import.meta.url));
 const fresh = process.argv.includes("--fresh");
 const made = new Set();
 
-/** The path of a file whose bytes `make` gives when they are not kept yet. */
-export async function keep(name, make) {
+/** The path of a file whose bytes `make` gives when they are not kept yet: a promise of it where `make` is asynchronous. */
+export function keep(name, make) {
   const path = join(KEPT, name);
-  if (!existsSync(path) || (fresh && !made.has(name))) {
+  const write = (bytes) => {
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path + ".part", await make());
+    writeFileSync(path + ".part", bytes);
     renameSync(path + ".part", path);
-  }
-  made.add(name);
-  return path;
+    made.add(name);
+    return path;
+  };
+  if (existsSync(path) && (!fresh || made.has(name))) return path;
+  const bytes = make();
+  return bytes instanceof Promise ? bytes.then(write) : write(bytes);
+}
+
+/** The bytes of such a file. */
+export async function cached(name, make) {
+  return readFileSync(await keep(name, make));
 }
 
 /** The numbers of an .npy file. */

@@ -36,11 +36,11 @@ def read(file, rounds=1):
     return {"ntotal": indexes[file].ntotal, "times": times}
 
 
-def search(file, queries, k, nprobe, batch, rounds=1, out=None):
-    """Searches all queries in batches, `rounds` times over; times are of one batch each, in ms."""
+def search(file, queries, k, parameters, batch, first=None, rounds=1, out=None):
+    """Searches the first queries, or all, in batches, `rounds` times over; times are of one batch each, in ms."""
     index = indexes[file]
-    faiss.extract_index_ivf(index).nprobe = nprobe
-    q = matrix(queries)
+    faiss.ParameterSpace().set_index_parameters(index, parameters)
+    q = matrix(queries)[:first]
     times, found = [], []
     for r in range(rounds):
         for i in range(0, len(q) - batch + 1, batch):

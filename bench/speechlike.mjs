@@ -6,7 +6,7 @@
  * network of two layers, always the same one, makes d numbers of it; some of these are far louder than others, as in real encoders.
  */
 import { dump } from "npyjs";
-import { keep } from "./measure.mjs";
+import { keep, npy } from "./measure.mjs";
 
 const LATENT = 40;
 const HIDDEN = 192;
@@ -15,13 +15,17 @@ const FOLLOWERS = 24;
 /** The seed of the phones and of the network: what differs from seed to seed is the walk. */
 const WORLD = 20240607;
 
-/** The path of an .npy file of n x d such vectors, made at the first call. Base and queries want different seeds. */
-export function speechLike(n, d, seed) {
+/** n x d such vectors, kept once they are made. Base and queries want different seeds. */
+export function speechlike(n, d, seed) {
+  return npy(speechlikeFile(n, d, seed));
+}
+
+/** The .npy file of such vectors, for others to read. */
+export function speechlikeFile(n, d, seed) {
   return keep(`speechlike-${n}x${d}-${seed}.npy`, () => new Uint8Array(dump(generate(n, d, seed), [n, d])));
 }
 
-/** n x d vectors. */
-export function generate(n, d, seed) {
+function generate(n, d, seed) {
   const latent = walk(n, random(seed));
   const network = makeNetwork(d, random(WORLD + d));
   const noise = random(seed * 7919 + d);
@@ -90,11 +94,16 @@ function makeNetwork(d, r) {
   return { first, second };
 }
 
-/** out = bias + x · weights, which are x.length x out.length. */
+/** out = bias + x · weights, which are x.length x out.length; four of x at a time, x.length being a multiple of four. */
 function layer(x, { weights, bias }, out) {
-  out.set(bias);
   const width = out.length;
-  for (let i = 0, at = 0; i < x.length; i++) for (let j = 0; j < width; j++) out[j] += x[i] * weights[at++];
+  out.set(bias);
+  for (let i = 0, at = 0; i < x.length; i += 4, at += 4 * width) {
+    const [a, b, c, e] = [x[i], x[i + 1], x[i + 2], x[i + 3]];
+    for (let j = 0, k = at; j < width; j++, k++) {
+      out[j] += a * weights[k] + b * weights[k + width] + c * weights[k + 2 * width] + e * weights[k + 3 * width];
+    }
+  }
 }
 
 function normals(n, r, deviation = 1) {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { dump } from "npyjs";
 import { readIndex } from "cellist";
 import { startFaiss } from "./native.mjs";
-import { npy, summary, table, time, voiceA } from "./measure.mjs";
+import { npy, recall, summary, table, time, timeBlocks, voiceA } from "./measure.mjs";
 import { kmeans } from "../dist/training/kmeans.js";
 import { Pace } from "../dist/training/work.js";
 
@@ -35,26 +35,20 @@ export async function run() {
 
   const index = await readIndex(bytes);
   const queries = npy(queryFile);
-  const exact = index.search(queries, K, { nprobe: 495 });
-  const distances = new Float32Array(BATCH * K);
-  const labels = new Int32Array(BATCH * K);
+  const exact = index.search(queries, K, { nprobe: 495 }).distances;
   const rows = [];
   for (const nprobe of [1, 4, 16, 64]) {
     index.warmUp({ batch: BATCH, k: K, nprobe });
     const times = { cellist: [], faiss: [] };
     for (let round = 0; round < ROUNDS; round++) {
-      for (let i = 0; i + BATCH * index.d <= queries.length; i += BATCH * index.d) {
-        const block = queries.subarray(i, i + BATCH * index.d);
-        const start = performance.now();
-        index.searchInto(block, K, distances, labels, { nprobe });
-        times.cellist.push(performance.now() - start);
-      }
+      times.cellist.push(...timeBlocks(index, queries, BATCH, K, { nprobe }));
       if (faiss) {
-        const answer = await faiss.call("search", { file, queries: queryFile, k: K, nprobe, batch: BATCH });
+        const parameters = `nprobe=${nprobe}`;
+        const answer = await faiss.call("search", { file, queries: queryFile, k: K, parameters, batch: BATCH });
         times.faiss.push(...answer.times);
       }
     }
-    rows.push({ nprobe, "recall@8": recall(index.search(queries, K, { nprobe }), exact), ...compare(times) });
+    rows.push({ nprobe, "recall@8": recall(index.search(queries, K, { nprobe }).distances, exact, K), ...compare(times) });
   }
   console.log("\na block of 16 queries, ms");
   table(rows);
@@ -106,13 +100,4 @@ function compare({ cellist, faiss }) {
     "faiss min": theirs.min,
     "times as fast": theirs.median / ours.median,
   };
-}
-
-/** The share of the true neighbours that were found, by distance: a neighbour as near as the true last one counts. */
-function recall(found, exact) {
-  let hits = 0;
-  for (let i = 0; i < exact.distances.length; i++) {
-    if (found.distances[i] <= exact.distances[i - (i % K) + K - 1] * (1 + 1e-6)) hits++;
-  }
-  return hits / exact.distances.length;
 }

@@ -187,16 +187,24 @@ export abstract class IvfNode extends IndexNode {
   }
 
   scratchBytes(nq: number, _k: number, params: SearchParams): number {
-    const once = (queries: number, nprobe: number): number =>
-      2 * scratchSize(queries * nprobe * 4) +
-      this.coarse.scratchBytes(queries, nprobe, OWN_PARAMS) +
-      this.scanScratchBytes(queries, nprobe);
     const nprobe = this.#probes(params);
-    let most = once(nq, nprobe);
+    let most = this.#probeScratch(nq, nprobe);
     if (params.ensureK) {
-      for (let width = nprobe; width < this.nlist;) most = Math.max(most, once(1, (width = this.#wider(width))));
+      for (let width = nprobe; width < this.nlist;) {
+        width = this.#wider(width);
+        most = Math.max(most, this.#probeScratch(1, width));
+      }
     }
     return most;
+  }
+
+  /** Bytes of scratch that {@link #probe} takes. */
+  #probeScratch(nq: number, nprobe: number): number {
+    return (
+      2 * scratchSize(nq * nprobe * 4) +
+      this.coarse.scratchBytes(nq, nprobe, OWN_PARAMS) +
+      this.scanScratchBytes(nq, nprobe)
+    );
   }
 
   search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {

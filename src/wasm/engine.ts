@@ -207,7 +207,8 @@ export class Engine {
 
 /** What {@link Engine.takeScratch} takes for so many bytes. */
 export function scratchSize(bytes: number): number {
-  return Math.ceil(bytes / 64) * 64;
+  // In whole numbers: a division would make a heap number of each size, and searches are to allocate nothing.
+  return bytes + ((64 - (bytes % 64)) % 64);
 }
 
 function megabytes(bytes: number): string {
