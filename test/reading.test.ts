@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { CellistError, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Bytes, Progress } from "../src/index.js";
-import { flatFile, idMapFile, ivfFile } from "./files.js";
+import { ascii, concat, flatFile, HEADER_BYTES, i32, i64, idMapFile, ivfFile, u8 } from "./files.js";
+import type { IvfFile } from "./files.js";
 import { goldenCases, goldenFolder } from "./golden.js";
 import { below, randomOf, uniform } from "./random.js";
 
@@ -241,6 +242,93 @@ describe("a file that ends too soon", () => {
         const [, offset] = SENTENCE.exec((error as Error).message) ?? expect.fail((error as Error).message);
         expect(Number(offset)).toBeLessThanOrEqual(length);
       }
+    }
+  });
+});
+
+describe("a file that contradicts itself", () => {
+  const file = (parts: Partial<IvfFile> = {}): Uint8Array => {
+    const lists = [
+      { ids: [3, 4], rows: Float32Array.of(0, 1, 2, 3) },
+      { ids: [], rows: new Float32Array(0) },
+      { ids: [5], rows: Float32Array.of(4, 5) },
+      ...Array.from({ length: 5 }, () => ({ ids: [], rows: new Float32Array(0) })),
+    ];
+    const coarse = flatFile(2, METRIC_L2, new Float32Array(16));
+    return ivfFile({ d: 2, metric: METRIC_L2, nprobe: 1, coarse, lists, ...parts });
+  };
+  const flat = flatFile(2, METRIC_L2, new Float32Array(6));
+  /** A copy with other bytes at a place, which may be counted from the end. */
+  const patched = (bytes: Uint8Array, at: number, ...parts: Uint8Array[]): Uint8Array => {
+    const result = bytes.slice();
+    result.set(concat(...parts), at < 0 ? bytes.length + at : at);
+    return result;
+  };
+  const coarseAt = HEADER_BYTES + 16;
+  const mapAt = coarseAt + HEADER_BYTES + 8 + 64;
+  const listsAt = mapAt + 9;
+  const tableAt = listsAt + 4 + 16 + 4;
+  const untrained = file({ trained: false, coarse: flatFile(2, METRIC_L2, new Float32Array(0)), ntotal: 0 });
+  let nested = flat;
+  for (let i = 0; i < 51; i++) nested = idMapFile(2, METRIC_L2, nested, [0, 1, 2]);
+
+  test("the ones that the others are made of can be read", async () => {
+    await readIndex(flat);
+    await readIndex(file());
+    await readIndex(patched(file(), tableAt, i64(4, 0, 2, 2, 1)));
+  });
+
+  test.each<[field: RegExp, problem: RegExp, bytes: Uint8Array]>([
+    [/^d at offset 4/, /is 0, not from 1/, patched(flat, 4, i32(0))],
+    [/^d at offset 4/, /is 1048577/, patched(flat, 4, i32((1 << 20) + 1))],
+    [/^d at offset 4/, /is -2147483648/, patched(flat, 4, i32(-(2 ** 31)))],
+    [/^ntotal at offset 8/, /is 2147483648, more than/, patched(flat, 8, i64(2 ** 31))],
+    [/^ntotal at offset 8/, /is 18446744073709551615/, patched(flat, 8, i64(-1))],
+    [/^is_trained at offset 32/, /is 2, not 0 or 1/, patched(flat, 32, u8(2))],
+    [/^metric_type at offset 33/, /is -1/, patched(flat, 33, i32(-1))],
+    [/^codes at offset 37/, /has 6 items, not 8/, patched(flat, 8, i64(4))],
+    [/^codes at offset 37/, /needs 32 bytes and the file has 24 left/, patched(flat, 37, i64(8))],
+    [/^codes at offset 37/, /is \d{16,}, more than/, patched(flat, 37, i64(1n << 62n))],
+    [
+      /^id_map at offset/,
+      /has 4 items, not 3/,
+      concat(idMapFile(2, METRIC_L2, flat, [1, 2, 3]).subarray(0, -32), i64(4, 1, 2, 3, 4)),
+    ],
+    [/^index under the IDMap/, /has d = 2, the IDMap 3/, idMapFile(3, METRIC_L2, flat, [1, 2, 3])],
+    [/^index under the IDMap/, /has 3 vectors, the IDMap 2/, idMapFile(2, METRIC_L2, flat, [1, 2])],
+    [/^index at offset/, /is nested more than 50 levels deep/, nested],
+    [/^nlist at offset 37/, /is 0/, patched(file(), 37, i64(0))],
+    [/^nlist at offset 37/, /is 2147483648, more than/, patched(file(), 37, i64(2 ** 31))],
+    [/^nprobe at offset 45/, /is 0/, patched(file(), 45, i64(0))],
+    [/^coarse quantizer at offset/, /has 8 of 9 centroids, and the index is trained/, patched(file(), 37, i64(9))],
+    [
+      /^coarse quantizer at offset/,
+      /has d = 1, its index 2/,
+      file({ coarse: flatFile(1, METRIC_L2, new Float32Array(8)) }),
+    ],
+    [/^fourcc at offset 53/, /is "null", which is no index type/, patched(file(), coarseAt, ascii("null"))],
+    [/^nlist of the inverted lists at/, /is 7, not 8/, patched(file(), listsAt + 4, i64(7))],
+    [/^code_size of the inverted lists/, /is 4, not 8/, patched(file(), listsAt + 12, i64(4))],
+    [/^kind of list sizes at/, /is "none", not full or sprs/, patched(file(), listsAt + 20, ascii("none"))],
+    [/^list sizes at/, /have 4 items, not 8/, patched(file(), listsAt + 20, ascii("full"))],
+    [/^list sizes at/, /have 3 items, an odd number/, patched(file(), tableAt, i64(3))],
+    [/^list sizes at/, /name list 0 after list 0/, patched(file(), tableAt, i64(4, 0, 2, 0, 1))],
+    [/^list sizes at/, /name list 1 after list 2/, patched(file(), tableAt, i64(4, 2, 2, 1, 1))],
+    [/^list sizes at/, /name list 8 after list 0/, patched(file(), tableAt, i64(4, 0, 2, 8, 1))],
+    [/^list sizes at/, /name list -1 after list -1/, patched(file(), tableAt, i64(4, -1, 2, 2, 1))],
+    [/^list sizes at/, /give list 2 the size -1/, patched(file(), tableAt, i64(4, 0, 4, 2, -1))],
+    [/^list sizes at/, /give list 2 the size 2147483647/, patched(file(), tableAt, i64(4, 0, 2, 2, 2 ** 31 - 1))],
+    [/^inverted lists at/, /hold 3 vectors, and ntotal is 2/, file({ ntotal: 2 })],
+    [/^inverted lists at/, /hold 3 vectors, and ntotal is 0/, untrained],
+    // Tables for so many lists would be 16 GB.
+    [/^inverted lists at/, /hold 3 vectors/, patched(patched(untrained, 37, i64(2 ** 31 - 1)), -108, i64(2 ** 31 - 1))],
+    [/^inverted lists at/, /need 48 bytes and the file has 47 left/, file().subarray(0, -1)],
+  ])("%s, %s", async (field, problem, bytes) => {
+    for (const source of [bytes, [bytes]]) {
+      if (source !== bytes && problem.source.includes("the file has")) continue;
+      const error = await errorOf(readIndex(source));
+      expect(error).toMatchObject({ code: "ERR_FORMAT", message: expect.stringMatching(field) as string });
+      expect((error as Error).message).toMatch(problem);
     }
   });
 });

@@ -24,7 +24,7 @@ export function keyOf(x: Float32Array, y: Float32Array, metric: Metric): number 
   for (let i = 0; i < d; i++) {
     const difference = fround(x[i] - y[i]);
     const term = metric === METRIC_INNER_PRODUCT ? fround(x[i] * y[i]) : fround(difference * difference);
-    sums[i < body ? i % 4 : 4] += term;
+    sums[i < body ? i & 3 : 4] += term;
   }
   const sum = fround(fround(fround(sums[0] + sums[1]) + fround(sums[2] + sums[3])) + sums[4]);
   return metric === METRIC_INNER_PRODUCT ? -sum : sum;

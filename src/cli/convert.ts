@@ -1,8 +1,9 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
-import type { Command } from "commander";
 import { Option } from "commander";
-import type { Index } from "../api.js";
+import type { Command } from "commander";
+import { METRIC_L2 } from "../api.js";
+import type { Index, Metric } from "../api.js";
 import { indexFactory } from "../factory/build.js";
 import { VectorIndex } from "../indexes/vector-index.js";
 import { openIndex } from "./files.js";
@@ -12,10 +13,9 @@ import type { Measured } from "./measure.js";
 import { jsonOption, wholeNumber } from "./options.js";
 import { checkTarget, writeFiles } from "./output.js";
 import { InputError, run, secondsSince } from "./run.js";
-import type { Watch } from "./run.js";
+import type { Answer, Watch } from "./run.js";
 import { storedVectors } from "./stored.js";
-import type { Stored } from "./stored.js";
-import { columns, count, metricName, size, table } from "./text.js";
+import { columns, count, metricName, size, table, whole } from "./text.js";
 
 interface ConvertFlags {
   to: string;
@@ -24,6 +24,7 @@ interface ConvertFlags {
   json?: boolean;
 }
 
+/** {@link SHIFT} for people. */
 const WAY = `${SHIFT * 100} %`;
 
 /** Adds `cellist convert`. */
@@ -160,5 +161,58 @@ function idsTaken(index: Index): "none" | "some" | "always" {
   return kind === "idmap" ? "always" : kind === "ivf" ? "some" : "none";
 }
 
-/** What is said of an index before or after. */
-type Side = { [field: string]: Json } & { file: string; description: string; nprobe: number | null; bytes: number; measured: Measured[]; };
+/** What is said of the index before and of the one after. */
+interface Side {
+  file: string;
+  description: string;
+  nprobe: number | null;
+  bytes: number;
+  measured: readonly Measured[];
+}
+
+/** The answer for people. */
+function report(answer: {
+  d: number;
+  ntotal: number;
+  metric: Metric;
+  decoded: boolean;
+  seconds: number;
+  queries: number;
+  before: Side;
+  after: Side;
+}): string {
+  const { d, ntotal, metric, decoded, seconds, queries, before, after } = answer;
+  const isL2 = metric === METRIC_L2;
+  const share = ((after.bytes / before.bytes) * 100).toLocaleString("en-US", { maximumSignificantDigits: 3 });
+  const fields = table({
+    description: `${before.description} -> ${after.description}`,
+    bytes: `${size(before.bytes)} -> ${size(after.bytes)}, ${share} %`,
+    nprobe: whole(after.nprobe),
+    seconds: seconds.toFixed(1),
+    file: after.file,
+  });
+  const ofIndex = (name: string, { measured }: Side): string[][] =>
+    measured.map(({ nprobe, kFactor, recall, blendError }) => [
+      name,
+      String(nprobe ?? "-"),
+      String(kFactor ?? "-"),
+      recall.toFixed(3),
+      ...(isL2 ? [blendError?.toFixed(3) ?? "-"] : []),
+    ]);
+  const header = ["", "nprobe", "k_factor", `recall@${K}`, ...(isL2 ? ["blend error"] : [])];
+  const truth = decoded
+    ? [
+        `The old index holds codes only: its vectors, and the truth for both, are what ${before.description} decodes to.`,
+      ]
+    : [];
+  return [
+    `${basename(before.file)}: ${count(ntotal, "vector", "vectors")} of ${count(d, "dimension", "dimensions")}, ${metricName(metric)}`,
+    fields,
+    "",
+    columns([header, ...ofIndex("before", before), ...ofIndex("after", after)]),
+    "",
+    `Measured with ${count(queries, "query", "queries")}, each a vector of the index moved ${WAY} of the way to another one,`,
+    "against an exact search of all vectors (cellist convert --help says more).",
+    ...truth,
+  ].join("\n");
+}

@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { CellistError } from "../errors.js";
 import { addBlend } from "./blend.js";
 import { addBuild } from "./build.js";
+import { addConvert } from "./convert.js";
 import { addInfo } from "./info.js";
 import { InputError, say, Stopped } from "./run.js";
 import { addSearch } from "./search.js";
@@ -14,7 +15,7 @@ const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.me
 
 const program = new Command("cellist")
   .description(
-    "Vector search for voices: builds, describes and searches faiss index files, and blends features with them.",
+    "Vector search for voices: builds, describes, searches and converts faiss index files, and blends features with them.",
   )
   // `cellist --version` is the program's, `cellist build --version v2` the voice's.
   .version(manifest.version, "-V, --version", "print the version of cellist")
@@ -24,7 +25,7 @@ const program = new Command("cellist")
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "cellist: ")) })
   .addHelpText("after", "\nExample:\n  cellist build logs/alice/3_feature768 && cellist info added_*_alice_v2.index");
-for (const add of [addBuild, addInfo, addSearch, addBlend]) add(program);
+for (const add of [addBuild, addInfo, addSearch, addBlend, addConvert]) add(program);
 
 // Whoever reads the answer may have seen enough of it (`cellist search … | head`).
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

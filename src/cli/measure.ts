@@ -41,7 +41,7 @@ export interface Sample {
 }
 
 /** What an index finds at one setting. */
-export interface Measured {
+export interface Measured extends Record<string, number | null> {
   /** Lists scanned; null for an index without lists. */
   nprobe: number | null;
   /** Candidates compared again, as a multiple of k; null for an index that compares none. */
@@ -67,7 +67,8 @@ export async function takeSample(
   for (let query = 0; query < count; query++) {
     const from = order[query] * d;
     const to = order[(query + 1) % n] * d;
-    for (let j = 0; j < d; j++) queries[query * d + j] = vectors[from + j] + SHIFT * (vectors[to + j] - vectors[from + j]);
+    for (let j = 0; j < d; j++)
+      queries[query * d + j] = vectors[from + j] + SHIFT * (vectors[to + j] - vectors[from + j]);
   }
 
   const exact = await indexFactory(d, "Flat", metric, watch);

@@ -21,6 +21,14 @@ export function table(fields: Record<string, string>): string {
     .join("\n");
 }
 
+/** Rows of cells below each other: the first cell of a row to the left, the others to the right of their column. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  return rows
+    .map((row) => `  ${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  ")}`)
+    .join("\n");
+}
+
 /** A whole number for people: 19,312; "none" for null. */
 export function whole(value: number | null): string {
   return value === null ? "none" : value.toLocaleString("en-US");

@@ -56,14 +56,27 @@ export function blend(index: Index, features: Float32Array, options: BlendOption
   const found = Math.min(k, node.ntotal);
   if (found === 0) return features;
   const block = index.blockSize(found);
+  // Where no rows are kept, those that are found are made of their codes, for one feature at a time.
+  const decoding = node.rows === 0 ? scratchSize(found * d * 4) + node.decodeScratch(found) : 0;
   for (let first = 0; first < n; first += block) {
     const count = Math.min(block, n - first);
-    const spare = scratchSize(found * 4) + scratchSize(d * 4);
+    const spare = scratchSize(found * 4) + scratchSize(d * 4) + decoding;
     const { queries, distances, slots } = index.retrieve(features, first, count, found, search, spare);
     const weights = engine.takeScratch(found * 4);
     const mean = engine.takeScratch(d * 4);
-    engine.kernels.blendRows(queries, count, d, rate, found, distances, slots, node.rows, weights, mean);
-    const { f32 } = engine;
+    const { f32, i32, kernels } = engine;
+    if (decoding === 0) {
+      kernels.blendRows(queries, count, d, rate, found, distances, slots, node.rows, weights, mean);
+    } else {
+      const rows = engine.takeScratch(found * d * 4);
+      for (let i = 0; i < count; i++) {
+        const offset = i * found * 4;
+        node.decode(slots + offset, found, rows);
+        for (let j = 0, at = (slots + offset) >>> 2; j < found; j++, at++) if (i32[at] >= 0) i32[at] = j;
+        const feature = queries + i * d * 4;
+        kernels.blendRows(feature, 1, d, rate, found, distances + offset, slots + offset, rows, weights, mean);
+      }
+    }
     const from = queries >>> 2;
     for (let i = 0, to = first * d, length = count * d; i < length; i++) features[to + i] = f32[from + i];
   }
