@@ -16,6 +16,17 @@ export default defineConfig(
     },
   },
   {
+    // Pages, workers, worklets, and one module in CommonJS.
+    files: ["test/runtimes/**"],
+    languageOptions: {
+      globals: Object.fromEntries(
+        ["window", "self", "Worker", "OfflineAudioContext", "AudioWorkletNode", "AudioWorkletProcessor"]
+          .concat("registerProcessor", "require", "__dirname", "console")
+          .map((name) => [name, false]),
+      ),
+    },
+  },
+  {
     files: ["**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { project: ["tsconfig.json", "test/tsconfig.json"] } },

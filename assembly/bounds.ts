@@ -86,7 +86,7 @@ export function makeBounds(rows: usize, n: i32, d: i32, bounds: usize, scratch: 
     const row = <usize>((<i64>j * n) / (m - 1));
     centre(rows + row * size, mean, size, basis + <usize>j * size);
   }
-  if (!orthonormalize(basis, m - 1, d)) return 0;
+  if (!orthonormalize(basis, m - 1, d, 1)) return 0;
   for (let round = 0; round < ROUNDS; round++) {
     memory.fill(turned, 0, <usize>(m - 1) * size);
     for (let i = 0; i < sample; i += CHUNK) {
@@ -108,7 +108,8 @@ export function makeBounds(rows: usize, n: i32, d: i32, bounds: usize, scratch: 
       }
     }
     memory.copy(basis, turned, <usize>(m - 1) * size);
-    if (!orthonormalize(basis, m - 1, d)) return 0;
+    // Only the last basis must be orthonormal to the last bits.
+    if (!orthonormalize(basis, m - 1, d, round + 1 < ROUNDS ? 1 : 2)) return 0;
   }
 
   // How far R is from orthonormal, by the Frobenius norm of R Rt - 1, and the rounding of sums of d numbers.
@@ -160,7 +161,12 @@ function storeRest(head: usize, m: i32, length: f32, slack: f32): void {
 
 /** to += by * from. */
 function addMultiple(to: usize, from: usize, by: f32, size: usize): void {
-  for (let j: usize = 0; j < size; j += 4) store<f32>(to + j, load<f32>(to + j) + by * load<f32>(from + j));
+  const by4 = f32x4.splat(by);
+  let j: usize = 0;
+  for (const body = size & ~15; j < body; j += 16) {
+    v128.store(to + j, f32x4.add(v128.load(to + j), f32x4.mul(by4, v128.load(from + j))));
+  }
+  for (; j < size; j += 4) store<f32>(to + j, load<f32>(to + j) + by * load<f32>(from + j));
 }
 
 /** to += by0 from0 + … + by3 from3, the rows behind each other and the factors `step` bytes apart. */
@@ -193,10 +199,10 @@ function addFour(to: usize, from: usize, by: usize, step: usize, size: usize): v
 }
 
 /**
- * Makes n rows orthonormal, each pass twice (Gram and Schmidt: "twice is enough"). A row that depends on those before it becomes
+ * Makes n rows orthonormal by Gram and Schmidt, for whom two passes are enough. A row that depends on those before it becomes
  * zero, which bounds as well. Returns false where a row can't be scaled.
  */
-function orthonormalize(rows: usize, n: i32, d: i32): bool {
+function orthonormalize(rows: usize, n: i32, d: i32, passes: i32): bool {
   const size = (<usize>d) << 2;
   for (let i = 0; i < n; i++) {
     const row = rows + <usize>i * size;
@@ -205,7 +211,7 @@ function orthonormalize(rows: usize, n: i32, d: i32): bool {
     if (!(peak < Infinity)) return false;
     if (peak > 0) for (let j: usize = 0; j < size; j += 4) store<f32>(row + j, load<f32>(row + j) / peak);
     const before = -pairKey(row, row, d, INNER_PRODUCT);
-    for (let pass = 0; pass < 2; pass++) {
+    for (let pass = 0; pass < passes; pass++) {
       for (let j = 0; j < i; j++) {
         const other = rows + <usize>j * size;
         addMultiple(row, other, pairKey(row, other, d, INNER_PRODUCT), size);

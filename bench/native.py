@@ -55,6 +55,16 @@ def search(file, queries, k, parameters, batch, first=None, rounds=1, out=None):
     return {"times": times}
 
 
+def build(vectors, factory):
+    x = matrix(vectors)
+    index = faiss.index_factory(x.shape[1], factory)
+    start = time.perf_counter()
+    index.train(x)
+    trained = time.perf_counter()
+    index.add(x)
+    return {"train": (trained - start) * 1e3, "encode": (time.perf_counter() - trained) * 1e3}
+
+
 def kmeans(points, k, niter):
     x = matrix(points)
     clustering = faiss.Clustering(x.shape[1], k)

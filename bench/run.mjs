@@ -1,9 +1,10 @@
-// Runs the benchmarks, all or those whose name begins with an argument: npm run bench -- voice
+// Runs the benchmarks, all or those whose name begins with an argument: npm run bench -- voice fastscan
+// With --fresh, what earlier runs kept (build/bench) is made anew.
 
 import { readdirSync } from "node:fs";
 import { cpus } from "node:os";
 
-const wanted = process.argv.slice(2);
+const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
 console.log(`Node ${process.version}, ${cpus()[0].model}. Times are of this machine in this hour: trust the ratios.`);
 for (const file of readdirSync(new URL(".", import.meta.url)).sort()) {
   if (!file.endsWith(".bench.mjs")) continue;

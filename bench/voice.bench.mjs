@@ -48,7 +48,11 @@ export async function run() {
         times.faiss.push(...answer.times);
       }
     }
-    rows.push({ nprobe, "recall@8": recall(index.search(queries, K, { nprobe }).distances, exact, K), ...compare(times) });
+    rows.push({
+      nprobe,
+      "recall@8": recall(index.search(queries, K, { nprobe }).distances, exact, K),
+      ...compare(times),
+    });
   }
   console.log("\na block of 16 queries, ms");
   table(rows);

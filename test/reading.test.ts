@@ -224,7 +224,11 @@ describe("a file that ends too soon", () => {
 
   /** Where files are cut: at every byte of their beginning, and here and there behind it. */
   function* lengths(bytes: number): Generator<number> {
-    for (let length = 0; length < bytes; length += length < 600 ? 1 : bytes - length > 605 ? 61 : 5) {
+    for (
+      let length = 0;
+      length < bytes;
+      length += length < 240 ? 1 : length < 600 ? 3 : bytes - length > 605 ? 61 : 7
+    ) {
       // What lies between the ends of a long file are blocks.
       if (length > 10_000 && bytes - length > 700) length = bytes - 600;
       yield length;

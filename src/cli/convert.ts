@@ -2,7 +2,6 @@ import { stat } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { Option } from "commander";
 import type { Command } from "commander";
-import { METRIC_L2 } from "../api.js";
 import type { Index, Metric } from "../api.js";
 import { indexFactory } from "../factory/build.js";
 import { VectorIndex } from "../indexes/vector-index.js";
@@ -182,7 +181,6 @@ function report(answer: {
   after: Side;
 }): string {
   const { d, ntotal, metric, decoded, seconds, queries, before, after } = answer;
-  const isL2 = metric === METRIC_L2;
   const share = ((after.bytes / before.bytes) * 100).toLocaleString("en-US", { maximumSignificantDigits: 3 });
   const fields = table({
     description: `${before.description} -> ${after.description}`,
@@ -197,9 +195,11 @@ function report(answer: {
       String(nprobe ?? "-"),
       String(kFactor ?? "-"),
       recall.toFixed(3),
-      ...(isL2 ? [blendError?.toFixed(3) ?? "-"] : []),
+      blendError?.toFixed(3) ?? "-",
     ]);
-  const header = ["", "nprobe", "k_factor", `recall@${K}`, ...(isL2 ? ["blend error"] : [])];
+  const header = ["", "nprobe", "k_factor", `recall@${K}`, "blend error"];
+  const rows = [...ofIndex("before", before), ...ofIndex("after", after)];
+  const used = header.map((_, column) => rows.some((row) => row[column] !== "-"));
   const truth = decoded
     ? [
         `The old index holds codes only: its vectors, and the truth for both, are what ${before.description} decodes to.`,
@@ -209,7 +209,7 @@ function report(answer: {
     `${basename(before.file)}: ${count(ntotal, "vector", "vectors")} of ${count(d, "dimension", "dimensions")}, ${metricName(metric)}`,
     fields,
     "",
-    columns([header, ...ofIndex("before", before), ...ofIndex("after", after)]),
+    columns([header, ...rows].map((row) => row.filter((_, column) => used[column]))),
     "",
     `Measured with ${count(queries, "query", "queries")}, each a vector of the index moved ${WAY} of the way to another one,`,
     "against an exact search of all vectors (cellist convert --help says more).",

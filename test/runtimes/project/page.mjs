@@ -1,0 +1,12 @@
+// A page, and the index behind a worker that it may have; bundled or not.
+
+import * as core from "cellist";
+import * as rvc from "cellist/rvc";
+import { runSearches } from "./searches.mjs";
+
+const load = async () => new Uint8Array(await (await fetch("/vectors.npy")).arrayBuffer());
+
+window.runs = {
+  ...window.runs,
+  page: async () => runSearches({ ...core, ...rvc }, await load(), { npy: true }),
+};

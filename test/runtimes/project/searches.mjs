@@ -1,0 +1,92 @@
+// What every runtime does, with nothing but JavaScript's own: a worklet has neither fetch nor TextDecoder nor performance.
+
+const [ROWS, D, K, SEED] = [2000, 64, 8, 7];
+
+/** What each index is, and what it is searched and blended with. */
+export const INDEXES = {
+  flat: ["Flat", 1, {}],
+  ip: ["IVF32,Flat", 0, { nprobe: 3 }],
+  ivf: ["IVF32,Flat", 1, { nprobe: 4 }],
+  pq: ["IVF32,PQ16x4fs,RFlat", 1, { nprobe: 4, kFactor: 4 }],
+};
+
+export const blendOptions = (options) => ({ k: K, rate: 0.75, ...options });
+
+/** The vectors and the queries of vectors.npy. */
+export function readVectors(file) {
+  const start = 10 + file[8] + 256 * file[9];
+  const floats = new Float32Array(file.slice(start).buffer);
+  return { base: floats.slice(0, ROWS * D), queries: floats.slice(ROWS * D) };
+}
+
+/**
+ * Trains, fills, writes, reads, searches and blends, and returns a checksum of each: `{ "ivf labels": "0b5c2f19", … }`. An index
+ * whose calls all return promises does as well, with a blend of its own.
+ *
+ * @param cellist indexFactory, readIndex, blend and, where there is one, buildVoiceIndex
+ * @param file vectors.npy
+ * @param npy whether slices of a voice may be .npy bytes: npyjs must be within reach
+ * @param engine what indexes are made with
+ */
+export async function runSearches(cellist, file, { npy = false, engine = {} } = {}) {
+  const { base, queries } = readVectors(file);
+  const sums = {};
+  for (const [name, [description, metric, options]] of Object.entries(INDEXES)) {
+    const made = await cellist.indexFactory(D, description, metric, { ...engine });
+    await made.train(base, { seed: SEED });
+    sums[`${name} trained`] = checksum(await made.toBytes());
+    await made.add(base.subarray(0, 1200 * D));
+    await made.add(base.subarray(1200 * D));
+    const bytes = await made.toBytes();
+    await made.dispose();
+    sums[`${name} file`] = checksum(bytes);
+    const index = await cellist.readIndex(bytes, { ...engine });
+    const { distances, labels } = await index.search(queries, K, options);
+    sums[`${name} distances`] = checksum(distances);
+    sums[`${name} labels`] = checksum(labels);
+    if (metric === 1) {
+      sums[`${name} blend`] = checksum(await cellist.blend(index, queries.slice(), blendOptions(options)));
+      sums[`${name} frames`] = await blendFrames(cellist, index, queries, options);
+    }
+    await index.dispose();
+  }
+  if (cellist.buildVoiceIndex !== undefined) {
+    // 516 rows of an RVC v1 voice, in two slices.
+    const middle = 300 * 256;
+    const slices = [
+      { name: "b", data: npy ? asNpy(base.subarray(middle)) : base.slice(middle) },
+      { name: "a", data: base.slice(0, middle) },
+    ];
+    const { index } = await cellist.buildVoiceIndex(slices, { version: "v1", seed: SEED, ...engine });
+    sums["voice file"] = checksum(index.toBytes());
+    index.dispose();
+  }
+  return sums;
+}
+
+/** Blends the queries one at a time, as an AudioWorklet does. Returns a checksum, as of all at once. */
+async function blendFrames(cellist, index, queries, options) {
+  const blended = new Float32Array(queries.length);
+  for (let i = 0; i < queries.length; i += D) {
+    blended.set(await cellist.blend(index, queries.slice(i, i + D), blendOptions(options)), i);
+  }
+  return checksum(blended);
+}
+
+/** FNV-1a over an array's bytes, as eight hexadecimal digits. */
+export function checksum(array) {
+  const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, "0");
+}
+
+/** The .npy file of rows of 256. */
+function asNpy(rows) {
+  const text = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows.length / 256}, 256), }`.padEnd(117) + "\n";
+  const file = new Uint8Array(128 + rows.byteLength);
+  file.set([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, 118, 0]);
+  for (let i = 0; i < text.length; i++) file[10 + i] = text.charCodeAt(i);
+  file.set(new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength), 128);
+  return file;
+}

@@ -1,0 +1,40 @@
+import * as core from "./node_modules/cellist/dist/index.js";
+import * as rvc from "./node_modules/cellist/dist/rvc/index.js";
+import { blendOptions, checksum, runSearches } from "./searches.mjs";
+
+class Blender extends AudioWorkletProcessor {
+  constructor({ processorOptions: { bytes, queries, options } }) {
+    super();
+    this.queries = queries;
+    this.options = blendOptions(options);
+    this.blended = new Float32Array(queries.length);
+    this.frame = new Float32Array(64);
+    this.at = 0;
+    this.index = undefined;
+    const ready = core.readIndex(bytes).then((index) => {
+      this.index = index;
+      index.warmUp({ batch: 1, k: this.options.k, nprobe: this.options.nprobe });
+    });
+    this.port.onmessage = ({ data }) => {
+      ready
+        .then(() => runSearches({ ...core, ...rvc }, data))
+        .then(
+          (sums) => this.port.postMessage(sums),
+          (error) => this.port.postMessage({ error: String(error.stack) }),
+        );
+    };
+  }
+
+  process() {
+    const { frame, at } = this;
+    if (at === this.queries.length) return false;
+    for (let i = 0; i < frame.length; i++) frame[i] = this.queries[at + i];
+    rvc.blend(this.index, frame, this.options);
+    this.blended.set(frame, at);
+    this.at += frame.length;
+    if (this.at === this.queries.length) this.port.postMessage(checksum(this.blended));
+    return true;
+  }
+}
+
+registerProcessor("cellist", Blender);

@@ -1,0 +1,288 @@
+// Packs the library, installs it as a stranger would and runs the same searches in every runtime: all must give the same bytes.
+// Prints a line for each, with a checksum of all it computed; exits with 1 if one fails or differs. `npm run test:runtimes`
+// after a build; what it needs it installs itself, into build/runtimes: runtimes and bundlers from npm's registry, the browsers
+// as packages of Debian where they are missing.
+
+import { execFile, execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { extname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+import { checksum } from "./project/searches.mjs";
+
+/** What npm brings. puppeteer-core 25 and later want a newer Node than CI may have. */
+const TOOLS = [
+  `node20@npm:node-${process.platform}-${process.arch}@20`,
+  `node22@npm:node-${process.platform}-${process.arch}@22`,
+  `node@npm:node-${process.platform}-${process.arch}@latest`,
+  "deno@2",
+  "bun@1",
+  "puppeteer-core@24",
+  "vite@8",
+  "webpack@5",
+  "webpack-cli@7",
+];
+/** A runtime that takes longer hangs: all of them take seconds. */
+const PATIENCE = 60_000;
+/** How Chromium runs without a screen, as root, and without calling home. */
+const CHROMIUM_FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript" };
+
+/** Bundles the page into a folder, with defaults; returns the bundler's version. */
+const BUNDLERS = {
+  async vite(folder) {
+    await tool("vite/bin/vite.js", "build", "--outDir", folder, "--logLevel", "warn");
+    return versionOf("vite");
+  },
+  async webpack(folder) {
+    await tool("webpack-cli/bin/cli.js", "--mode", "production", "--entry", "./page.mjs", "--output-path", folder);
+    writeHtml(folder, "main.js");
+    return versionOf("webpack");
+  },
+  async esbuild(folder) {
+    const esbuild = await import("esbuild");
+    await esbuild.build({
+      absWorkingDir: project,
+      entryPoints: ["page.mjs"],
+      bundle: true,
+      format: "esm",
+      outdir: folder,
+    });
+    writeHtml(folder, "page.js");
+    return esbuild.version;
+  },
+};
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const build = join(root, "build/runtimes");
+const tools = join(build, "tools");
+const project = join(build, "project");
+const out = join(build, "out");
+const run = promisify(execFile);
+const closers = [];
+/** What the first runtime gave: the others must give the same. */
+let expected;
+let failed = 0;
+
+try {
+  installProject();
+  installTools();
+  await runConsoles();
+  await runBrowsers();
+} finally {
+  for (const close of closers.reverse()) await close();
+}
+process.exitCode = failed > 0 ? 1 : 0;
+
+/** A fresh project with the packed library in it, from the tarball. */
+function installProject() {
+  rmSync(project, { recursive: true, force: true });
+  rmSync(out, { recursive: true, force: true });
+  cpSync(join(root, "test/runtimes/project"), project, { recursive: true });
+  const [{ filename }] = JSON.parse(npm(root, "pack", "--ignore-scripts", "--json", "--pack-destination", project));
+  npmInstall(project, join(project, filename));
+}
+
+function installTools() {
+  mkdirSync(tools, { recursive: true });
+  npmInstall(tools, ...TOOLS);
+  const missing = ["chromium", "firefox-esr"].filter((name) => !existsSync(`/usr/bin/${name}`));
+  if (missing.length === 0) return;
+  const sudo = process.getuid() === 0 ? [] : ["sudo", "-n"];
+  const apt = (...args) => {
+    const [command, ...rest] = [...sudo, "apt-get", "-qq", ...args];
+    execFileSync(command, rest, { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }, stdio: "pipe" });
+  };
+  apt("update");
+  apt("install", "-y", "--no-install-recommends", ...missing);
+}
+
+function npmInstall(folder, ...packages) {
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
+  // Without scripts: what they would fetch comes from no registry, and the binaries are in packages of their own.
+  npm(folder, "install", "--no-save", "--no-package-lock", "--prefer-offline", "--ignore-scripts", ...packages);
+}
+
+function npm(folder, ...args) {
+  return execFileSync("npm", [...args, "--loglevel=error"], { cwd: folder, encoding: "utf8" });
+}
+
+async function runConsoles() {
+  const bin = (path) => join(tools, "node_modules", path);
+  const [deno, bun] = [binaryOf("@deno", "deno"), binaryOf("@oven", "bin/bun")];
+  const nodes = ["node20", "node22", "node"].map((name) => bin(`${name}/bin/node`));
+  const newest = nodes[2];
+  const denoRun = ["run", "--no-prompt", "--allow-read=.", "--node-modules-dir=manual"];
+  for (const node of nodes) await runConsole("Node", node, ["console.mjs"]);
+  await runConsole("Deno", deno, [...denoRun, "console.mjs"]);
+  await runConsole("Bun", bun, ["console.mjs"]);
+  await runConsole("Node", newest, ["require.cjs"], "require() from CommonJS");
+  await runConsole("Node", newest, ["no-compiling.mjs"], "compiling forbidden, module handed in");
+}
+
+async function runConsole(name, command, args, what = "") {
+  const { stdout } = await run(command, ["--version"]);
+  const version = /\d+\.\d+\.\d+/.exec(stdout)[0];
+  await check(`${name} ${version}`, what, async () => {
+    const { stdout: sums } = await run(command, args, { cwd: project, timeout: PATIENCE });
+    return JSON.parse(sums);
+  });
+}
+
+/** The binary of this machine's platform: npm installed that package alone. */
+function binaryOf(scope, path) {
+  const folder = join(tools, "node_modules", scope);
+  const [platform] = readdirSync(folder);
+  return join(folder, platform, path);
+}
+
+async function runBrowsers() {
+  const { default: puppeteer } = await import(
+    pathToFileURL(createRequire(join(tools, "package.json")).resolve("puppeteer-core"))
+  );
+  const launch = async (options) => {
+    const browser = await puppeteer.launch({ headless: true, protocolTimeout: 2 * PATIENCE, ...options });
+    closers.push(() => browser.close());
+    const [name, version] = (await browser.version()).split("/");
+    return { browser, title: `${name === "firefox" ? "Firefox" : "Chromium"} ${version}` };
+  };
+  const chromium = await launch({ executablePath: "/usr/bin/chromium", args: CHROMIUM_FLAGS });
+  const firefox = await launch({ browser: "firefox", executablePath: "/usr/bin/firefox-esr" });
+
+  const unbundled = `${await serve(project)}/unbundled.html`;
+  for (const { browser, title } of [chromium, firefox]) {
+    await runPage(browser, title, unbundled, { page: "page", worker: "module worker", worklet: "AudioWorklet" });
+  }
+  await prepareClassic();
+  const classic = pathToFileURL(join(project, "classic.html")).href;
+  for (const { browser, title } of [chromium, firefox]) {
+    await runPage(browser, title, classic, { page: "page from disk, classic script" });
+  }
+  const { browser, title } = chromium;
+  for (const [name, bundle] of Object.entries(BUNDLERS)) {
+    const folder = join(out, name);
+    let version;
+    try {
+      version = await bundle(folder);
+    } catch (error) {
+      report(`${name}`, "", error);
+      continue;
+    }
+    await runPage(browser, title, `${await serve(folder)}/index.html`, { page: `page by ${name} ${version}` });
+    if (name === "esbuild") {
+      await runPage(browser, title, `${await serve(folder, CSP)}/index.html`, { page: "page under a strict CSP" });
+    }
+  }
+}
+
+async function tool(path, ...args) {
+  const { stdout, stderr } = await run(process.execPath, [join(tools, "node_modules", path), ...args], {
+    cwd: project,
+  });
+  return stdout + stderr;
+}
+
+function versionOf(name) {
+  return JSON.parse(readFileSync(join(tools, "node_modules", name, "package.json"), "utf8")).version;
+}
+
+function writeHtml(folder, script) {
+  writeFileSync(join(folder, "index.html"), `<!doctype html>\n<script type="module" src="./${script}"></script>\n`);
+}
+
+/** A page opened from disk can load neither modules nor files: both as classic scripts. */
+async function prepareClassic() {
+  const vectors = readFileSync(join(project, "vectors.npy")).toString("base64");
+  writeFileSync(join(project, "vectors.js"), `var vectors = "${vectors}";\n`);
+  const { build: bundle } = await import("esbuild");
+  await bundle({
+    absWorkingDir: project,
+    entryPoints: ["searches.mjs"],
+    bundle: true,
+    format: "iife",
+    globalName: "searches",
+    outfile: "searches.js",
+  });
+}
+
+/** Opens a page and makes each of its runs: a name in the page, and what it is called here. */
+async function runPage(browser, title, address, runs) {
+  const page = await browser.newPage();
+  const complaints = [];
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  try {
+    await page.goto(address, { timeout: PATIENCE });
+    for (const [name, what] of Object.entries(runs)) {
+      await check(title, what, async () => {
+        const result = await page.evaluate(
+          (key, patience) => {
+            const late = new Promise((_, reject) => setTimeout(reject, patience, new Error("no answer")));
+            // What is thrown comes back without its stack.
+            return Promise.race([window.runs[key](), late]).catch((error) => ({ error: `${error}\n${error.stack}` }));
+          },
+          name,
+          PATIENCE,
+        );
+        if (result.error !== undefined) throw new Error([result.error, ...complaints].join("\n"));
+        return result;
+      });
+    }
+  } catch (error) {
+    report(title, Object.values(runs).join(", "), new Error([error.message, ...complaints].join("\n")));
+  } finally {
+    await page.close();
+  }
+}
+
+/** Serves a folder, and the vectors; returns its address. */
+async function serve(folder, policy) {
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url, "http://localhost");
+    const path = join(pathname === "/vectors.npy" ? project : folder, pathname);
+    if (!existsSync(path)) return response.writeHead(404).end();
+    const headers = { "content-type": TYPES[extname(path)] ?? "application/octet-stream" };
+    if (policy !== undefined) headers["content-security-policy"] = policy;
+    response.writeHead(200, headers).end(readFileSync(path));
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  closers.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+/** Runs something that gives checksums by name, and holds them against those of the first that ran. */
+async function check(title, what, job) {
+  const start = performance.now();
+  try {
+    const sums = await job();
+    expected ??= sums;
+    for (const [name, sum] of Object.entries(expected)) {
+      if (sums[name] !== sum) throw new Error(`the checksum of "${name}" is ${sums[name]}, and was ${sum} before`);
+    }
+    const all = checksum(Uint8Array.from(Object.values(sums).join(), (character) => character.charCodeAt(0)));
+    const seconds = ((performance.now() - start) / 1000).toFixed(2);
+    console.log(`✓ ${title.padEnd(24)} ${what.padEnd(40)} ${all}  ${seconds} s`);
+  } catch (error) {
+    report(title, what, error);
+  }
+}
+
+function report(title, what, error) {
+  failed++;
+  console.log(`✗ ${title.padEnd(24)} ${what}`);
+  console.error(error.stderr || error.stack);
+}
