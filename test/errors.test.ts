@@ -450,6 +450,11 @@ describe("an abort, wherever it comes, rejects with its reason and leaves everyt
       (index, work) => index.train(many, work),
       async () => indexFactory(D, "IVF8(IVF3,Flat),Flat,IDMap"),
     ],
+    [
+      "train of cells in cells and of codes",
+      (index, work) => index.train(many, work),
+      async () => indexFactory(D, "IVF8(IVF3,Flat),PQ2x4fs"),
+    ],
     ["add to Flat", (index, work) => index.add(many, work), INDEXES.flat],
     ["add to IVF", (index, work) => index.add(many, work), INDEXES.ivf],
     ["addWithIds", (index, work) => index.addWithIds(many, wide(300), work), INDEXES.idmap],

@@ -90,7 +90,7 @@ function recall(distances, exact) {
 }
 
 /** How far a blend is from the exact one, as a share of the way that the exact one moves a frame: the mean over all frames. */
-function blendError(actual, exact, raw, d) {
+export function blendError(actual, exact, raw, d) {
   let sum = 0;
   for (let from = 0; from < raw.length; from += d)
     sum += distance(actual, exact, from, d) / distance(exact, raw, from, d);

@@ -70,15 +70,15 @@ async function convert(file: string, { to, seed, out }: ConvertFlags, watch: Wat
 
   if (out !== undefined) await checkOutput(out, file);
   const { index: source, bytes: bytesBefore } = await openSource(file, watch);
-  const { d, metric, description, node } = source;
+  const { d, metric, description } = source;
   const target = await indexFactory(d, to, metric, watch);
   const path = out ?? beside(file, description, target.description);
   if (out === undefined) await checkTarget(path);
-  const stored = await storedVectors(node, watch);
+  const stored = await storedVectors(source.node, watch);
   const { ids, vectors, inSequence, decoded } = stored;
   if (ids.length === 0) {
-    const hint = 'of the two files that RVC writes for a voice, give the "added_…" one';
-    throw new InputError(`${file} holds no vectors to convert: ${hint}`);
+    const hint = ': of the two files that RVC writes for a voice, give the "added_…" one';
+    throw new InputError(`${file} holds no vectors to convert${cellsOf(source).nlist === null ? "" : hint}`);
   }
   const takes = idsTaken(target);
   if (!inSequence && takes === "none") {

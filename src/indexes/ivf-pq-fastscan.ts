@@ -116,12 +116,12 @@ export class IvfPqFastScanNode extends IvfNode {
   }
 
   override decodeScratch(n: number): number {
-    return this.#layout.decodeScratch(n);
+    return this.#quantizer.decodeScratch(n);
   }
 
   decode(slots: number, n: number, out: number): void {
     const { engine, d, lists } = this;
-    this.#layout.decode(engine, this.#quantizer, lists.codes, slots, n, out);
+    this.#quantizer.decode(this.#layout, lists.codes, slots, n, out);
     if (!this.#residual) return;
     const { f32, i32 } = engine;
     for (let i = 0; i < n; i++) {

@@ -122,11 +122,11 @@ export class PqFastScanNode extends IndexNode {
   }
 
   override decodeScratch(n: number): number {
-    return this.#layout.decodeScratch(n);
+    return this.quantizer.decodeScratch(n);
   }
 
   decode(slots: number, n: number, out: number): void {
-    this.#layout.decode(this.engine, this.quantizer, this.#blocks.address, slots, n, out);
+    this.quantizer.decode(this.#layout, this.#blocks.address, slots, n, out);
   }
 
   removeIds(drop: (label: bigint) => boolean): number {

@@ -1,4 +1,3 @@
-import type { ProductQuantizer } from "../quantizers/product.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 
@@ -75,20 +74,5 @@ export class PackedLayout {
       engine.i32[slot >>> 2] = i;
       engine.kernels.packCodes(numbers, 1, M, M2, bbs, slot, codes);
     }
-  }
-
-  /** Bytes of scratch that {@link decode} takes. */
-  decodeScratch(n: number): number {
-    return scratchSize(n * this.M);
-  }
-
-  /** Writes the vectors of n slots (addresses) to `out`. */
-  decode(engine: Engine, quantizer: ProductQuantizer, codes: number, slots: number, n: number, out: number): void {
-    const { M, M2, bbs } = this;
-    const top = engine.scratchTop;
-    const numbers = engine.takeScratch(n * M);
-    engine.kernels.unpackCodes(codes, M, M2, bbs, slots, n, numbers);
-    quantizer.dequantize(numbers, n, out);
-    engine.returnScratch(top);
   }
 }

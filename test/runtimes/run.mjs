@@ -24,6 +24,8 @@ const TOOLS = [
   "webpack@5",
   "webpack-cli@7",
 ];
+/** What a run in a worker of "cellist/worker" is called. */
+const HELPER = "cellist/worker";
 /** A runtime that takes longer hangs: all of them take seconds. */
 const PATIENCE = 60_000;
 /** How Chromium runs without a screen, as root, and without calling home. */
@@ -54,7 +56,8 @@ const BUNDLERS = {
     const esbuild = await import("esbuild");
     await esbuild.build({
       absWorkingDir: project,
-      entryPoints: ["page.mjs"],
+      // It does not know workers, so that theirs must be named, to stand beside the page's script.
+      entryPoints: { page: "page.mjs", worker: "cellist/worker-script" },
       bundle: true,
       format: "esm",
       outdir: folder,
@@ -124,9 +127,14 @@ async function runConsoles() {
   const nodes = ["node20", "node22", "node"].map((name) => bin(`${name}/bin/node`));
   const newest = nodes[2];
   const denoRun = ["run", "--no-prompt", "--allow-read=.", "--node-modules-dir=manual"];
-  for (const node of nodes) await runConsole("Node", node, ["console.mjs"]);
-  await runConsole("Deno", deno, [...denoRun, "console.mjs"]);
-  await runConsole("Bun", bun, ["console.mjs"]);
+  for (const [script, what] of [
+    ["console.mjs", ""],
+    ["helper.mjs", HELPER],
+  ]) {
+    for (const node of nodes) await runConsole("Node", node, [script], what);
+    await runConsole("Deno", deno, [...denoRun, script], what);
+    await runConsole("Bun", bun, [script], what);
+  }
   await runConsole("Node", newest, ["require.cjs"], "require() from CommonJS");
   await runConsole("Node", newest, ["no-compiling.mjs"], "compiling forbidden, module handed in");
 }
@@ -162,7 +170,12 @@ async function runBrowsers() {
 
   const unbundled = `${await serve(project)}/unbundled.html`;
   for (const { browser, title } of [chromium, firefox]) {
-    await runPage(browser, title, unbundled, { page: "page", worker: "module worker", worklet: "AudioWorklet" });
+    await runPage(browser, title, unbundled, {
+      page: "page",
+      worker: "module worker",
+      worklet: "AudioWorklet",
+      helper: `page, ${HELPER}`,
+    });
   }
   await prepareClassic();
   const classic = pathToFileURL(join(project, "classic.html")).href;
@@ -179,9 +192,15 @@ async function runBrowsers() {
       report(`${name}`, "", error);
       continue;
     }
-    await runPage(browser, title, `${await serve(folder)}/index.html`, { page: `page by ${name} ${version}` });
+    await runPage(browser, title, `${await serve(folder)}/index.html`, {
+      page: `page by ${name} ${version}`,
+      helper: `page by ${name}, ${HELPER}`,
+    });
     if (name === "esbuild") {
-      await runPage(browser, title, `${await serve(folder, CSP)}/index.html`, { page: "page under a strict CSP" });
+      await runPage(browser, title, `${await serve(folder, CSP)}/index.html`, {
+        page: "page, strict CSP",
+        helper: `page, strict CSP, ${HELPER}`,
+      });
     }
   }
 }

@@ -21,7 +21,7 @@ export function readVectors(file) {
 
 /**
  * Trains, fills, writes, reads, searches and blends, and returns a checksum of each: `{ "ivf labels": "0b5c2f19", … }`. An index
- * whose calls all return promises does as well, with a blend of its own.
+ * whose calls all return promises does as well.
  *
  * @param cellist indexFactory, readIndex, blend and, where there is one, buildVoiceIndex
  * @param file vectors.npy
@@ -62,6 +62,11 @@ export async function runSearches(cellist, file, { npy = false, engine = {} } = 
     index.dispose();
   }
   return sums;
+}
+
+/** What runSearches wants, of the entries "cellist/worker" and "cellist/rvc": voices are built on this side. */
+export function behindWorker(worker, { buildVoiceIndex }) {
+  return { ...worker, blend: (index, features, options) => index.blend(features, options), buildVoiceIndex };
 }
 
 /** Blends the queries one at a time, as an AudioWorklet does. Returns a checksum, as of all at once. */

@@ -1,0 +1,168 @@
+import type { Progress, Work } from "../api.js";
+import { CellistError } from "../errors.js";
+import type { ByteSource } from "../format/source.js";
+import type { Warning } from "../wasm/engine.js";
+import type { Hello, Reply, Request } from "./messages.js";
+import { Parcel } from "./parcel.js";
+import { onFailure, startWorker } from "./start.js";
+import type { OwnWorker, WorkerLike } from "./start.js";
+
+/** A call that has no answer yet. */
+interface Call {
+  resolve: (value: unknown) => void;
+  reject: (error: unknown) => void;
+  onProgress: ((progress: Progress) => void) | undefined;
+  /** What it was stopped with, or what stopped it: the error to reject with, whatever the worker says. */
+  stopped?: { error: unknown };
+}
+
+/** The page's end of an index that is in a worker: sends calls and hands out answers, progress, warnings and errors. */
+export class Channel {
+  readonly #port: MessagePort;
+  readonly #calls = new Map<number, Call>();
+  readonly #onWarning: ((warning: Warning) => void) | undefined;
+  readonly #end: () => void;
+  #source: ByteSource | undefined;
+  #heard = false;
+  #last = 0;
+  /** Why there are no more calls. */
+  #closed: Error | undefined;
+
+  /** @param own a worker of the caller's, which is not ended with the channel; otherwise one is started */
+  constructor(own: WorkerLike | undefined, onWarning: ((warning: Warning) => void) | undefined) {
+    this.#onWarning = onWarning;
+    const worker = own ?? startWorker();
+    const started = own === undefined ? (worker as OwnWorker) : undefined;
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    // A worker of the caller's lives through errors of other things that it does.
+    const forget = onFailure(worker, (reason, fatal) => {
+      const ours = fatal || started !== undefined || !this.#heard;
+      if (ours) this.#fail(reason);
+      return ours;
+    });
+    this.#end = () => {
+      forget();
+      port1.close();
+      started?.terminate();
+    };
+    port1.onmessage = ({ data }: MessageEvent<Reply>) => this.#receive(data);
+    port1.onmessageerror = () => this.#fail("an answer could not be unpacked");
+    started?.unref?.();
+    this.#hold();
+    const hello: Hello = { cellist: port2 };
+    worker.postMessage(hello, [port2]);
+  }
+
+  /** Calls a method, or gets a property. `source` is what the worker will pull. */
+  async call(
+    method: string,
+    args: unknown[],
+    transfer: Transferable[],
+    work: Work = {},
+    source?: ByteSource,
+  ): Promise<unknown> {
+    const { signal, onProgress } = work;
+    signal?.throwIfAborted();
+    if (this.#closed !== undefined) throw this.#closed;
+    const id = ++this.#last;
+    const answered = new Promise<unknown>((resolve, reject) => {
+      this.#calls.set(id, { resolve, reject, onProgress });
+    });
+    const abort = (): void => this.#stop(id, signal?.reason);
+    try {
+      this.#send({ kind: "call", id, method, args, progress: onProgress !== undefined }, transfer);
+      this.#source = source;
+      signal?.addEventListener("abort", abort);
+      this.#hold();
+      return await answered;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#calls.delete(id);
+      this.#hold();
+    }
+  }
+
+  /** Ends the channel and the worker that was started for it. Calls that wait, and later ones, reject with the error. */
+  close(error: Error): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = error;
+    for (const [id, call] of this.#calls) {
+      // To a worker that lives on.
+      this.#send({ kind: "abort", id });
+      call.reject(error);
+    }
+    this.#end();
+  }
+
+  #fail(reason: string): void {
+    this.close(new CellistError("ERR_DISPOSED", `the worker of this index failed (${reason}): make or read another`));
+  }
+
+  #send(request: Request, transfer: Transferable[] = []): void {
+    this.#port.postMessage(request, transfer);
+  }
+
+  /** Node ends when no one waits for an answer, and not before. */
+  #hold(): void {
+    const port = this.#port as MessagePort & { ref?(): void; unref?(): void };
+    if (this.#calls.size > 0) port.ref?.();
+    else port.unref?.();
+  }
+
+  #stop(id: number, error: unknown): void {
+    const call = this.#calls.get(id);
+    if (call === undefined || call.stopped !== undefined) return;
+    call.stopped = { error };
+    this.#send({ kind: "abort", id });
+  }
+
+  #receive(reply: Reply): void {
+    this.#heard = true;
+    switch (reply.kind) {
+      case "warning":
+        this.#onWarning?.(reply.warning);
+        return;
+      case "pull":
+        void this.#feed();
+        return;
+      case "lost":
+        this.#fail("a call could not be unpacked");
+        return;
+    }
+    const call = this.#calls.get(reply.id);
+    switch (reply.kind) {
+      case "progress":
+        try {
+          call?.onProgress?.(reply.progress);
+        } catch (error) {
+          this.#stop(reply.id, error);
+        }
+        return;
+      case "value":
+        // Done before it could be stopped: the index is changed, and that is what the caller must know.
+        call?.resolve(reply.value);
+        return;
+      case "error":
+        call?.reject(call.stopped === undefined ? new CellistError(reply.code, reply.message) : call.stopped.error);
+        return;
+      case "thrown":
+        call?.reject(call.stopped === undefined ? reply.error : call.stopped.error);
+    }
+  }
+
+  /** Sends the next bytes of the source. */
+  async #feed(): Promise<void> {
+    let chunk: Uint8Array | undefined;
+    try {
+      chunk = await this.#source?.next();
+    } catch (error) {
+      for (const call of this.#calls.values()) call.stopped ??= { error };
+      this.#send({ kind: "no chunk" });
+      return;
+    }
+    // A copy, for whoever made the chunk may hold on to it.
+    const parcel = new Parcel();
+    this.#send({ kind: "chunk", chunk: parcel.put(chunk) }, parcel.transfer);
+  }
+}

@@ -1,0 +1,142 @@
+import type { Index, Metric, SearchOptions, SearchResult, Work } from "../api.js";
+import { CellistError } from "../errors.js";
+import { indexFactory } from "../factory/build.js";
+import { readIndex } from "../faiss/read.js";
+import type { Bytes } from "../format/source.js";
+import { blend } from "../rvc/blend.js";
+import type { BlendOptions } from "../rvc/blend.js";
+import type { EngineOptions } from "../wasm/engine.js";
+import { PULLED } from "./messages.js";
+import type { Reply, Request } from "./messages.js";
+
+/** What the arrays of a searchInto are like: their lengths where they are of the right kind, and the width of labels. */
+export interface Shape {
+  distances: number | undefined;
+  labels: number | undefined;
+  wide: boolean;
+}
+
+/** The worker's end: one index, and a port to call it through. */
+export function serve(port: MessagePort): void {
+  const running = new Map<number, AbortController>();
+  let index: Index | undefined;
+  let pulled: { resolve: (chunk: Uint8Array | undefined) => void; reject: (error: Error) => void } | undefined;
+  const send = (reply: Reply, transfer: Transferable[] = []): void => port.postMessage(reply, transfer);
+
+  port.onmessageerror = () => send({ kind: "lost" });
+  port.onmessage = ({ data }: MessageEvent<Request>) => {
+    switch (data.kind) {
+      case "call":
+        void answer(data);
+        return;
+      case "abort":
+        running.get(data.id)?.abort();
+        return;
+      case "chunk":
+        pulled?.resolve(data.chunk);
+        return;
+      case "no chunk":
+        pulled?.reject(new Error("no chunk"));
+    }
+  };
+
+  async function answer({ id, method, args, progress }: Request & { kind: "call" }): Promise<void> {
+    const controller = new AbortController();
+    running.set(id, controller);
+    const work: Work = { signal: controller.signal };
+    if (progress) work.onProgress = (news) => send({ kind: "progress", id, progress: news });
+    try {
+      const value = await call(method, args, work);
+      send({ kind: "value", id, value }, buffersOf(value));
+    } catch (error) {
+      if (error instanceof CellistError) send({ kind: "error", id, code: error.code, message: error.message });
+      else sendThrown(id, error);
+    }
+    running.delete(id);
+    if (method === "dispose" && index === undefined) port.close();
+  }
+
+  /** Up to the first await of a job, this is run before the next message is. */
+  function call(method: string, args: unknown[], work: Work): unknown {
+    switch (method) {
+      case "indexFactory":
+        return make(indexFactory(...(args as [number, string, Metric]), engineOf(args[3])));
+      case "readIndex": {
+        const source = args[0] === PULLED ? { [Symbol.asyncIterator]: () => ({ next: pull }) } : (args[0] as Bytes);
+        return make(readIndex(source, { ...engineOf(args[1]), ...work }));
+      }
+    }
+    if (index === undefined) throw new CellistError("ERR_DISPOSED", "the index was disposed of: make or read another");
+    switch (method) {
+      case "train":
+      case "add":
+        return index[method](args[0] as Float32Array, { ...(args[1] as object), ...work });
+      case "addWithIds":
+        return index.addWithIds(args[0] as Float32Array, args[1] as BigInt64Array, work);
+      case "searchInto":
+        return searchInto(index, ...(args as [Float32Array, number, Shape, SearchOptions | undefined]));
+      case "blend":
+        return blend(index, ...(args as [Float32Array, BlendOptions | undefined]));
+      case "dispose":
+        index.dispose();
+        index = undefined;
+        return undefined;
+      default: {
+        const member = (index as unknown as Record<string, unknown>)[method];
+        return typeof member === "function" ? (member.apply(index, args) as unknown) : member;
+      }
+    }
+  }
+
+  async function make(made: Promise<Index>): Promise<void> {
+    index = await made;
+  }
+
+  function engineOf(options: unknown): EngineOptions {
+    return { ...(options as EngineOptions), onWarning: (warning) => send({ kind: "warning", warning }) };
+  }
+
+  async function pull(): Promise<IteratorResult<Uint8Array>> {
+    const chunk = await new Promise<Uint8Array | undefined>((resolve, reject) => {
+      pulled = { resolve, reject };
+      send({ kind: "pull" });
+    });
+    return chunk === undefined ? { done: true, value: undefined } : { done: false, value: chunk };
+  }
+
+  function sendThrown(id: number, error: unknown): void {
+    try {
+      send({ kind: "thrown", id, error });
+    } catch {
+      send({ kind: "thrown", id, error: new Error(String(error)) });
+    }
+  }
+}
+
+/** Searches into arrays like the caller's, cut to what can be written. */
+function searchInto(
+  index: Index,
+  queries: Float32Array,
+  k: number,
+  { distances: nd, labels: nl, wide }: Shape,
+  options: SearchOptions | undefined,
+): SearchResult {
+  const most = Math.ceil((queries.length / index.d) * k);
+  const distances = new Float32Array(Math.min(nd ?? 0, most));
+  const labels = new (wide ? BigInt64Array : Int32Array)(Math.min(nl ?? 0, most));
+  index.searchInto(
+    queries,
+    k,
+    nd === undefined ? (undefined as unknown as Float32Array) : distances,
+    nl === undefined ? (undefined as unknown as Int32Array) : labels,
+    options,
+  );
+  return { distances, labels };
+}
+
+/** The memory of an answer, which is nobody's any more: all arrays that an index returns are new. */
+function buffersOf(value: unknown): ArrayBuffer[] {
+  if (ArrayBuffer.isView(value)) return [value.buffer as ArrayBuffer];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.values(value).flatMap((part) => buffersOf(part));
+}

@@ -1,0 +1,66 @@
+import { fail } from "../errors.js";
+
+/** A worker of a page, of Deno, Bun, or of Node's worker_threads. */
+export interface WorkerLike {
+  postMessage(message: unknown, transfer: Transferable[]): void;
+}
+
+/** What a worker of ours has beside. */
+export interface OwnWorker extends WorkerLike {
+  terminate(): unknown;
+  /** Node's and Bun's: the process may end though the worker is there. */
+  unref?(): void;
+}
+
+/** Starts a worker that serves indexes. ERR_UNSUPPORTED where that can't be. */
+export function startWorker(): OwnWorker {
+  try {
+    // The one form that bundlers know: they make a file of the worker, and put its address here.
+    if (typeof Worker === "function") return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    return startThread();
+  } catch (error) {
+    return fail(
+      "ERR_UNSUPPORTED",
+      `no worker can be started here (${String(error)}): give one of your own that imports "cellist/worker-script"`,
+    );
+  }
+}
+
+/** Node has no global Worker, but threads. Nothing is imported: bundlers for pages would stumble over node:worker_threads. */
+function startThread(): OwnWorker {
+  const threads = globalThis.process?.getBuiltinModule?.("node:worker_threads");
+  if (threads === undefined) throw new Error("neither Worker nor, from Node 20.16 on, worker_threads");
+  // In two steps: in one, bundlers would make a second file of the worker.
+  const here = import.meta.url;
+  const worker = new threads.Worker(new URL("worker.js", here));
+  return worker as unknown as OwnWorker;
+}
+
+/**
+ * Calls back when a worker has an error, such as that its script can't be loaded. In Node it ends there, which is fatal; in a page
+ * it goes on.
+ *
+ * @param failed returns whether that was the end of it
+ * @returns stops listening
+ */
+export function onFailure(worker: WorkerLike, failed: (reason: string, fatal: boolean) => boolean): () => void {
+  if ("on" in worker) {
+    const thread = worker as unknown as import("node:worker_threads").Worker;
+    const onError = (error: unknown): boolean => failed(String(error), true);
+    const onExit = (code: number): boolean => failed(`it ended with code ${code}`, true);
+    thread.on("error", onError);
+    thread.on("exit", onExit);
+    return () => {
+      thread.off("error", onError);
+      thread.off("exit", onExit);
+    };
+  }
+  const target = worker as unknown as EventTarget;
+  const onError = (event: Event): void => {
+    // Otherwise Deno would end the program for it.
+    if (failed((event as Partial<ErrorEvent>).message ?? "its script could not be loaded", false))
+      event.preventDefault();
+  };
+  target.addEventListener("error", onError);
+  return () => target.removeEventListener("error", onError);
+}

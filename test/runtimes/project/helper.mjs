@@ -1,0 +1,9 @@
+// Node, Deno and Bun, with the index in a worker.
+
+import { readFileSync } from "node:fs";
+import * as rvc from "cellist/rvc";
+import * as worker from "cellist/worker";
+import { behindWorker, runSearches } from "./searches.mjs";
+
+const file = new Uint8Array(readFileSync(new URL("vectors.npy", import.meta.url)));
+console.log(JSON.stringify(await runSearches(behindWorker(worker, rvc), file, { npy: true })));
