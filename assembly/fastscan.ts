@@ -13,7 +13,7 @@
 import { lookUp } from "./lanes";
 import { INNER_PRODUCT, L2, NOTHING } from "./metric";
 import { lookUpTable, spreadMax, spreadMin } from "./pq";
-import { heapClear, heapReplace, sortHeap } from "./topk";
+import { heapClear, heapReplace, sortEntries, sortHeap } from "./topk";
 
 /** Centroids of a sub-quantizer, and entries of its part of a table. */
 const K: i32 = 16;
@@ -23,6 +23,10 @@ const GROUP: i32 = 32;
 const STRETCH: i32 = 4096;
 /** The largest sum, which is what two bytes hold. */
 const MOST: f32 = 65535;
+/** Results up to which a heap collects them, and decides ties as faiss' heap does; more go to a pool, as in faiss. */
+const HEAP: i32 = 20;
+/** Places of a pool beyond those of its results: the more, the seldomer it is sifted. */
+const SPARE: i32 = 256;
 
 /** Bytes of a table of 8-bit entries for M2 sub-quantizers. */
 @inline
@@ -30,9 +34,15 @@ function tableBytes(M2: i32): usize {
   return 16 + ((<usize>M2) << 4);
 }
 
+/** Places of a pool for k results. */
+@inline
+function poolSize(k: i32): i32 {
+  return (2 * k + SPARE + 7) & ~7;
+}
+
 /** Bytes of scratch that searchPacked takes. A residual index under L2 has a table for each probe. */
-export function searchPackedScratch(d: i32, M: i32, M2: i32, nprobe: i32, tables: i32): i32 {
-  return 4 * d + tables * (64 * M + <i32>tableBytes(M2)) + 16 * (((nprobe + 3) >> 2) << 2) + GROUP * 2 + 64;
+export function searchPackedScratch(d: i32, M: i32, M2: i32, nprobe: i32, tables: i32, k: i32): i32 {
+  return 4 * d + tables * (64 * M + <i32>tableBytes(M2)) + 12 * nprobe + GROUP * 2 + 4 + 6 * poolSize(k);
 }
 
 /**
@@ -79,11 +89,15 @@ export function searchPacked(
   const order = bytes + <usize>tables * tableBytes(M2);
   const sums = order + ((<usize>nprobe) << 2);
   const low = sums + ((<usize>nprobe) << 2);
+  const pool = k > HEAP ? low + ((<usize>nprobe) << 2) : 0;
+  const group = low + ((<usize>nprobe) << 2) + 4 + <usize>(6 * poolSize(k));
   for (let i = 0; i < nq; i++) {
     const query = queries + ((<usize>(i * d)) << 2);
     const lists = probes + ((<usize>(i * nprobe)) << 2);
     const coarse = biases + ((<usize>(i * nprobe)) << 2);
     heapClear(keys, slots, k);
+    if (pool != 0) store<i32>(pool, 0);
+    let most: i32 = 65535;
     let used = 0;
     while (used < nprobe && load<i32>(lists + ((<usize>used) << 2)) >= 0) used++;
 
@@ -161,7 +175,7 @@ export function searchPacked(
 
     let scanned: i32 = 0;
     for (let at = 0; at < used; at++) {
-      if (at >= atLeast && load<i32>(slots) >= 0) break;
+      if (at >= atLeast && (pool != 0 ? load<i32>(pool) >= k : load<i32>(slots) >= 0)) break;
       const p = <usize>load<i32>(order + ((<usize>at) << 2));
       const list = <usize>load<i32>(lists + (p << 2));
       const start = load<u32>(starts + (list << 2));
@@ -174,7 +188,7 @@ export function searchPacked(
       let block = codes + <usize>(start / <u32>bbs) * blockBytes;
       while (count > 0) {
         const stretch = min(count, max(STRETCH / bbs, 1) * bbs);
-        scanBlocks(block, stretch, bbs, M2, table, bias, metric, first, keys, slots, k, ids);
+        most = scanBlocks(block, stretch, bbs, M2, table, bias, metric, first, keys, slots, k, ids, pool, most, group);
         const blocks = (stretch + bbs - 1) / bbs;
         block += <usize>blocks * blockBytes;
         first += blocks * bbs;
@@ -182,7 +196,12 @@ export function searchPacked(
       }
       if (maxCodes > 0 && scanned >= maxCodes) break;
     }
-    sortHeap(keys, slots, k, ids, metric);
+    if (pool != 0) {
+      emptyPool(pool, k, keys, slots);
+      sortEntries(keys, slots, load<i32>(pool), ids, metric);
+    } else {
+      sortHeap(keys, slots, k, ids, metric);
+    }
     sumsToDistances(keys, slots, k, metric, <f32>1 / scale, base);
     keys += (<usize>k) << 2;
     slots += (<usize>k) << 2;
@@ -242,7 +261,8 @@ function rounded(x: v128, least: v128, scale: v128, half: v128): v128 {
 }
 
 /**
- * Sums the tables' entries of `count` vectors and offers those that are good enough to the heap. A key is the sum under L2 and
+ * Sums the tables' entries of `count` vectors and offers those that are at most `most` to the pool, or the heap where there is
+ * none; returns what `most` has become. A key is the sum under L2 and
  * 65535 less the sum under inner product.
  *
  *     16 bytes of codes     | c0 … c15 |  & 15 and >> 4: numbers of vectors p(j) and p(j) + 16
@@ -265,16 +285,17 @@ function scanBlocks(
   slots: usize,
   k: i32,
   ids: usize,
-): void {
+  pool: usize,
+  most: i32,
+  group: usize,
+): i32 {
   const mask = v128.load(table);
   const step = <usize>bbs;
   const end = table + tableBytes(M2);
   const start = i16x8.splat(<i16>bias);
   const flip = i16x8.splat(metric == L2 ? 0 : -1);
-  let worst = load<f32>(keys);
-  let most = worst == NOTHING ? 65535 : <i32>worst - 1;
   for (let done = 0; done < count; done += GROUP) {
-    if (most < 0) return;
+    if (most < 0) return most;
     // Groups of a block interleave: the pairs of a group are bbs bytes apart.
     const inBlock = done % bbs;
     let code = block + <usize>(done / bbs) * ((step * M2) >> 1) + <usize>inBlock;
@@ -316,44 +337,121 @@ function scanBlocks(
         16);
     const left = count - done;
     if (left < GROUP) open &= (1 << left) - 1;
-    while (open != 0) {
-      const lane = ctz(open);
-      open &= open - 1;
-      const sum =
-        lane < 16
-          ? lane < 8
-            ? lane8(s0, lane)
-            : lane8(s1, lane - 8)
-          : lane < 24
-            ? lane8(s2, lane - 16)
-            : lane8(s3, lane - 24);
-      if (sum > most) continue;
-      heapReplace(keys, slots, k, <f32>sum, firstSlot + done + lane, ids, metric);
-      worst = load<f32>(keys);
-      most = worst == NOTHING ? 65535 : <i32>worst - 1;
-    }
+    if (open == 0) continue;
+    v128.store(group, s0);
+    v128.store(group, s1, 16);
+    v128.store(group, s2, 32);
+    v128.store(group, s3, 48);
+    if (pool != 0) most = pour(open, group, firstSlot + done, pool, k, most);
+    else most = push(open, group, firstSlot + done, keys, slots, k, ids, metric, most);
   }
+  return most;
 }
 
-/** One of eight lanes, by a number that is not known beforehand. */
-function lane8(v: v128, lane: i32): i32 {
-  switch (lane) {
-    case 0:
-      return i16x8.extract_lane_u(v, 0);
-    case 1:
-      return i16x8.extract_lane_u(v, 1);
-    case 2:
-      return i16x8.extract_lane_u(v, 2);
-    case 3:
-      return i16x8.extract_lane_u(v, 3);
-    case 4:
-      return i16x8.extract_lane_u(v, 4);
-    case 5:
-      return i16x8.extract_lane_u(v, 5);
-    case 6:
-      return i16x8.extract_lane_u(v, 6);
-    default:
-      return i16x8.extract_lane_u(v, 7);
+/** Offers the sums of a group, those of the lanes that are open, to a heap. Returns the largest sum that may still enter. */
+function push(
+  open: i32,
+  sums: usize,
+  slot: i32,
+  keys: usize,
+  slots: usize,
+  k: i32,
+  ids: usize,
+  metric: i32,
+  most: i32,
+): i32 {
+  while (open != 0) {
+    const lane = ctz(open);
+    open &= open - 1;
+    const sum = <i32>load<u16>(sums + ((<usize>lane) << 1));
+    if (sum > most) continue;
+    heapReplace(keys, slots, k, <f32>sum, slot + lane, ids, metric);
+    const worst = load<f32>(keys);
+    most = worst == NOTHING ? 65535 : <i32>worst - 1;
+  }
+  return most;
+}
+
+/**
+ * Puts the sums of a group, those of the lanes that are open, into a pool, and sifts it when it is full. A pool is the number of its
+ * entries, then their sums (u16), then their slots.
+ */
+function pour(open: i32, sums: usize, slot: i32, pool: usize, k: i32, most: i32): i32 {
+  const size = poolSize(k);
+  const slots = pool + 4 + ((<usize>size) << 1);
+  let count = load<i32>(pool);
+  while (open != 0) {
+    const lane = ctz(open);
+    open &= open - 1;
+    const sum = load<u16>(sums + ((<usize>lane) << 1));
+    if (<i32>sum > most) continue;
+    store<u16>(pool + 4 + ((<usize>count) << 1), sum);
+    store<i32>(slots + ((<usize>count) << 2), slot + lane);
+    if (++count == size) {
+      most = sift(pool, count, k) - 1;
+      count = k;
+    }
+  }
+  store<i32>(pool, count);
+  return most;
+}
+
+/** Keeps the k smallest of more sums, the first of equals, in their order. Returns the largest that is kept. */
+function sift(pool: usize, count: i32, k: i32): i32 {
+  const sums = pool + 4;
+  const size = poolSize(k);
+  const slots = sums + ((<usize>size) << 1);
+  const rounded = (count + 7) & ~7;
+  for (let i = count; i < rounded; i++) store<u16>(sums + ((<usize>i) << 1), 65535);
+  // The smallest value that k sums do not exceed, by halving: eight sums are compared at once.
+  let low = 0;
+  let high = 65535;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (countUpTo(sums, rounded, middle) >= k) high = middle;
+    else low = middle + 1;
+  }
+  let equal = low == 0 ? k : k - countUpTo(sums, rounded, low - 1);
+  let kept: usize = 0;
+  for (let i: usize = 0; i < <usize>count; i++) {
+    const sum = <i32>load<u16>(sums + (i << 1));
+    if (sum > low || (sum == low && equal-- <= 0)) continue;
+    store<u16>(sums + (kept << 1), <u16>sum);
+    store<i32>(slots + (kept << 2), load<i32>(slots + (i << 2)));
+    kept++;
+  }
+  return low;
+}
+
+/** How many of n sums, n a multiple of 8, are at most `limit`. */
+function countUpTo(sums: usize, n: i32, limit: i32): i32 {
+  const limits = i16x8.splat(<i16>limit);
+  const zero = i16x8.splat(0);
+  let counts = zero;
+  for (const end = sums + ((<usize>n) << 1); sums < end; sums += 16) {
+    counts = i16x8.sub(counts, i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), zero));
+  }
+  const pairs = i32x4.extadd_pairwise_i16x8_u(counts);
+  return (
+    i32x4.extract_lane(pairs, 0) +
+    i32x4.extract_lane(pairs, 1) +
+    i32x4.extract_lane(pairs, 2) +
+    i32x4.extract_lane(pairs, 3)
+  );
+}
+
+/** Writes the k smallest of a pool as keys and slots, in the order they came. */
+function emptyPool(pool: usize, k: i32, keys: usize, slots: usize): void {
+  let count = load<i32>(pool);
+  if (count > k) {
+    sift(pool, count, k);
+    count = k;
+    store<i32>(pool, k);
+  }
+  const from = pool + 4 + ((<usize>poolSize(k)) << 1);
+  for (let i: usize = 0; i < <usize>count; i++) {
+    store<f32>(keys + (i << 2), <f32>load<u16>(pool + 4 + (i << 1)));
+    store<i32>(slots + (i << 2), load<i32>(from + (i << 2)));
   }
 }
 

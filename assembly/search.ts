@@ -1,6 +1,6 @@
 // Exact search over float rows: all of them (Flat, and the coarse step of an IVF), or those of chosen lists (IVF,Flat).
 
-import { innerProducts, pairKey, scanRows, squaredNorms } from "./distance";
+import { innerProducts, pairKey, scanRows, scanRowsTwice, squaredNorms } from "./distance";
 import { finish, heapClear, heapReplace } from "./topk";
 import { INNER_PRODUCT, L2 } from "./metric";
 
@@ -226,6 +226,26 @@ export function searchLists(
     const start = load<u32>(starts + ((<usize>list) << 2));
     const count = load<i32>(sizes + ((<usize>list) << 2));
     const at = rows + <usize>start * size;
+    for (; metric == L2 && d % 4 == 0 && pair + 1 < until; pair += 2) {
+      const i = <usize>load<i32>(pairs + ((<usize>pair) << 2));
+      const j = <usize>load<i32>(pairs + ((<usize>pair) << 2), 4);
+      scanRowsTwice(
+        queries + i * size,
+        queries + j * size,
+        at,
+        count,
+        d,
+        start,
+        keys + i * result,
+        slots + i * result,
+        keys + j * result,
+        slots + j * result,
+        k,
+        ids,
+        ties + (i << 2),
+        ties + (j << 2),
+      );
+    }
     for (; pair < until; pair++) {
       const i = <usize>load<i32>(pairs + ((<usize>pair) << 2));
       const own = i * result;

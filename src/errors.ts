@@ -8,7 +8,7 @@
  * - `ERR_NOT_TRAINED`: add before train
  * - `ERR_NOT_FINITE`: NaN or infinity among vectors to train on or to add
  * - `ERR_FORMAT`: bytes that are no faiss file, or a damaged one
- * - `ERR_UNSUPPORTED`: a faiss file or an operation that is well-formed but not built here
+ * - `ERR_UNSUPPORTED`: a faiss file or an operation that is well-formed but not built here; a runtime that forbids what is needed
  * - `ERR_MEMORY`: more memory than can be had
  * - `ERR_ID`: an id that does not exist or does not fit
  * - `ERR_LABELS`: a label array of the wrong type or length

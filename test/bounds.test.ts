@@ -52,7 +52,7 @@ function compare(
     engine.f32.copyWithin((queries >>> 2) + i * d, from, from + d);
   }
   const bounds = engine.allocate(kernels.boundsBytes(n, d));
-  if (kernels.makeBounds(rows, n, d, bounds, engine.allocate(kernels.makeBoundsScratch(d))) === 0) return false;
+  if (kernels.makeBounds(rows, n, d, bounds, engine.allocate(kernels.makeBoundsScratch(n, d))) === 0) return false;
   const results = [0, 1].map((bounded) => {
     const keys = engine.allocate(nq * k * 4);
     const slots = engine.allocate(nq * k * 4);
@@ -118,7 +118,7 @@ describe("bounds leave the answer alone", () => {
     const query = engine.allocate(d * 4);
     engine.f32.copyWithin(query >>> 2, rows >>> 2, (rows >>> 2) + d);
     const bounds = engine.allocate(kernels.boundsBytes(n, d));
-    expect(kernels.makeBounds(rows, n, d, bounds, engine.allocate(kernels.makeBoundsScratch(d)))).toBe(1);
+    expect(kernels.makeBounds(rows, n, d, bounds, engine.allocate(kernels.makeBoundsScratch(n, d)))).toBe(1);
     const far = 200;
     engine.f32.copyWithin((rows >>> 2) + far * d, query >>> 2, (query >>> 2) + d);
     const [key, slot] = [engine.allocate(4), engine.allocate(4)];

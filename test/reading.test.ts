@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { CellistError, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Bytes, Progress } from "../src/index.js";
-import { ascii, concat, flatFile, HEADER_BYTES, i32, i64, idMapFile, ivfFile, u8 } from "./files.js";
+import { ascii, concat, flatFile, header, HEADER_BYTES, i32, i64, idMapFile, ivfFile, u8 } from "./files.js";
 import type { IvfFile } from "./files.js";
 import { goldenCases, goldenFolder } from "./golden.js";
 import { below, randomOf, uniform } from "./random.js";
@@ -193,6 +193,19 @@ describe("a source that can stop is stopped", () => {
     expect(await errorOf(readIndex(bytes, { signal: controller.signal }))).toMatchObject({ name: "AbortError" });
     expect(looks).toBe(9);
   });
+});
+
+test("a file of 64 MB may have sixteen million cells", async () => {
+  const nlist = 1 << 24;
+  const file = concat(
+    header("IwFl", 1, 0, METRIC_L2),
+    i64(nlist, 1),
+    flatFile(1, METRIC_L2, new Float32Array(nlist)),
+    concat(u8(0), i64(0), ascii("ilar"), i64(nlist, 4), ascii("sprs"), i64(0)),
+  );
+  const index = await readIndex(file);
+  expect(index.memory).toBeLessThan(1.01 * file.length);
+  expect([...index.search(Float32Array.of(1), 1).labels]).toEqual([-1]);
 });
 
 describe("the empty twin of a voice", () => {

@@ -1,5 +1,4 @@
-import { randomOf } from "./random.js";
-import type { Random } from "./random.js";
+import { Random } from "../src/training/random.js";
 
 /** Vectors to train on, to add and to ask for. */
 export interface Dataset {
@@ -10,15 +9,15 @@ export interface Dataset {
 }
 
 /**
- * The recipe of the data set in faiss' own tests, which the bars in reference/acceptance.md are for: ten hidden dimensions, spread over
- * d and bent by a sine. The recipe only: numpy's numbers are others.
+ * The data set of faiss' own tests, which the bars in reference/acceptance.md are for: ten hidden dimensions, spread over d and bent by
+ * a sine. With the default seed, the numbers are those of numpy's RandomState, too.
  */
 export function synthetic(d: number, nt: number, nb: number, nq: number, seed = 1338): Dataset {
-  const random = randomOf(seed);
+  const { unit, normal } = numpyRandom(seed);
   const n = nt + nb + nq;
-  const hidden = Float64Array.from({ length: n * 10 }, () => normal(random));
-  const spread = Float64Array.from({ length: 10 * d }, random);
-  const factors = Float64Array.from({ length: d }, () => random() * 4 + 0.1);
+  const hidden = Float64Array.from({ length: n * 10 }, normal);
+  const spread = Float64Array.from({ length: 10 * d }, unit);
+  const factors = Float64Array.from({ length: d }, () => unit() * 4 + 0.1);
   const rows = Float32Array.from({ length: n * d }, (_, at) => {
     const [i, j] = [Math.floor(at / d), at % d];
     let sum = 0;
@@ -29,7 +28,25 @@ export function synthetic(d: number, nt: number, nb: number, nq: number, seed = 
   return { d, train: part(0, nt), base: part(nt, nb), queries: part(nt + nb, nq) };
 }
 
-/** A number of the normal distribution (Box and Muller). */
-export function normal(random: Random): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+/** The numbers of numpy.random.RandomState: from 0 to 1, and of the normal distribution (Marsaglia's polar method). */
+function numpyRandom(seed: number): { unit: () => number; normal: () => number } {
+  const random = new Random(seed);
+  const unit = (): number => ((random.bits() >>> 5) * 2 ** 26 + (random.bits() >>> 6)) / 2 ** 53;
+  let spare: number | undefined;
+  const normal = (): number => {
+    if (spare !== undefined) {
+      const value = spare;
+      spare = undefined;
+      return value;
+    }
+    for (;;) {
+      const [x, y] = [2 * unit() - 1, 2 * unit() - 1];
+      const square = x * x + y * y;
+      if (square >= 1 || square === 0) continue;
+      const scale = Math.sqrt((-2 * Math.log(square)) / square);
+      spare = scale * x;
+      return scale * y;
+    }
+  };
+  return { unit, normal };
 }

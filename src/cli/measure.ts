@@ -16,9 +16,10 @@ const QUERIES = 500;
 /**
  * Where a query is, as a share of the way from one stored vector to another. A stored vector itself is at distance 0 from itself, which
  * would be all of its blend. Of the shares from .2 to .5 this one comes nearest to the real thing, 480 queries of another recording
- * for a voice of 19,312 vectors (IVF495,Flat at nprobe 1, 4, 16): recall .569 .819 .942 where those have .508 .821 .971, error of the
- * blend .423 .143 .040 where those have .449 .167 .034. Half of the way is far too hard (.255 .567 .826; 1.897 .966 .354); stored
- * vectors that leave themselves out have .569 .853 .968 and .723 .207 .038, and with codes an error of three times the real one.
+ * for a voice of 19,312 vectors (IVF495,Flat at nprobe 1, 4, 16): recall .553 .807 .930 where those have .508 .821 .971, error of the
+ * blend .424 .151 .050 where those have .449 .167 .034; with PQ384x4fs .691 .524 .485 for .573 .393 .336. Half of the way is far too
+ * hard (240 such queries: .255 .567 .826; 1.897 .966 .354); stored vectors that leave themselves out (likewise: .569 .853 .968;
+ * .723 .207 .038) triple the error that codes make.
  */
 export const SHIFT = 0.3;
 /** Settings to look at beside those of the file. */

@@ -20,6 +20,8 @@ const BOUNDS_ROWS = 64;
 const BOUNDS_ROWS_PER_K = 8;
 /** The most memory that bounds may take, as a share of the rows': with few dimensions they would take more. */
 const BOUNDS_SHARE = 0.3;
+/** The least that bounds take for each row. */
+const HEAD_BYTES = 40 * 4;
 
 /** All vectors as they are, compared one by one: exact. */
 export class FlatNode extends IndexNode {
@@ -79,11 +81,19 @@ export class FlatNode extends IndexNode {
    */
   makeBounds(): void {
     const { engine, d, ntotal } = this;
+    if (engine.options.bounds === false || this.#bounds !== 0 || ntotal < BOUNDS_ROWS) return;
+    // Where heads alone take more, rows may be so many that the kernel's 32 bits don't count the bytes.
+    const most = ntotal * d * 4 * BOUNDS_SHARE;
+    if (ntotal * HEAD_BYTES > most) return;
     const bytes = engine.kernels.boundsBytes(ntotal, d);
-    if (engine.options.bounds === false) return;
-    if (this.#bounds !== 0 || ntotal < BOUNDS_ROWS || bytes > ntotal * d * 4 * BOUNDS_SHARE) return;
-    engine.reserveScratch(engine.kernels.makeBoundsScratch(d));
-    const bounds = engine.allocate(bytes);
+    if (bytes > most) return;
+    let bounds;
+    try {
+      engine.reserveScratch(engine.kernels.makeBoundsScratch(ntotal, d));
+      bounds = engine.allocate(bytes);
+    } catch {
+      return; // There is no memory for them: searches do without.
+    }
     if (engine.kernels.makeBounds(this.rows, ntotal, d, bounds, engine.takeScratch(0)) === 1) this.#bounds = bounds;
     else engine.release(bounds);
   }

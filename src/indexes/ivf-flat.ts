@@ -36,7 +36,7 @@ export class IvfFlatNode extends IvfNode {
     return new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength);
   }
 
-  protected scanScratchBytes(nq: number, nprobe: number): number {
+  protected scanScratchBytes(nq: number, _k: number, nprobe: number): number {
     return scratchSize(this.engine.kernels.searchListsScratch(this.nlist, nq, nprobe));
   }
 
@@ -53,7 +53,7 @@ export class IvfFlatNode extends IvfNode {
   ): void {
     const { engine, lists } = this;
     const top = engine.scratchTop;
-    const scratch = engine.takeScratch(this.scanScratchBytes(nq, nprobe));
+    const scratch = engine.takeScratch(this.scanScratchBytes(nq, k, nprobe));
     engine.kernels.searchLists(
       queries,
       nq,

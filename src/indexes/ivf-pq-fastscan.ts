@@ -66,10 +66,10 @@ export class IvfPqFastScanNode extends IvfNode {
     this.#dropCentroids();
   }
 
-  protected scanScratchBytes(_nq: number, nprobe: number): number {
+  protected scanScratchBytes(_nq: number, k: number, nprobe: number): number {
     const { M, M2 } = this.#layout;
     const tables = this.#residual && this.metric === METRIC_L2 ? nprobe : 1;
-    return scratchSize(this.engine.kernels.searchPackedScratch(this.d, M, M2, nprobe, tables));
+    return scratchSize(this.engine.kernels.searchPackedScratch(this.d, M, M2, nprobe, tables, k));
   }
 
   protected scan(
@@ -86,7 +86,7 @@ export class IvfPqFastScanNode extends IvfNode {
     const { engine, d, metric, lists } = this;
     const { M, M2, bbs } = this.#layout;
     const top = engine.scratchTop;
-    const scratch = engine.takeScratch(this.scanScratchBytes(nq, nprobe));
+    const scratch = engine.takeScratch(this.scanScratchBytes(nq, k, nprobe));
     engine.kernels.searchPacked(
       queries,
       nq,

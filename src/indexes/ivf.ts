@@ -19,6 +19,9 @@ import type { Parameter, SearchParams } from "./node.js";
 /** Iterations of k-means for a coarse quantizer: faiss' default. */
 const COARSE_ITERATIONS = 10;
 
+/** How a coarse quantizer is searched for the cell of a vector: one that is an IVF itself must not come back with none. */
+const ASSIGNING: Readonly<SearchParams> = { ...OWN_PARAMS, ensureK: true };
+
 /** Reads a nested index from its fourcc on. */
 export type NodeReader = (reader: Reader, engine: Engine) => Promise<IndexNode>;
 
@@ -66,7 +69,7 @@ export abstract class IvfNode extends IndexNode {
   /** The codes of n vectors that go to the lists given, one after the other, as {@link InvertedLists.write} takes them. */
   protected abstract encode(vectors: Float32Array, lists: Int32Array, pace: Pace): Promise<Uint8Array>;
   /** Bytes of scratch that {@link scan} takes beyond its arguments. */
-  protected abstract scanScratchBytes(nq: number, nprobe: number): number;
+  protected abstract scanScratchBytes(nq: number, k: number, nprobe: number): number;
   /**
    * Searches lists: `probes` are nq x nprobe list numbers, nearest first, `coarse` their distances. Lists from number `atLeast` on are
    * scanned only while k are not found.
@@ -167,14 +170,14 @@ export abstract class IvfNode extends IndexNode {
     for (let i = 0; i < n; i += block) {
       const count = Math.min(block, n - i);
       engine.reserveScratch(
-        scratchSize(count * d * 4) + scratchSize(count * 4) * 2 + coarse.scratchBytes(count, 1, OWN_PARAMS),
+        scratchSize(count * d * 4) + scratchSize(count * 4) * 2 + coarse.scratchBytes(count, 1, ASSIGNING),
       );
       const rows = engine.takeScratch(count * d * 4);
       const cell = engine.takeScratch(count * 4);
       const distance = engine.takeScratch(count * 4);
       engine.f32.set(vectors.subarray(i * d, (i + count) * d), rows >>> 2);
       checkFinite(engine, rows, count, d, i);
-      coarse.search(rows, count, 1, OWN_PARAMS, distance, cell);
+      coarse.search(rows, count, 1, ASSIGNING, distance, cell);
       coarse.mapSlots(cell, count);
       cells.set(engine.i32.subarray(cell >>> 2, (cell >>> 2) + count), i);
       await pace.step("assign", i + count, n);
@@ -186,24 +189,24 @@ export abstract class IvfNode extends IndexNode {
     return this.lists.count;
   }
 
-  scratchBytes(nq: number, _k: number, params: SearchParams): number {
+  scratchBytes(nq: number, k: number, params: SearchParams): number {
     const nprobe = this.#probes(params);
-    let most = this.#probeScratch(nq, nprobe);
+    let most = this.#probeScratch(nq, k, nprobe);
     if (params.ensureK) {
       for (let width = nprobe; width < this.nlist;) {
         width = this.#wider(width);
-        most = Math.max(most, this.#probeScratch(1, width));
+        most = Math.max(most, this.#probeScratch(1, k, width));
       }
     }
     return most;
   }
 
   /** Bytes of scratch that {@link #probe} takes. */
-  #probeScratch(nq: number, nprobe: number): number {
+  #probeScratch(nq: number, k: number, nprobe: number): number {
     return (
       2 * scratchSize(nq * nprobe * 4) +
       this.coarse.scratchBytes(nq, nprobe, OWN_PARAMS) +
-      this.scanScratchBytes(nq, nprobe)
+      this.scanScratchBytes(nq, k, nprobe)
     );
   }
 

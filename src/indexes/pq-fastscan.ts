@@ -75,9 +75,9 @@ export class PqFastScanNode extends IndexNode {
     this.#ntotal += n;
   }
 
-  scratchBytes(nq: number): number {
+  scratchBytes(nq: number, k: number): number {
     const { M, M2 } = this.#layout;
-    return 2 * scratchSize(nq * 4) + scratchSize(this.engine.kernels.searchPackedScratch(this.d, M, M2, 1, 1));
+    return 2 * scratchSize(nq * 4) + scratchSize(this.engine.kernels.searchPackedScratch(this.d, M, M2, 1, 1, k));
   }
 
   search(queries: number, nq: number, k: number, _params: SearchParams, distances: number, slots: number): void {
@@ -85,7 +85,7 @@ export class PqFastScanNode extends IndexNode {
     const { M, M2, bbs } = this.#layout;
     const top = engine.scratchTop;
     const probes = engine.takeScratch(nq * 4);
-    const scratch = engine.takeScratch(engine.kernels.searchPackedScratch(d, M, M2, 1, 1));
+    const scratch = engine.takeScratch(engine.kernels.searchPackedScratch(d, M, M2, 1, 1, k));
     engine.i32.fill(0, probes >>> 2, (probes >>> 2) + nq);
     engine.u32[this.#list >>> 2] = 0;
     engine.u32[(this.#list >>> 2) + 1] = this.#ntotal;

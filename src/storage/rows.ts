@@ -34,14 +34,22 @@ export class Rows {
   reserve(n: number): number {
     const need = this.#count + n;
     if (need > this.#capacity) {
-      const capacity = this.#count === 0 ? need : Math.max(need, Math.ceil(this.#count * 1.5));
-      this.#address =
-        this.#address === 0
-          ? this.#engine.allocate(capacity * this.rowBytes)
-          : this.#engine.resize(this.#address, this.#capacity * this.rowBytes, capacity * this.rowBytes);
-      this.#capacity = capacity;
+      try {
+        this.#resize(this.#count === 0 ? need : Math.max(need, Math.ceil(this.#count * 1.5)));
+      } catch {
+        this.#resize(need); // Near the limit, what is needed may fit where room for more does not.
+      }
     }
     return this.#address + this.#count * this.rowBytes;
+  }
+
+  #resize(capacity: number): void {
+    const engine = this.#engine;
+    this.#address =
+      this.#address === 0
+        ? engine.allocate(capacity * this.rowBytes)
+        : engine.resize(this.#address, this.#capacity * this.rowBytes, capacity * this.rowBytes);
+    this.#capacity = capacity;
   }
 
   /** Takes n reserved rows into use. */

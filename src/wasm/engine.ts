@@ -42,9 +42,21 @@ const modules: { baseline?: WebAssembly.Module; relaxed?: WebAssembly.Module } =
 function compiled(options: EngineOptions): WebAssembly.Module {
   if (options.module !== undefined) return options.module;
   if (options.relaxed === true && WebAssembly.validate(decodeBase64(RELAXED_PROBE))) {
-    return (modules.relaxed ??= new WebAssembly.Module(decodeBase64(relaxed)));
+    return (modules.relaxed ??= compile(relaxed));
   }
-  return (modules.baseline ??= new WebAssembly.Module(decodeBase64(baseline)));
+  return (modules.baseline ??= compile(baseline));
+}
+
+function compile(text: string): WebAssembly.Module {
+  try {
+    return new WebAssembly.Module(decodeBase64(text));
+  } catch (error) {
+    return fail(
+      "ERR_UNSUPPORTED",
+      `the runtime does not compile WebAssembly (${String(error)}): allow a page 'wasm-unsafe-eval' in its ` +
+        `Content-Security-Policy; elsewhere import "cellist/cellist.wasm" and give it as the option module`,
+    );
+  }
 }
 
 /**
