@@ -1,8 +1,8 @@
 // The hot loops by themselves: what the engine makes of each kernel.
 
 import { Bench } from "tinybench";
-import { relaxed as relaxedKernels } from "../dist/wasm/kernels.gen.js";
-import { Engine } from "../dist/wasm/engine.js";
+import { relaxed as relaxedKernels } from "../build/esm/wasm/kernels.gen.js";
+import { Engine } from "../build/esm/wasm/engine.js";
 import { summary, table } from "./measure.mjs";
 
 export const title = "kernels";

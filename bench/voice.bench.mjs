@@ -7,8 +7,8 @@ import { dump } from "npyjs";
 import { readIndex } from "cellist";
 import { startFaiss } from "./native.mjs";
 import { npy, recall, summary, table, time, timeBlocks, voiceA } from "./measure.mjs";
-import { kmeans } from "../dist/training/kmeans.js";
-import { Pace } from "../dist/training/work.js";
+import { kmeans } from "../build/esm/training/kmeans.js";
+import { Pace } from "../build/esm/training/work.js";
 
 const BATCH = 16;
 const K = 8;

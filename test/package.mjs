@@ -61,7 +61,8 @@ function checkFiles(files) {
   for (const path of files) {
     if (!PUBLISHED.test(path)) problems.push(`${path} would be published: see "files" in package.json`);
     const [, module] = /^dist\/(.+?)(\.d)?\.[jt]s$/.exec(path) ?? [];
-    if (module !== undefined && path !== CLASSIC && !existsSync(`src/${module}.ts`)) {
+    const made = path === CLASSIC || /^dist\/chunk-\w+\.js$/.test(path);
+    if (module !== undefined && !made && !existsSync(`src/${module}.ts`)) {
       problems.push(`${path} is left from an older build: remove dist and build again`);
     }
   }

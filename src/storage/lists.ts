@@ -98,7 +98,10 @@ export class InvertedLists {
     this.#open();
     let fits = true;
     for (let list = 0; list < this.nlist && fits; list++) fits = this.size(list) + more[list] <= this.#owned[list];
-    if (fits) return;
+    if (fits) {
+      this.layout?.reserveScratch(this.#engine);
+      return;
+    }
     const owned = new Uint32Array(this.nlist);
     let total = 0;
     for (let list = 0; list < this.nlist; list++) {
