@@ -427,17 +427,23 @@ function sift(pool: usize, count: i32, k: i32): i32 {
 function countUpTo(sums: usize, n: i32, limit: i32): i32 {
   const limits = i16x8.splat(<i16>limit);
   const zero = i16x8.splat(0);
-  let counts = zero;
-  for (const end = sums + ((<usize>n) << 1); sums < end; sums += 16) {
-    counts = i16x8.sub(counts, i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), zero));
+  const end = sums + ((<usize>n) << 1);
+  let total = 0;
+  while (sums < end) {
+    // A lane of 16 bits counts to 65535.
+    const stop = min(end, sums + (65535 << 4));
+    let counts = zero;
+    for (; sums < stop; sums += 16) {
+      counts = i16x8.sub(counts, i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), zero));
+    }
+    const pairs = i32x4.extadd_pairwise_i16x8_u(counts);
+    total +=
+      i32x4.extract_lane(pairs, 0) +
+      i32x4.extract_lane(pairs, 1) +
+      i32x4.extract_lane(pairs, 2) +
+      i32x4.extract_lane(pairs, 3);
   }
-  const pairs = i32x4.extadd_pairwise_i16x8_u(counts);
-  return (
-    i32x4.extract_lane(pairs, 0) +
-    i32x4.extract_lane(pairs, 1) +
-    i32x4.extract_lane(pairs, 2) +
-    i32x4.extract_lane(pairs, 3)
-  );
+  return total;
 }
 
 /** Writes the k smallest of a pool as keys and slots, in the order they came. */

@@ -117,7 +117,7 @@ function scans(engine) {
   const size = engine.allocate(4);
   const keys = engine.allocate(4 * 4);
   const slots = engine.allocate(4 * 4);
-  const scratch = engine.allocate(kernels.searchPackedScratch(d, M, M, 1, 1, k));
+  const scratch = engine.allocate(kernels.searchPackedScratch(d, M, M, 1, 1, 1));
   const search = (nq, n) => {
     engine.u32[size >>> 2] = n;
     const [L2, k, none] = [kernels.L2.value, 1, 0];

@@ -606,6 +606,21 @@ describe("searchPacked", () => {
     }
   });
 
+  test("as many results as there are vectors, and more than eight lanes of 16 bits can count", () => {
+    const random = randomOf(12);
+    const n = 530_000;
+    const numbers = Uint8Array.from({ length: n }, () => below(random, K));
+    const parts = { M: 1, d: 1, codebook: uniform(random, K), queries: new Float32Array(1) };
+    // Sums by value, then the order of the vectors.
+    const shape = flatShape({ ...parts, k: 1 }, numbers);
+    const table = quantized(shape, 0)?.probes[0].table ?? new Uint8Array(K);
+    const order = Array.from({ length: 256 }, () => [] as bigint[]);
+    numbers.forEach((number, i) => order[table[number]].push(BigInt(i)));
+    const expected = order.flat();
+    for (const k of [263_000, n])
+      expect(search({ ...shape, k }).labels.every((id, i) => id === expected[i])).toBe(true);
+  });
+
   test("tables of 8 bits are off by less than 5e-4 on average", () => {
     // Tables as in faiss' own test: numbers from 0 to 100, 20 sub-quantizers. The query is all ones, so that products are entries.
     const random = randomOf(6);

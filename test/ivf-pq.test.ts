@@ -4,7 +4,7 @@ import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src
 import type { Index, Metric, SearchOptions, SearchResult } from "../src/index.js";
 import { decoded, parsePacked } from "./packed-files.js";
 import type { PackedFile } from "./packed-files.js";
-import { below, randomOf, shuffled, uniform } from "./random.js";
+import { randomOf, shuffled, uniform } from "./random.js";
 import { best, keyOf, NOTHING, rowOf, scan } from "./reference.js";
 import { synthetic } from "./synthetic.js";
 import type { Dataset } from "./synthetic.js";

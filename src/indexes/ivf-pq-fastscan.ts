@@ -19,6 +19,8 @@ import { quantizeAll, readBbs } from "./pq-fastscan.js";
 /** An inverted file of packed 4-bit codes: `IVFn,PQ128x4fs`; with the suffix r, of what the coarse quantizer leaves over. */
 export class IvfPqFastScanNode extends IvfNode {
   protected readonly fourcc = "IwPf";
+  /** Codes have no rows of floats. */
+  readonly rows = 0;
   readonly #quantizer: ProductQuantizer;
   readonly #layout: PackedLayout;
   readonly #residual: boolean;
@@ -42,10 +44,6 @@ export class IvfPqFastScanNode extends IvfNode {
 
   protected get code(): IndexTree {
     return { kind: "pqfs", m: this.#layout.M, residual: this.#residual, bbs: this.#layout.bbs };
-  }
-
-  get rows(): number {
-    return 0;
   }
 
   protected async trainCodes(vectors: Float32Array, seed: number, pace: Pace): Promise<void> {

@@ -23,6 +23,8 @@ const UNGUARDED = 257;
 /** All vectors as packed 4-bit codes, scanned from one end to the other: `PQ128x4fs`. */
 export class PqFastScanNode extends IndexNode {
   isTrained = false;
+  /** Codes have no rows of floats. */
+  readonly rows = 0;
   readonly quantizer: ProductQuantizer;
   readonly #layout: PackedLayout;
   readonly #blocks: Rows;
@@ -44,10 +46,6 @@ export class PqFastScanNode extends IndexNode {
 
   get ntotal(): number {
     return this.#ntotal;
-  }
-
-  get rows(): number {
-    return 0;
   }
 
   async train(vectors: Float32Array, seed: number, pace: Pace): Promise<void> {
