@@ -40,9 +40,13 @@ function poolSize(k: i32): i32 {
   return (2 * k + SPARE + 7) & ~7;
 }
 
-/** Bytes of scratch that searchPacked takes. A residual index under L2 has a table for each probe. */
-export function searchPackedScratch(d: i32, M: i32, M2: i32, nprobe: i32, tables: i32, k: i32): i32 {
-  return 4 * d + tables * (64 * M + <i32>tableBytes(M2)) + 12 * nprobe + GROUP * 2 + 4 + 6 * poolSize(k);
+/**
+ * Bytes of scratch that searchPacked takes, which may be more than there are addresses for. A residual index under L2 has a table for
+ * each probe.
+ */
+export function searchPackedScratch(d: i32, M: i32, M2: i32, nprobe: i32, tables: i32, k: i32): f64 {
+  const table = <f64>(64 * M + <i32>tableBytes(M2));
+  return 4 * <f64>d + <f64>tables * table + 12 * <f64>nprobe + GROUP * 2 + 4 + 6 * <f64>poolSize(k);
 }
 
 /**

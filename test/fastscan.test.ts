@@ -590,6 +590,26 @@ describe("searchPacked", () => {
     expect(cells.map(Math.floor)).toEqual([0, 1, 2].flatMap((list) => new Array<number>(20).fill(list)));
   });
 
+  test("room for a list's own coarse distance and spans, not for the largest of both", () => {
+    // List 1 is far where the codebook spans nothing, list 2 is nearer, where it does.
+    const random = randomOf(9);
+    const [M, d, nlist] = [300, 300, 3];
+    const half = (i: number): boolean => i % d < 150;
+    const codebook = Float32Array.from({ length: d * K }, (_, i) => (i < 150 * K ? 0 : random() * 2 - 1));
+    const centroids = Float32Array.from({ length: nlist * d }, (_, i) =>
+      i < d ? 0 : i < 2 * d ? (half(i) ? 40 : 0) : half(i) ? 0 : 5,
+    );
+    const queries = uniform(random, d, 0.1);
+    const shape = flatShape({ M, d, codebook, queries, k: 15, centroids }, new Uint8Array(0));
+    shape.lists = Array.from({ length: nlist }, (_, list) => ({
+      ids: Array.from({ length: 20 }, (_, i) => BigInt(list * 20 + i)),
+      numbers: Uint8Array.from({ length: 20 * M }, () => below(random, K)),
+    }));
+    Object.assign(shape, { probes: Int32Array.of(0, 2, 1), nprobe: 3, atLeast: 3, withIds: true });
+    shape.biases = Float32Array.from(shape.probes, (list) => keyOf(queries, rowOf(centroids, d, list), METRIC_L2));
+    expectExact(shape);
+  });
+
   test("a query with a NaN, or one that overflows, finds nothing", () => {
     const random = randomOf(2);
     const numbers = Uint8Array.from({ length: 50 * 4 }, () => below(random, K));
@@ -619,6 +639,11 @@ describe("searchPacked", () => {
     const expected = order.flat();
     for (const k of [263_000, n])
       expect(search({ ...shape, k }).labels.every((id, i) => id === expected[i])).toBe(true);
+  });
+
+  test("tables for a million lists are more than there is memory for, and say so", () => {
+    const { kernels } = new Engine();
+    expect(kernels.searchPackedScratch(768, 384, 384, 1 << 20, 1 << 20, 1)).toBeGreaterThan(2 ** 34);
   });
 
   test("tables of 8 bits are off by less than 5e-4 on average", () => {

@@ -11,9 +11,9 @@ export interface Handover {
 }
 
 /**
- * An {@link "cellist".Index} that is elsewhere, in a worker: the same names, all of them promises. Searches may be called while
- * others are pending, and are answered in turn; while training or adding is pending, every other call rejects with ERR_BUSY.
- * What goes wrong rejects, nothing throws.
+ * An index that is elsewhere, in a worker: the names of Index, all of them promises. Searches may be called while others are
+ * pending, and are answered in turn; while training or adding is pending, every other call rejects with ERR_BUSY. What goes
+ * wrong rejects, nothing throws.
  */
 export interface AsyncIndex {
   /** Dimensions of a vector. */
@@ -68,7 +68,10 @@ export interface AsyncIndex {
   toBytes(): Promise<Uint8Array<ArrayBuffer>>;
   /** Removes all vectors; what was trained stays. */
   reset(): Promise<void>;
-  /** Gives the memory back, and ends the worker unless it is the caller's own. Every later call rejects with ERR_DISPOSED. */
+  /**
+   * Gives the memory back, and ends the worker unless it is the caller's own. Every later call rejects with ERR_DISPOSED. In Deno
+   * a program does not end before; elsewhere one that forgets to does.
+   */
   dispose(): Promise<void>;
   /** As dispose, for `await using`; missing where the runtime has no Symbol.asyncDispose. */
   [Symbol.asyncDispose](): Promise<void>;

@@ -51,7 +51,7 @@ export class Channel {
     started?.unref?.();
     this.#hold();
     const hello: Hello = { cellist: port2 };
-    worker.postMessage(hello, [port2]);
+    worker.postMessage(hello, [port2] as never[]);
   }
 
   /** Calls a method, or gets a property. `source` is what the worker will pull. */

@@ -59,11 +59,14 @@ export function serve(port: MessagePort): void {
   /** Up to the first await of a job, this is run before the next message is. */
   function call(method: string, args: unknown[], work: Work): unknown {
     switch (method) {
-      case "indexFactory":
-        return make(indexFactory(...(args as [number, string, Metric]), engineOf(args[3])));
+      case "indexFactory": {
+        const [d, description, metric, engine] = args as [number, string, Metric, EngineOptions];
+        return make(indexFactory(d, description, metric, engineOf(engine)));
+      }
       case "readIndex": {
-        const source = args[0] === PULLED ? { [Symbol.asyncIterator]: () => ({ next: pull }) } : (args[0] as Bytes);
-        return make(readIndex(source, { ...engineOf(args[1]), ...work }));
+        const [source, engine] = args as [Bytes | typeof PULLED, EngineOptions];
+        const bytes = source === PULLED ? { [Symbol.asyncIterator]: () => ({ next: pull }) } : source;
+        return make(readIndex(bytes, { ...engineOf(engine), ...work }));
       }
     }
     if (index === undefined) throw new CellistError("ERR_DISPOSED", "the index was disposed of: make or read another");
@@ -92,8 +95,8 @@ export function serve(port: MessagePort): void {
     index = await made;
   }
 
-  function engineOf(options: unknown): EngineOptions {
-    return { ...(options as EngineOptions), onWarning: (warning) => send({ kind: "warning", warning }) };
+  function engineOf(options: EngineOptions): EngineOptions {
+    return { ...options, onWarning: (warning) => send({ kind: "warning", warning }) };
   }
 
   async function pull(): Promise<IteratorResult<Uint8Array>> {

@@ -2,7 +2,8 @@ import { fail } from "../errors.js";
 
 /** A worker of a page, of Deno, Bun, or of Node's worker_threads. */
 export interface WorkerLike {
-  postMessage(message: unknown, transfer: Transferable[]): void;
+  /** `never`, because a page and Node have different types for what can be transferred. */
+  postMessage(message: unknown, transfer: never[]): void;
 }
 
 /** What a worker of ours has beside. */
@@ -17,7 +18,7 @@ export function startWorker(): OwnWorker {
   try {
     // The one form that bundlers know: they make a file of the worker, and put its address here.
     if (typeof Worker === "function") return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-    return startThread();
+    return startThread(import.meta.url);
   } catch (error) {
     return fail(
       "ERR_UNSUPPORTED",
@@ -26,14 +27,16 @@ export function startWorker(): OwnWorker {
   }
 }
 
-/** Node has no global Worker, but threads. Nothing is imported: bundlers for pages would stumble over node:worker_threads. */
-function startThread(): OwnWorker {
+/**
+ * Node has no global Worker, but threads. Nothing is imported: bundlers for pages would stumble over node:worker_threads.
+ *
+ * @param here a parameter, for were it in its place below, bundlers would make a second file of the worker
+ */
+function startThread(here: string): OwnWorker {
   const threads = globalThis.process?.getBuiltinModule?.("node:worker_threads");
   if (threads === undefined) throw new Error("neither Worker nor, from Node 20.16 on, worker_threads");
-  // In two steps: in one, bundlers would make a second file of the worker.
-  const here = import.meta.url;
-  const worker = new threads.Worker(new URL("worker.js", here));
-  return worker as unknown as OwnWorker;
+  // Without the flags of the program, which are not for this script.
+  return new threads.Worker(new URL("worker.js", here), { execArgv: [] });
 }
 
 /**

@@ -3,7 +3,8 @@
 import { readFileSync } from "node:fs";
 import * as rvc from "cellist/rvc";
 import * as worker from "cellist/worker";
-import { behindWorker, runSearches } from "./searches.mjs";
+import { behindWorker, checkWorker, runSearches } from "./searches.mjs";
 
 const file = new Uint8Array(readFileSync(new URL("vectors.npy", import.meta.url)));
+await checkWorker(worker, file);
 console.log(JSON.stringify(await runSearches(behindWorker(worker, rvc), file, { npy: true })));

@@ -3,12 +3,15 @@
 import * as core from "cellist";
 import * as rvc from "cellist/rvc";
 import * as worker from "cellist/worker";
-import { behindWorker, runSearches } from "./searches.mjs";
+import { behindWorker, checkWorker, runSearches } from "./searches.mjs";
 
 const load = async () => new Uint8Array(await (await fetch("/vectors.npy")).arrayBuffer());
 
 window.runs = {
   ...window.runs,
   page: async () => runSearches({ ...core, ...rvc }, await load(), { npy: true }),
-  helper: async () => runSearches(behindWorker(worker, rvc), await load(), { npy: true }),
+  helper: async () => {
+    await checkWorker(worker, await load());
+    return runSearches(behindWorker(worker, rvc), await load(), { npy: true });
+  },
 };

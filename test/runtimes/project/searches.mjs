@@ -69,6 +69,18 @@ export function behindWorker(worker, { buildVoiceIndex }) {
   return { ...worker, blend: (index, features, options) => index.blend(features, options), buildVoiceIndex };
 }
 
+/** Throws unless progress comes out of a worker, and an abort gets in and leaves the index as it was. */
+export async function checkWorker({ indexFactory }, file) {
+  const index = await indexFactory(D, "IVF512,Flat");
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const work = { signal: controller.signal, onProgress: () => controller.abort(reason) };
+  const thrown = await index.train(readVectors(file).base, work).catch((error) => error);
+  if (thrown !== reason) throw new Error(`an aborted training in a worker ended with ${String(thrown)}`);
+  if (await index.isTrained) throw new Error("an aborted training in a worker has trained all the same");
+  await index.dispose();
+}
+
 /** Blends the queries one at a time, as an AudioWorklet does. Returns a checksum, as of all at once. */
 async function blendFrames(cellist, index, queries, options) {
   const blended = new Float32Array(queries.length);

@@ -14,6 +14,8 @@ class Blender extends AudioWorkletProcessor {
     const ready = core.readIndex(bytes).then((index) => {
       this.index = index;
       index.warmUp({ batch: 1, k: this.options.k, nprobe: this.options.nprobe });
+      rvc.blend(index, queries.slice(0, 64), this.options);
+      this.memory = index.memory;
     });
     this.port.onmessage = ({ data }) => {
       ready
@@ -32,7 +34,10 @@ class Blender extends AudioWorkletProcessor {
     rvc.blend(this.index, frame, this.options);
     this.blended.set(frame, at);
     this.at += frame.length;
-    if (this.at === this.queries.length) this.port.postMessage(checksum(this.blended));
+    if (this.at === this.queries.length) {
+      if (this.index.memory !== this.memory) throw new Error("the memory has grown");
+      this.port.postMessage(checksum(this.blended));
+    }
     return true;
   }
 }
