@@ -10,6 +10,7 @@
 // so that the even bytes of a register belong to vectors 0 … 7 and the odd ones to 8 … 15, and sums need no shuffle. A table
 // of 8-bit entries is 16 bytes of 15 (a mask: see scanGroups), then 16 entries for each sub-quantizer.
 
+import { pairKey } from "./distance";
 import { lookUp } from "./lanes";
 import { INNER_PRODUCT, L2, NOTHING } from "./metric";
 import { lookUpTable, spreadMax, spreadMin } from "./pq";
@@ -145,6 +146,12 @@ export function searchPacked(
         if (span > widest) widest = span;
         spans += span;
         least += smallest;
+      }
+      if (perProbe) {
+        // faiss starts from the coarse distance, which is not quite the residual's length where the coarse quantizer is not exact.
+        const list = <usize>load<i32>(lists + ((<usize>p) << 2));
+        const bias = load<f32>(coarse + ((<usize>p) << 2));
+        least += bias - pairKey(query, centroids + ((list * d) << 2), d, L2);
       }
       store<f32>(low + ((<usize>p) << 2), least);
       total = max(total, spans);

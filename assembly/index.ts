@@ -6,7 +6,7 @@ export { boundsBytes, makeBounds, makeBoundsScratch, searchBounded, searchBounde
 export { BLOCK, searchLists, searchListsScratch, searchRows, searchRowsScratch } from "./search";
 export { accumulate, assign, assignScratch, average, halfNorms, normalize } from "./kmeans";
 export { innerProducts, squaredNorms } from "./distance";
-export { firstNotFinite, gatherRows, mapSlots, mapSlotsWide, scatterRows } from "./rows";
+export { firstNotFinite, gatherRows, hasWideIds, mapSlots, mapSlotsWide, scatterRows } from "./rows";
 export { blendRows } from "./blend";
 export { accumulateParts, dequantize, lookUpTable, quantize, transposeCodebook } from "./pq";
 export { packCodes, searchPacked, searchPackedScratch, unpackCodes } from "./fastscan";

@@ -49,3 +49,12 @@ export function mapSlotsWide(slots: usize, n: i32, ids: usize, out: usize): void
     store<i64>(out, slot < 0 || ids == 0 ? <i64>slot : load<i64>(ids + ((<usize>slot) << 3)));
   }
 }
+
+/** 1 where one of n ids needs more than 32 bits, else 0. */
+export function hasWideIds(ids: usize, n: i32): i32 {
+  for (const end = ids + ((<usize>n) << 3); ids < end; ids += 8) {
+    const id = load<i64>(ids);
+    if (<i64>(<i32>id) != id) return 1;
+  }
+  return 0;
+}

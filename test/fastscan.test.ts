@@ -106,7 +106,8 @@ function quantized(shape: Shape, q: number): { probes: QuantizedProbe[]; inverse
 
   // One table, or one for each list where it depends on the centroid.
   const tables = (perList ? lists : [-1]).map((list, place) => {
-    const from = centroids === undefined || list < 0 ? query : query.map((x, j) => x - rowOf(centroids, d, list)[j]);
+    const centroid = centroids === undefined || list < 0 ? undefined : rowOf(centroids, d, list);
+    const from = centroid === undefined ? query : query.map((x, j) => x - centroid[j]);
     const floats = tableOf(shape, from);
     // The sum of the spans begins with what the coarse distances span, as faiss adds it up.
     let spans = 0;
@@ -123,6 +124,8 @@ function quantized(shape: Shape, q: number): { probes: QuantizedProbe[]; inverse
       base = fround(base + min);
       return min;
     });
+    // Where the coarse distance is not exact, it is what counts.
+    if (centroid !== undefined) base = fround(base + fround(coarse[place] - keyOf(query, centroid, metric)));
     return { floats, mins, spans, widest, base };
   });
   const widest = Math.max(...tables.map((table) => table.widest));
@@ -350,6 +353,8 @@ interface Draw {
   k: number;
   maxCodes: number;
   withIds: boolean;
+  /** Whether coarse distances are not exact. */
+  rough: boolean;
 }
 
 const shapes: fc.Arbitrary<Draw> = fc.record({
@@ -371,6 +376,7 @@ const shapes: fc.Arbitrary<Draw> = fc.record({
   k: fc.oneof(fc.constantFrom(1, 2, 10), fc.integer({ min: 1, max: 300 })),
   maxCodes: fc.oneof(fc.constant(0), fc.nat(300)),
   withIds: fc.boolean(),
+  rough: fc.boolean(),
 });
 
 function shapeOf(draw: Draw): Shape {
@@ -422,7 +428,8 @@ function shapeOf(draw: Draw): Shape {
     biases: Float32Array.from(probes, (list, i) => {
       if (centroids === undefined || list < 0) return NaN;
       const query = rowOf(queries, d, Math.floor(i / nprobe));
-      return keyOf(query, rowOf(centroids, d, list), metric) * (metric === METRIC_L2 ? 1 : -1);
+      const roughly = draw.rough ? 1 + random() / 50 : 1;
+      return roughly * keyOf(query, rowOf(centroids, d, list), metric) * (metric === METRIC_L2 ? 1 : -1);
     }),
     atLeast: random() < 0.7 ? nprobe : 1 + below(random, nprobe),
     maxCodes: draw.maxCodes,
@@ -484,7 +491,7 @@ describe("searchPacked", () => {
     const draw = { seed: 5, M: 15, sub: 2, bbs: 32, codebook: "noise", queries: "noise", nlist: 7, nq: 64 };
     for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT] as const) {
       for (const residual of [false, true]) {
-        const more = { metric, residual, guard: true, long: false, k: 12, maxCodes: 0, withIds: true };
+        const more = { metric, residual, guard: true, long: false, k: 12, maxCodes: 0, withIds: true, rough: false };
         const shape = { ...shapeOf({ ...draw, ...more }), nprobe: 3, atLeast: 3 };
         const random = randomOf(1);
         shape.probes = Int32Array.from(
@@ -600,7 +607,7 @@ describe("searchPacked", () => {
       i < d ? 0 : i < 2 * d ? (half(i) ? 40 : 0) : half(i) ? 0 : 5,
     );
     const queries = uniform(random, d, 0.1);
-    const shape = flatShape({ M, d, codebook, queries, k: 15, centroids }, new Uint8Array(0));
+    const shape = flatShape({ M, d, codebook, queries, k: 60, centroids }, new Uint8Array(0));
     shape.lists = Array.from({ length: nlist }, (_, list) => ({
       ids: Array.from({ length: 20 }, (_, i) => BigInt(list * 20 + i)),
       numbers: Uint8Array.from({ length: 20 * M }, () => below(random, K)),
@@ -692,6 +699,7 @@ describe("searchPacked", () => {
       long: false,
       maxCodes: 30,
       withIds: true,
+      rough: false,
     });
     shape.lists.forEach((list, i) => {
       list.ids = Array.from({ length: 40 }, (_, j) => BigInt(i * 40 + j));

@@ -33,7 +33,7 @@ function rowsOf(rows: Float32Array, d: number): Float32Array[] {
   return Array.from({ length: rows.length / d }, (_, i) => rowOf(rows, d, i));
 }
 
-function concatRows(rows: Float32Array[], d: number): Float32Array {
+function concatRows(rows: Float32Array[], d: number): Float32Array<ArrayBuffer> {
   const all = new Float32Array(rows.length * d);
   rows.forEach((row, i) => all.set(row, i * d));
   return all;

@@ -38,7 +38,8 @@ const UNBUILT: Record<string, string> = {
 /**
  * Opens a faiss file, from bytes that are there or as they come: a response is never held twice.
  *
- * @param source the file: Uint8Array, ArrayBuffer, Blob, Response, ReadableStream, or chunks, async or not
+ * @param source the file: Uint8Array, ArrayBuffer, Blob, Response, ReadableStream, or chunks, async or not. Bytes are read where they
+ *   are, without a copy: leave them alone until the promise has resolved
  * @param options as for indexFactory; `signal` and `onProgress` watch the reading
  * @returns the index; rejects with ERR_FORMAT, which names the field and the offset, ERR_UNSUPPORTED, ERR_MEMORY, or the signal's
  *   reason. Bytes behind the index are left alone, as in faiss.

@@ -81,6 +81,10 @@ export class IdMapNode extends IndexNode {
     this.engine.kernels.mapSlotsWide(slots, n, this.#map.address, out);
   }
 
+  override hasWideLabels(): boolean {
+    return this.engine.kernels.hasWideIds(this.#map.address, this.#map.count) === 1;
+  }
+
   override eachLabel(each: (label: bigint, slot: number) => void): void {
     const { engine } = this;
     for (let i = 0; i < this.#map.count; i++) each(engine.i64[(this.#map.address >>> 3) + i], i);

@@ -259,6 +259,15 @@ export abstract class IvfNode extends IndexNode {
     this.engine.kernels.mapSlotsWide(slots, n, this.lists.ids, out);
   }
 
+  override hasWideLabels(): boolean {
+    const { lists, engine } = this;
+    let wide = false;
+    for (let list = 0; list < lists.nlist && lists.count > 0 && !wide; list++) {
+      wide = engine.kernels.hasWideIds(lists.ids + lists.start(list) * 8, lists.size(list)) === 1;
+    }
+    return wide;
+  }
+
   override eachLabel(each: (label: bigint, slot: number) => void): void {
     const { lists } = this;
     for (let list = 0; list < lists.nlist && lists.count > 0; list++) {

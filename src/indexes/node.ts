@@ -77,6 +77,10 @@ export abstract class IndexNode {
   mapSlotsWide(slots: number, n: number, out: number): void {
     this.engine.kernels.mapSlotsWide(slots, n, 0, out);
   }
+  /** Whether a label that is stored needs more than 32 bits. */
+  hasWideLabels(): boolean {
+    return false;
+  }
   /** Calls back with each label that is stored and its slot: none where slots are their own labels. */
   eachLabel(_each: (label: bigint, slot: number) => void): void {
     // Nothing is stored.
@@ -126,13 +130,6 @@ export function checkFinite(engine: Engine, address: number, n: number, d: numbe
       `row ${firstRow + Math.floor(bad / d)} has ${value} in column ${bad % d}: leave out or mend rows with NaN or infinity`,
     );
   }
-}
-
-/** Whether a label needs more than 32 bits. */
-export function hasWideLabels(node: IndexNode): boolean {
-  let wide = false;
-  node.eachLabel((label) => (wide ||= label !== BigInt.asIntN(32, label)));
-  return wide;
 }
 
 /** Whether all labels that are stored are from 0 to n - 1, each once, as an index around the node takes for granted. */

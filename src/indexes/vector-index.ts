@@ -5,7 +5,7 @@ import { describeTree } from "../factory/describe.js";
 import { Writer } from "../format/writer.js";
 import { Pace } from "../training/work.js";
 import { scratchSize } from "../wasm/engine.js";
-import { hasWideLabels, NOTHING } from "./node.js";
+import { NOTHING } from "./node.js";
 import type { IndexNode, SearchParams } from "./node.js";
 
 /** Results of a block at most: with a k of a million, a block is one query. */
@@ -41,7 +41,7 @@ export class VectorIndex implements Index {
 
   constructor(node: IndexNode) {
     this.#node = node;
-    this.#wide = hasWideLabels(node);
+    this.#wide = node.hasWideLabels();
     this.#filled = node.ntotal > 0;
   }
 
