@@ -8,11 +8,12 @@
 //     p = 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15
 //
 // so that the even bytes of a register belong to vectors 0 … 7 and the odd ones to 8 … 15, and sums need no shuffle. A table
-// of 8-bit entries is 16 bytes of 15 (a mask: see scanGroups), then 16 entries for each sub-quantizer.
+// of 8-bit entries is 16 bytes of 15 (a mask: see scanBlocks), then 16 entries for each sub-quantizer.
 
 import { pairKey } from "./distance";
 import { lookUp } from "./lanes";
 import { INNER_PRODUCT, L2, NOTHING } from "./metric";
+import { emptyPool, poolSize, pour } from "./pool";
 import { lookUpTable, spreadMax, spreadMin } from "./pq";
 import { heapClear, heapReplace, sortEntries, sortHeap } from "./topk";
 
@@ -26,19 +27,11 @@ const STRETCH: i32 = 4096;
 const MOST: f32 = 65535;
 /** Results up to which a heap collects them, and decides ties as faiss' heap does; more go to a pool, as in faiss. */
 const HEAP: i32 = 20;
-/** Places of a pool beyond those of its results: the more, the seldomer it is sifted. */
-const SPARE: i32 = 256;
 
 /** Bytes of a table of 8-bit entries for M2 sub-quantizers. */
 @inline
 function tableBytes(M2: i32): usize {
   return 16 + ((<usize>M2) << 4);
-}
-
-/** Places of a pool for k results. */
-@inline
-function poolSize(k: i32): i32 {
-  return (2 * k + SPARE + 7) & ~7;
 }
 
 /**
@@ -383,95 +376,6 @@ function push(
   return most;
 }
 
-/**
- * Puts the sums of a group, those of the lanes that are open, into a pool, and sifts it when it is full. A pool is the number of its
- * entries, then their sums (u16), then their slots.
- */
-function pour(open: i32, sums: usize, slot: i32, pool: usize, k: i32, most: i32): i32 {
-  const size = poolSize(k);
-  const slots = pool + 4 + ((<usize>size) << 1);
-  let count = load<i32>(pool);
-  while (open != 0) {
-    const lane = ctz(open);
-    open &= open - 1;
-    const sum = load<u16>(sums + ((<usize>lane) << 1));
-    if (<i32>sum > most) continue;
-    store<u16>(pool + 4 + ((<usize>count) << 1), sum);
-    store<i32>(slots + ((<usize>count) << 2), slot + lane);
-    if (++count == size) {
-      most = sift(pool, count, k) - 1;
-      count = k;
-    }
-  }
-  store<i32>(pool, count);
-  return most;
-}
-
-/** Keeps the k smallest of more sums, the first of equals, in their order. Returns the largest that is kept. */
-function sift(pool: usize, count: i32, k: i32): i32 {
-  const sums = pool + 4;
-  const size = poolSize(k);
-  const slots = sums + ((<usize>size) << 1);
-  const rounded = (count + 7) & ~7;
-  for (let i = count; i < rounded; i++) store<u16>(sums + ((<usize>i) << 1), 65535);
-  // The smallest value that k sums do not exceed, by halving: eight sums are compared at once.
-  let low = 0;
-  let high = 65535;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (countUpTo(sums, rounded, middle) >= k) high = middle;
-    else low = middle + 1;
-  }
-  let equal = low == 0 ? k : k - countUpTo(sums, rounded, low - 1);
-  let kept: usize = 0;
-  for (let i: usize = 0; i < <usize>count; i++) {
-    const sum = <i32>load<u16>(sums + (i << 1));
-    if (sum > low || (sum == low && equal-- <= 0)) continue;
-    store<u16>(sums + (kept << 1), <u16>sum);
-    store<i32>(slots + (kept << 2), load<i32>(slots + (i << 2)));
-    kept++;
-  }
-  return low;
-}
-
-/** How many of n sums, n a multiple of 8, are at most `limit`. */
-function countUpTo(sums: usize, n: i32, limit: i32): i32 {
-  const limits = i16x8.splat(<i16>limit);
-  const zero = i16x8.splat(0);
-  const end = sums + ((<usize>n) << 1);
-  let total = 0;
-  while (sums < end) {
-    // A lane of 16 bits counts to 65535.
-    const stop = min(end, sums + (65535 << 4));
-    let counts = zero;
-    for (; sums < stop; sums += 16) {
-      counts = i16x8.sub(counts, i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), zero));
-    }
-    const pairs = i32x4.extadd_pairwise_i16x8_u(counts);
-    total +=
-      i32x4.extract_lane(pairs, 0) +
-      i32x4.extract_lane(pairs, 1) +
-      i32x4.extract_lane(pairs, 2) +
-      i32x4.extract_lane(pairs, 3);
-  }
-  return total;
-}
-
-/** Writes the k smallest of a pool as keys and slots, in the order they came. */
-function emptyPool(pool: usize, k: i32, keys: usize, slots: usize): void {
-  let count = load<i32>(pool);
-  if (count > k) {
-    sift(pool, count, k);
-    count = k;
-    store<i32>(pool, k);
-  }
-  const from = pool + 4 + ((<usize>poolSize(k)) << 1);
-  for (let i: usize = 0; i < <usize>count; i++) {
-    store<f32>(keys + (i << 2), <f32>load<u16>(pool + 4 + (i << 1)));
-    store<i32>(slots + (i << 2), load<i32>(from + (i << 2)));
-  }
-}
-
 /** Turns keys into distances: sum * (1 / scale) + base, the reciprocal first, as faiss rounds it. */
 function sumsToDistances(keys: usize, slots: usize, k: i32, metric: i32, inverse: f32, base: f32): void {
   if (!(inverse < Infinity)) inverse = 0;
@@ -480,41 +384,4 @@ function sumsToDistances(keys: usize, slots: usize, k: i32, metric: i32, inverse
     if (load<i32>(slots + i) < 0) store<f32>(keys + i, metric == L2 ? NOTHING : -NOTHING);
     else store<f32>(keys + i, (metric == L2 ? key : MOST - key) * inverse + base);
   }
-}
-
-/**
- * Writes codes (n x M numbers of 4 bits, a byte each) into the blocks, to the places that slots name.
- */
-export function packCodes(numbers: usize, n: i32, M: i32, M2: i32, bbs: i32, slots: usize, codes: usize): void {
-  for (let i = 0; i < n; i++, slots += 4) {
-    const slot = load<i32>(slots);
-    for (let m = 0; m < M; m++, numbers++) {
-      const at = nibbleAt(codes, slot, m, M2, bbs);
-      const high = (slot & 31) > 15;
-      const old = load<u8>(at);
-      const number = load<u8>(numbers);
-      store<u8>(at, high ? (old & 15) | (number << 4) : (old & 240) | number);
-    }
-  }
-}
-
-/** Reads the codes of n slots: numbers, n x M bytes. */
-export function unpackCodes(codes: usize, M: i32, M2: i32, bbs: i32, slots: usize, n: i32, numbers: usize): void {
-  for (let i = 0; i < n; i++, slots += 4) {
-    const slot = load<i32>(slots);
-    for (let m = 0; m < M; m++, numbers++) {
-      const byte = slot < 0 ? 0 : load<u8>(nibbleAt(codes, slot, m, M2, bbs));
-      store<u8>(numbers, (slot & 31) > 15 ? byte >> 4 : byte & 15);
-    }
-  }
-}
-
-/** The byte that holds a vector's number for sub-quantizer m. */
-@inline
-function nibbleAt(codes: usize, slot: i32, m: i32, M2: i32, bbs: i32): usize {
-  const inBlock = slot % bbs;
-  const v = inBlock & 15;
-  const p = v < 8 ? 2 * v : 2 * (v - 8) + 1;
-  const block = <usize>(slot / bbs) * <usize>((bbs * M2) >> 1);
-  return codes + block + <usize>((m >> 1) * bbs + (inBlock & ~31) + ((m & 1) << 4) + p);
 }

@@ -9,5 +9,6 @@ export { innerProducts, squaredNorms } from "./distance";
 export { firstNotFinite, gatherRows, hasWideIds, mapSlots, mapSlotsWide, scatterRows } from "./rows";
 export { blendRows } from "./blend";
 export { accumulateParts, dequantize, lookUpTable, quantize, transposeCodebook } from "./pq";
-export { packCodes, searchPacked, searchPackedScratch, unpackCodes } from "./fastscan";
+export { searchPacked, searchPackedScratch } from "./fastscan";
+export { packCodes, unpackCodes } from "./packed";
 export { refineRows, touch } from "./refine";
