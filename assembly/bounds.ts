@@ -41,7 +41,7 @@ const CHUNK: i32 = 64;
  */
 @inline
 function headSize(n: i32, d: i32): i32 {
-  if (d >= 512) return n >= 420 ? 80 : 64;
+  if (d >= 512) return n >= 480 ? 88 : 64;
   return 40;
 }
 
