@@ -48,8 +48,8 @@ export function searchPackedScratch(d: i32, M: i32, M2: i32, nprobe: i32, tables
  * distances as in faiss, sum / a + b.
  *
  * probes, starts, sizes, ids, atLeast, maxCodes: as in searchLists; a start is a multiple of bbs. centroids: the coarse quantizer's
- * rows where codes are those of residuals, else 0; biases: nq x nprobe coarse distances. guard: whether sums are kept below 65536
- * whatever the tables are (faiss does so in an IVF, and we do with more than 257 sub-quantizers).
+ * rows where codes are those of residuals, else 0; biases: nq x nprobe coarse distances. guard: whether the scale keeps sums
+ * below 65536 but for the rounding of entries (faiss does so in an IVF, and we do with more than 257 sub-quantizers).
  */
 export function searchPacked(
   queries: usize,
