@@ -556,7 +556,7 @@ describe("where queries come from and results go", () => {
 });
 
 describe("lists of many rows, which are scanned in stretches", () => {
-  test.each([METRIC_L2, METRIC_INNER_PRODUCT])("all lists together are what Flat finds, metric %i", async (metric) => {
+  test.each([METRIC_L2, METRIC_INNER_PRODUCT] as const)("all lists together are what Flat finds, metric %i", async (metric) => {
     const d = 768; // a stretch has 84 rows
     const vectors = uniform(randomOf(7), 500 * d);
     const queries = uniform(randomOf(8), 5 * d);
