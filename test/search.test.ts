@@ -556,17 +556,20 @@ describe("where queries come from and results go", () => {
 });
 
 describe("lists of many rows, which are scanned in stretches", () => {
-  test.each([METRIC_L2, METRIC_INNER_PRODUCT] as const)("all lists together are what Flat finds, metric %i", async (metric) => {
-    const d = 768; // a stretch has 84 rows
-    const vectors = uniform(randomOf(7), 500 * d);
-    const queries = uniform(randomOf(8), 5 * d);
-    const [flat, ivf] = [await indexFactory(d, "Flat", metric), await indexFactory(d, "IVF2,Flat", metric)];
-    for (const index of [flat, ivf]) {
-      await index.train(vectors);
-      await index.add(vectors);
-    }
-    for (const batch of [queries, queries.subarray(0, d)]) {
-      expect(ivf.search(batch, 10, { nprobe: 2 })).toEqual(flat.search(batch, 10));
-    }
-  });
+  test.each([METRIC_L2, METRIC_INNER_PRODUCT] as const)(
+    "all lists together are what Flat finds, metric %i",
+    async (metric) => {
+      const d = 768; // a stretch has 84 rows
+      const vectors = uniform(randomOf(7), 500 * d);
+      const queries = uniform(randomOf(8), 5 * d);
+      const [flat, ivf] = [await indexFactory(d, "Flat", metric), await indexFactory(d, "IVF2,Flat", metric)];
+      for (const index of [flat, ivf]) {
+        await index.train(vectors);
+        await index.add(vectors);
+      }
+      for (const batch of [queries, queries.subarray(0, d)]) {
+        expect(ivf.search(batch, 10, { nprobe: 2 })).toEqual(flat.search(batch, 10));
+      }
+    },
+  );
 });
