@@ -18,10 +18,11 @@
 //     |y|² of each row                                   | N f32
 //     (R y, t) of each row                               | n x HEAD f32
 
-import { fourKeys, innerProducts, pairKey, scanRows, squaredNorms } from "./distance";
-import { lane4 } from "./lanes";
+import { largestKey, takeBelow, takeSmallest } from "./candidates";
+import { innerProducts, pairKey, scanRows, squaredNorms } from "./distance";
 import { INNER_PRODUCT, L2 } from "./metric";
-import { finish, heapClear, heapReplace } from "./topk";
+import { addMultiple, centre } from "./rows";
+import { finish, heapClear } from "./topk";
 
 /** Squared lengths from which on f32 might overflow or underflow: such a query is scanned plainly. */
 const TOO_LONG: f32 = 1e30;
@@ -164,16 +165,6 @@ function storeRest(head: usize, m: i32, length: f32, slack: f32): void {
   store<f32>(last, sqrt(max(0, length * (1 + slack) - seen)) * <f32>1.0001 + LOST);
 }
 
-/** to += by * from. */
-function addMultiple(to: usize, from: usize, by: f32, size: usize): void {
-  const by4 = f32x4.splat(by);
-  let j: usize = 0;
-  for (const body = size & ~15; j < body; j += 16) {
-    v128.store(to + j, f32x4.add(v128.load(to + j), f32x4.mul(by4, v128.load(from + j))));
-  }
-  for (; j < size; j += 4) store<f32>(to + j, load<f32>(to + j) + by * load<f32>(from + j));
-}
-
 /** to += by0 from0 + … + by3 from3, the rows behind each other and the factors `step` bytes apart. */
 function addFour(to: usize, from: usize, by: usize, step: usize, size: usize): void {
   const body = size & ~15;
@@ -292,7 +283,7 @@ export function searchBounded(
     heapClear(nearKeys, nearSlots, k);
     takeSmallest(lower, n, nearKeys, nearSlots, k);
     const limit = largestKey(queries, rows, d, metric, nearSlots, k);
-    takeBelow(lower, n, limit, queries, rows, d, metric, keys, slots, k);
+    takeBelow(lower, n, limit, queries, rows, d, metric, 0, keys, slots, k, 0, 0);
     finish(keys, slots, k, 0, metric);
   }
 }
@@ -315,133 +306,4 @@ function boundProducts(products: usize, n: i32, base: f32): void {
   for (let end = products + ((<usize>n) << 2); products < end; products += 16) {
     v128.store(products, f32x4.sub(base4, v128.load(products)));
   }
-}
-
-/** Offers n keys to a heap. */
-function takeSmallest(values: usize, n: i32, keys: usize, slots: usize, k: i32): void {
-  let worst = f32x4.splat(load<f32>(keys));
-  for (let i = 0; i < n; i += 4) {
-    let open = i32x4.bitmask(f32x4.lt(v128.load(values + ((<usize>i) << 2)), worst));
-    while (open != 0) {
-      const slot = i + ctz(open);
-      open &= open - 1;
-      if (slot >= n) break;
-      const key = load<f32>(values + ((<usize>slot) << 2));
-      if (key < load<f32>(keys)) heapReplace(keys, slots, k, key, slot, 0, L2);
-    }
-    worst = f32x4.splat(load<f32>(keys));
-  }
-}
-
-/** The largest exact key of k slots; infinity where one is missing or can't be compared. */
-function largestKey(query: usize, rows: usize, d: i32, metric: i32, slots: usize, k: i32): f32 {
-  const size = (<usize>d) << 2;
-  let largest = f32x4.splat(-Infinity);
-  for (let i = 0; i < k; i += 4, slots += 16) {
-    const left = k - i;
-    const a = load<i32>(slots);
-    const b = left > 1 ? load<i32>(slots, 4) : a;
-    const c = left > 2 ? load<i32>(slots, 8) : a;
-    const e = left > 3 ? load<i32>(slots, 12) : a;
-    if ((a | b | c | e) < 0) return Infinity;
-    const four = fourKeys(
-      query,
-      rows + <usize>a * size,
-      rows + <usize>b * size,
-      rows + <usize>c * size,
-      rows + <usize>e * size,
-      d,
-      metric,
-    );
-    largest = f32x4.max(largest, four); // a NaN stays
-  }
-  const most = max(
-    max(f32x4.extract_lane(largest, 0), f32x4.extract_lane(largest, 1)),
-    max(f32x4.extract_lane(largest, 2), f32x4.extract_lane(largest, 3)),
-  );
-  return most == most ? most : Infinity;
-}
-
-/**
- * Compares, in their order and four at a time, the rows whose lower bound is neither above `limit` nor above the heap's worst.
- */
-function takeBelow(
-  lower: usize,
-  n: i32,
-  limit: f32,
-  query: usize,
-  rows: usize,
-  d: i32,
-  metric: i32,
-  keys: usize,
-  slots: usize,
-  k: i32,
-): void {
-  const size = (<usize>d) << 2;
-  let most = f32x4.splat(limit);
-  let waiting = 0;
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  for (let i = 0; i < n; i += 4) {
-    let open = 15 & ~i32x4.bitmask(f32x4.gt(v128.load(lower + ((<usize>i) << 2)), most));
-    while (open != 0) {
-      const slot = i + ctz(open);
-      open &= open - 1;
-      if (slot >= n) break;
-      if (waiting == 0) a = b = c = slot;
-      else if (waiting == 1) b = c = slot;
-      else if (waiting == 2) c = slot;
-      if (++waiting < 4) continue;
-      offerFour(query, rows, size, a, b, c, slot, 4, d, metric, keys, slots, k);
-      most = f32x4.splat(min(limit, load<f32>(keys)));
-      waiting = 0;
-    }
-  }
-  if (waiting > 0) offerFour(query, rows, size, a, b, c, c, waiting, d, metric, keys, slots, k);
-}
-
-/** Offers the first `count` of four slots, in ascending order, to a heap. */
-function offerFour(
-  query: usize,
-  rows: usize,
-  size: usize,
-  a: i32,
-  b: i32,
-  c: i32,
-  e: i32,
-  count: i32,
-  d: i32,
-  metric: i32,
-  keys: usize,
-  slots: usize,
-  k: i32,
-): void {
-  const four = fourKeys(
-    query,
-    rows + <usize>a * size,
-    rows + <usize>b * size,
-    rows + <usize>c * size,
-    rows + <usize>e * size,
-    d,
-    metric,
-  );
-  for (let lane = 0; lane < count; lane++) {
-    const key = lane4(four, lane);
-    if (key < load<f32>(keys)) {
-      heapReplace(keys, slots, k, key, lane == 0 ? a : lane == 1 ? b : lane == 2 ? c : e, 0, metric);
-    }
-  }
-}
-
-/** Writes x - mean, or x where mean is 0. */
-function centre(x: usize, mean: usize, size: usize, out: usize): void {
-  if (mean == 0) {
-    memory.copy(out, x, size);
-    return;
-  }
-  const body = size & ~15;
-  let at: usize = 0;
-  for (; at < body; at += 16) v128.store(out + at, f32x4.sub(v128.load(x + at), v128.load(mean + at)));
-  for (; at < size; at += 4) store<f32>(out + at, load<f32>(x + at) - load<f32>(mean + at));
 }

@@ -3,6 +3,15 @@
 
 export { INNER_PRODUCT, L2 } from "./metric";
 export { boundsBytes, makeBounds, makeBoundsScratch, searchBounded, searchBoundedScratch } from "./bounds";
+export {
+  encodeRows,
+  encodeRowsScratch,
+  meanOfRows,
+  rowCodesBytes,
+  searchCodedScratch,
+  searchListsCoded,
+  searchRowsCoded,
+} from "./row-codes";
 export { BLOCK, searchLists, searchListsScratch, searchRows, searchRowsScratch } from "./search";
 export { accumulate, assign, assignScratch, average, halfNorms, normalize } from "./kmeans";
 export { innerProducts, squaredNorms } from "./distance";

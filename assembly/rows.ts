@@ -58,3 +58,25 @@ export function hasWideIds(ids: usize, n: i32): i32 {
   }
   return 0;
 }
+
+/** Writes x - mean, or x where mean is 0. */
+export function centre(x: usize, mean: usize, size: usize, out: usize): void {
+  if (mean == 0) {
+    memory.copy(out, x, size);
+    return;
+  }
+  const body = size & ~15;
+  let at: usize = 0;
+  for (; at < body; at += 16) v128.store(out + at, f32x4.sub(v128.load(x + at), v128.load(mean + at)));
+  for (; at < size; at += 4) store<f32>(out + at, load<f32>(x + at) - load<f32>(mean + at));
+}
+
+/** to += by * from. */
+export function addMultiple(to: usize, from: usize, by: f32, size: usize): void {
+  const by4 = f32x4.splat(by);
+  let j: usize = 0;
+  for (const body = size & ~15; j < body; j += 16) {
+    v128.store(to + j, f32x4.add(v128.load(to + j), f32x4.mul(by4, v128.load(from + j))));
+  }
+  for (; j < size; j += 4) store<f32>(to + j, load<f32>(to + j) + by * load<f32>(from + j));
+}

@@ -3,6 +3,7 @@
 import { innerProducts, pairKey, scanRows, scanRowsTwice, squaredNorms } from "./distance";
 import { finish, heapClear, heapReplace } from "./topk";
 import { INNER_PRODUCT, L2 } from "./metric";
+import { groupByList } from "./probes";
 
 /** Rows of a tile: 128 rows x 64 queries are 32 KB of products, and at d = 256 the rows are 128 KB, both second-level. */
 export const TILE_ROWS: i32 = 128;
@@ -188,35 +189,14 @@ export function searchLists(
     return;
   }
 
-  // The pairs of query and list, by list: places[list] … places[list + 1] - 1.
   const places = scratch;
   const pairs = places + ((<usize>(nlist + 1)) << 2);
   const ties = pairs + ((<usize>(nq * nprobe)) << 2);
-  const end = nq * nprobe;
-  memory.fill(places, 0, (<usize>(nlist + 1)) << 2);
-  for (let p = 0; p < end; p++) {
-    const at = places + ((<usize>(load<i32>(probes + ((<usize>p) << 2)) + 1)) << 2);
-    store<i32>(at, load<i32>(at) + 1);
-  }
-  // Probes of -1 counted at place 0 are left out.
-  store<i32>(places, 0);
-  for (let list = 0; list < nlist; list++) {
-    const at = places + ((<usize>list) << 2);
-    store<i32>(at, load<i32>(at, 4) + load<i32>(at), 4);
-  }
-  for (let p = 0; p < end; p++) {
-    const list = load<i32>(probes + ((<usize>p) << 2));
-    if (list < 0) continue;
-    const at = places + ((<usize>list) << 2);
-    const place = load<i32>(at);
-    store<i32>(pairs + ((<usize>place) << 2), p / nprobe);
-    store<i32>(at, place + 1);
-  }
+  groupByList(probes, nq, nprobe, 0, nprobe, nlist, places, pairs);
   for (let i = 0; i < nq; i++) {
     heapClear(keys + <usize>i * result, slots + <usize>i * result, k);
     store<f32>(ties + ((<usize>i) << 2), f32.NaN);
   }
-  // Each place has moved on to the end of its list.
   const stretch = stretchRows(size);
   let pair = 0;
   for (let list = 0; list < nlist; list++) {
@@ -270,7 +250,7 @@ export function searchLists(
 }
 
 /** Scans the lists of one query in the order of its probes. */
-function scanProbes(
+export function scanProbes(
   query: usize,
   d: i32,
   metric: i32,
@@ -329,7 +309,7 @@ function scanStretches(
  * wait for each other's lines. One query over 100,000 x 256 rows takes 4.3 ms with it and 5.9 without; a block at nprobe 16 on a real
  * voice, whose 61 MB don't stay in the cache, a tenth less. What it returns depends on all words, so that none is left out.
  */
-function touchRun(at: usize, bytes: usize): i32 {
+export function touchRun(at: usize, bytes: usize): i32 {
   let all: i32 = 0;
   for (const end = at + bytes; at < end; at += 64) all |= load<i32>(at);
   return all;

@@ -49,10 +49,20 @@ function distances(engine) {
   const mean = engine.allocate(d * 4);
   const search = (count) => kernels.searchRows(queries, count, rows, n, d, 1, k, keys, slots, scratch);
   search(nq);
+  const codes = engine.allocate(kernels.rowCodesBytes(n, d));
+  const centred = engine.allocate(kernels.encodeRowsScratch(d));
+  kernels.meanOfRows(rows, 0, 0, d, codes);
+  const encode = () => kernels.encodeRows(rows, 0, n, d, codes, n, centred);
+  encode();
+  const codedScratch = engine.allocate(kernels.searchCodedScratch(1, nq, 1, d, k));
+  const coded = (count) => kernels.searchRowsCoded(queries, count, rows, n, d, 1, k, codes, keys, slots, codedScratch);
   return [
     ["innerProducts 16 x 512 x 768", nq * n * d, () => kernels.innerProducts(queries, nq, rows, n, d, tile, n)],
     ["searchRows L2, 1 query", n * d, () => search(1)],
     ["searchRows L2, 16 queries", nq * n * d, () => search(nq)],
+    ["searchRowsCoded L2, 1 query", n * d, () => coded(1)],
+    ["searchRowsCoded L2, 16 queries", nq * n * d, () => coded(nq)],
+    ["encodeRows 512 x 768", n * d, encode],
     ["squaredNorms 512 x 768", n * d, () => kernels.squaredNorms(rows, n, d, tile)],
     [
       "blendRows 16 x 8 x 768",

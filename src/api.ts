@@ -100,7 +100,11 @@ export interface Index {
     labels: Int32Array | BigInt64Array,
     options?: SearchOptions,
   ): void;
-  /** Does ahead what the first searches of so many queries would: memory, and the compiler's second tier. */
+  /**
+   * Does ahead what the first searches of so many queries would: memory, and the compiler's second tier. Where vectors are kept as they
+   * are (Flat, IVF,Flat) it also makes the 8-bit codes that let searches pass over most of them, a quarter of their bytes; adding or
+   * removing vectors drops these, so call it after the last change.
+   */
   warmUp(shape: { batch: number; k: number } & SearchOptions): void;
 
   /** The vector of an id, as far as it is stored. ERR_ID for an id that is not there. */

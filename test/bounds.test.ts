@@ -3,26 +3,10 @@ import { describe, expect, test } from "vitest";
 import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
 import { Engine } from "../src/wasm/engine.js";
 import { Random } from "../src/training/random.js";
+import { FILLS, place, placeQueries } from "./hostile.js";
+import type { Fill } from "./hostile.js";
 
 // searchBounded must give the bits of searchRows, whatever the rows are: bounds that are not true would lose neighbours.
-
-type Fill = (i: number, j: number, random: Random) => number;
-
-const gauss = (random: Random): number => random.unit() + random.unit() + random.unit() - 1.5;
-const FILLS: Record<string, Fill> = {
-  noise: (_i, _j, random) => gauss(random),
-  "low rank": (i, j) => Math.sin(i * 0.7) * Math.cos(j * 0.3) + Math.sin(i * 1.3) * Math.cos(j * 1.1),
-  "far from the origin": (_i, _j, random) => 1000 + 0.01 * gauss(random),
-  "in one direction": (i, j) => (i + 1) * ((j % 7) - 3),
-  duplicates: (i, j) => ((i % 5) * 31 + j * 17) % 11,
-  zeros: () => 0,
-  "one loud dimension": (_i, j, random) => (j === 3 ? 1e4 : 0.1) * gauss(random),
-  long: (_i, _j, random) => 1e13 * gauss(random),
-  "too long": (_i, _j, random) => 1e18 * gauss(random),
-  short: (_i, _j, random) => 1e-15 * gauss(random),
-  "very short": (_i, _j, random) => 1e-30 * gauss(random),
-  mixed: (i, _j, random) => 10 ** ((i % 21) - 10) * gauss(random),
-};
 
 function compare(
   fill: Fill,
@@ -37,20 +21,8 @@ function compare(
   const engine = new Engine();
   const { kernels } = engine;
   const random = new Random(seed);
-  const vectors = (count: number, value: Fill): number => {
-    const address = engine.allocate(count * d * 4);
-    for (let i = 0; i < count; i++) {
-      for (let j = 0; j < d; j++) engine.f32[(address >>> 2) + i * d + j] = value(i, j, random);
-    }
-    return address;
-  };
-  const rows = vectors(n, fill);
-  // Some queries are rows, so that distances of 0 come up.
-  const queries = vectors(nq, queryFill);
-  for (let i = 0; i < nq; i += 3) {
-    const from = (rows >>> 2) + random.below(n) * d;
-    engine.f32.copyWithin((queries >>> 2) + i * d, from, from + d);
-  }
+  const rows = place(engine, n, d, fill, random);
+  const queries = placeQueries(engine, nq, d, queryFill, rows, n, random);
   const bounds = engine.allocate(kernels.boundsBytes(n, d));
   if (kernels.makeBounds(rows, n, d, bounds, engine.allocate(kernels.makeBoundsScratch(n, d))) === 0) return false;
   const results = [0, 1].map((bounded) => {

@@ -4,6 +4,7 @@ import { fail } from "../errors.js";
 import type { IndexTree } from "../factory/grammar.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
+import { RowCodes } from "../storage/row-codes.js";
 import { Rows } from "../storage/rows.js";
 import type { Pace } from "../training/work.js";
 import type { Engine } from "../wasm/engine.js";
@@ -31,6 +32,8 @@ export class FlatNode extends IndexNode {
   readonly storage: Rows;
   /** Address of the bounds of the rows (assembly/bounds.ts), 0 where there are none. */
   #bounds = 0;
+  /** Codes of the rows, where all are searched in earnest. */
+  readonly #codes: RowCodes;
   /** What the file called itself: `IxFl` stands for any metric, and is kept. */
   readonly #fourcc: string;
 
@@ -43,6 +46,7 @@ export class FlatNode extends IndexNode {
   ) {
     super(engine, d, metric);
     this.storage = storage;
+    this.#codes = new RowCodes(engine, d);
     this.#fourcc = fourcc;
   }
 
@@ -64,6 +68,7 @@ export class FlatNode extends IndexNode {
     }
     const n = vectors.length / this.d;
     if (n === 0) return;
+    this.#dropBounds();
     const at = this.storage.reserve(n);
     this.engine.f32.set(vectors, at >>> 2);
     for (let i = 0; i < n; i += CHUNK) {
@@ -72,7 +77,6 @@ export class FlatNode extends IndexNode {
       await pace.step("add", i + count, n);
     }
     this.storage.grow(n);
-    this.#dropBounds();
   }
 
   /**
@@ -98,9 +102,19 @@ export class FlatNode extends IndexNode {
     else engine.release(bounds);
   }
 
+  override prepare(): void {
+    const { ntotal } = this;
+    if (ntotal > 0) this.#codes.make(this.rows, ntotal, ntotal, [[0, ntotal]]);
+  }
+
   #dropBounds(): void {
     this.engine.release(this.#bounds);
     this.#bounds = 0;
+    this.#codes.drop();
+  }
+
+  #isCoded(k: number): boolean {
+    return this.#codes.address !== 0 && k * BOUNDS_ROWS_PER_K <= this.ntotal;
   }
 
   #isBounded(k: number): boolean {
@@ -109,6 +123,7 @@ export class FlatNode extends IndexNode {
 
   scratchBytes(nq: number, k: number): number {
     const { kernels } = this.engine;
+    if (this.#isCoded(k)) return scratchSize(kernels.searchCodedScratch(1, nq, 1, this.d, k));
     return scratchSize(
       this.#isBounded(k) ? kernels.searchBoundedScratch(nq, this.ntotal, this.d, k) : kernels.searchRowsScratch(nq),
     );
@@ -120,7 +135,10 @@ export class FlatNode extends IndexNode {
     const top = engine.scratchTop;
     const scratch = engine.takeScratch(this.scratchBytes(nq, k));
     const { rows, ntotal, d, metric } = this;
-    if (this.#isBounded(k)) {
+    if (this.#isCoded(k)) {
+      const codes = this.#codes.address;
+      kernels.searchRowsCoded(queries, nq, rows, ntotal, d, metric, k, codes, distances, slots, scratch);
+    } else if (this.#isBounded(k)) {
       kernels.searchBounded(queries, nq, rows, ntotal, d, metric, k, this.#bounds, distances, slots, scratch);
     } else {
       kernels.searchRows(queries, nq, rows, ntotal, d, metric, k, distances, slots, scratch);

@@ -63,6 +63,10 @@ export class IdMapNode extends IndexNode {
     this.#lookup = undefined;
   }
 
+  override prepare(): void {
+    this.base.prepare();
+  }
+
   scratchBytes(nq: number, k: number, params: SearchParams): number {
     return this.base.scratchBytes(nq, k, params);
   }

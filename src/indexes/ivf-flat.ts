@@ -3,6 +3,8 @@ import type { IndexTree } from "../factory/grammar.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { InvertedLists } from "../storage/lists.js";
+import { RowCodes } from "../storage/row-codes.js";
+import type { Run } from "../storage/row-codes.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { listsBytes, readLists, writeLists } from "./array-lists.js";
@@ -10,10 +12,14 @@ import { IvfNode } from "./ivf.js";
 import type { NodeReader } from "./ivf.js";
 import type { IndexNode } from "./node.js";
 
+/** Rows that must be scanned for each result, before codes of them pay. */
+const CODES_ROWS_PER_K = 8;
+
 /** An inverted file that stores its vectors as they are: `IVFn,Flat`, what RVC writes. */
 export class IvfFlatNode extends IvfNode {
   protected readonly code: IndexTree = { kind: "flat" };
   protected readonly fourcc = "IwFl";
+  readonly #codes: RowCodes;
 
   constructor(
     coarse: IndexNode,
@@ -22,6 +28,7 @@ export class IvfFlatNode extends IvfNode {
     lists: InvertedLists = new InvertedLists(coarse.engine, nlist, coarse.d * 4),
   ) {
     super(coarse, nlist, metric, lists);
+    this.#codes = new RowCodes(coarse.engine, coarse.d);
   }
 
   get rows(): number {
@@ -36,8 +43,29 @@ export class IvfFlatNode extends IvfNode {
     return new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength);
   }
 
-  protected scanScratchBytes(nq: number, _k: number, nprobe: number): number {
-    return scratchSize(this.engine.kernels.searchListsScratch(this.nlist, nq, nprobe));
+  override prepare(): void {
+    const { lists, nlist } = this;
+    if (lists.count === 0) return;
+    const runs = Array.from({ length: nlist }, (_, list): Run => [lists.start(list), lists.size(list)]);
+    this.#codes.make(lists.codes, lists.slots, lists.count, runs);
+  }
+
+  protected override forget(): void {
+    this.#codes.drop();
+  }
+
+  /** Whether codes of rows save anything: where most of what is scanned is among the results, they do not. */
+  #isCoded(k: number, nprobe: number, atLeast: number): boolean {
+    const { count } = this.lists;
+    const scanned = (nprobe * count) / this.nlist;
+    return this.#codes.address !== 0 && this.maxCodes === 0 && atLeast >= nprobe && k * CODES_ROWS_PER_K <= scanned;
+  }
+
+  protected scanScratchBytes(nq: number, k: number, nprobe: number): number {
+    const { kernels } = this.engine;
+    const plain = kernels.searchListsScratch(this.nlist, nq, nprobe);
+    if (!this.#isCoded(k, nprobe, nprobe)) return scratchSize(plain);
+    return scratchSize(Math.max(plain, kernels.searchCodedScratch(this.nlist, nq, nprobe, this.d, k)));
   }
 
   protected scan(
@@ -54,6 +82,29 @@ export class IvfFlatNode extends IvfNode {
     const { engine, lists } = this;
     const top = engine.scratchTop;
     const scratch = engine.takeScratch(this.scanScratchBytes(nq, k, nprobe));
+    if (this.#isCoded(k, nprobe, atLeast)) {
+      engine.kernels.searchListsCoded(
+        queries,
+        nq,
+        this.d,
+        this.metric,
+        probes,
+        nprobe,
+        this.nlist,
+        lists.starts,
+        lists.sizes,
+        lists.codes,
+        lists.ids,
+        k,
+        this.#codes.address,
+        this.#codes.capacity,
+        distances,
+        slots,
+        scratch,
+      );
+      engine.returnScratch(top);
+      return;
+    }
     engine.kernels.searchLists(
       queries,
       nq,

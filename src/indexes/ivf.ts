@@ -85,6 +85,10 @@ export abstract class IvfNode extends IndexNode {
     distances: number,
     slots: number,
   ): void;
+  /** Gives up what {@link prepare} made of the lists, which are about to change or have. */
+  protected forget(): void {
+    // Nothing, unless a subclass makes something.
+  }
   /** Bytes of the fields between the direct map and the end. */
   protected abstract get bodyBytes(): number;
   protected abstract writeBody(writer: Writer): void;
@@ -151,6 +155,7 @@ export abstract class IvfNode extends IndexNode {
     const codes = await this.encode(own, cells, pace);
 
     // From here on nothing can fail but the memory, and that at once.
+    this.forget();
     lists.reserve(more);
     const slots = new Int32Array(n);
     for (let i = 0; i < n; i++) {
@@ -283,6 +288,7 @@ export abstract class IvfNode extends IndexNode {
 
   removeIds(drop: (label: bigint) => boolean): number {
     const removed = this.lists.remove(drop);
+    if (removed > 0) this.forget();
     this.ntotal -= removed;
     if (removed > 0) this.#changed(removed);
     return removed;
@@ -295,6 +301,7 @@ export abstract class IvfNode extends IndexNode {
   }
 
   reset(): void {
+    this.forget();
     this.lists.clear();
     this.ntotal = 0;
     this.#changed();

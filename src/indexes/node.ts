@@ -61,6 +61,14 @@ export abstract class IndexNode {
   /** Adds n x d vectors, under ids of their own where `ids` is given. All or nothing. */
   abstract add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void>;
 
+  /**
+   * Makes what speeds up searches and is not in a file, as far as there is memory for it: results are the same without. Whatever is
+   * added or removed undoes it.
+   */
+  prepare(): void {
+    // Nothing, unless a node says otherwise.
+  }
+
   /** Bytes of scratch that a search of nq queries takes. */
   abstract scratchBytes(nq: number, k: number, params: SearchParams): number;
   /**

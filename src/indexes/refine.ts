@@ -75,6 +75,10 @@ export class RefineNode extends IndexNode {
     }
   }
 
+  override prepare(): void {
+    this.#base.prepare();
+  }
+
   scratchBytes(nq: number, k: number, params: SearchParams): number {
     const n = this.#candidates(k, params);
     const decoded = this.rows === 0 ? scratchSize(n * this.d * 4) + this.#refine.decodeScratch(n) : 0;

@@ -198,6 +198,7 @@ export class VectorIndex implements Index {
     checkK(k);
     this.#read(options);
     if (!node.isTrained) return;
+    node.prepare();
     const queries = new Float32Array(batch * node.d).map((_, i) => ((i * 7919) % 1009) / 1009);
     const distances = new Float32Array(batch * k);
     const labels = new BigInt64Array(batch * k);

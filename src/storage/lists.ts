@@ -56,6 +56,11 @@ export class InvertedLists {
     return this.#ids;
   }
 
+  /** Slots that lists own or could: all in use are below. */
+  get slots(): number {
+    return this.#codeSlots;
+  }
+
   /** Vectors in all lists. */
   get count(): number {
     return this.#count;

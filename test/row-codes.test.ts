@@ -1,0 +1,263 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
+import type { Index, Metric } from "../src/index.js";
+import { RowCodes } from "../src/storage/row-codes.js";
+import { Random } from "../src/training/random.js";
+import { Engine } from "../src/wasm/engine.js";
+import { FILLS, place, placeQueries } from "./hostile.js";
+
+// Searches by codes must give the bits of those without, whatever the rows are: bounds that are not true would lose neighbours.
+
+interface Shape {
+  rows: string;
+  queries: string;
+  n: number;
+  d: number;
+  nq: number;
+  k: number;
+  metric: number;
+  seed: number;
+}
+
+/** Rows, queries and codes in an engine's memory; undefined where the rows are beyond codes. */
+function prepare({ rows: fill, queries: queryFill, n, d, nq, seed }: Shape, runs: [number, number][]) {
+  const engine = new Engine();
+  const { kernels } = engine;
+  const random = new Random(seed);
+  const rows = place(engine, n, d, FILLS[fill], random);
+  const queries = placeQueries(engine, nq, d, FILLS[queryFill], rows, n, random);
+  const codes = engine.allocate(kernels.rowCodesBytes(n, d));
+  const sample = engine.allocate(4 * runs.length);
+  runs.forEach(([start], i) => (engine.i32[(sample >>> 2) + i] = start));
+  kernels.meanOfRows(rows, sample, runs.length, d, codes);
+  const scratch = engine.allocate(kernels.encodeRowsScratch(d));
+  for (const [start, length] of runs) {
+    if (kernels.encodeRows(rows, start, length, d, codes, n, scratch) === 0) return undefined;
+  }
+  return { engine, rows, queries, codes };
+}
+
+/** The bits of what two searches give. */
+function expectSame(
+  engine: Engine,
+  results: number,
+  plain: (keys: number, slots: number) => void,
+  coded: (keys: number, slots: number) => void,
+): void {
+  const [expected, given] = [plain, coded].map((search) => {
+    const keys = engine.allocate(results * 4);
+    const slots = engine.allocate(results * 4);
+    search(keys, slots);
+    return [keys, slots].map((address) => engine.i32.slice(address >>> 2, (address >>> 2) + results));
+  });
+  expect(given).toEqual(expected);
+}
+
+function compareRows(shape: Shape): boolean {
+  const { n, d, nq, k, metric } = shape;
+  const made = prepare(shape, [[0, n]]);
+  if (made === undefined) return false;
+  const { engine, rows, queries, codes } = made;
+  const { kernels } = engine;
+  const plainScratch = engine.allocate(kernels.searchRowsScratch(nq));
+  const scratch = engine.allocate(kernels.searchCodedScratch(1, nq, 1, d, k));
+  expectSame(
+    engine,
+    nq * k,
+    (keys, slots) => kernels.searchRows(queries, nq, rows, n, d, metric, k, keys, slots, plainScratch),
+    (keys, slots) => kernels.searchRowsCoded(queries, nq, rows, n, d, metric, k, codes, keys, slots, scratch),
+  );
+  return true;
+}
+
+/** Cuts the rows into lists with gaps between them, which hold NaN, and lets each query want some of them. */
+function compareLists(shape: Shape, nlist: number, nprobe: number): boolean {
+  const { n, d, nq, k, metric, seed } = shape;
+  const random = new Random(seed);
+  const runs: [number, number][] = [];
+  for (let list = 0; list < nlist; list++) {
+    const [start, end] = [list, list + 1].map((cut) => Math.floor((cut * n) / nlist));
+    runs.push([start, random.below(end - start + 1)]);
+  }
+  const made = prepare(shape, runs);
+  if (made === undefined) return false;
+  const { engine, rows, queries, codes } = made;
+  const { kernels } = engine;
+  const [starts, sizes] = [0, 1].map((field) => {
+    const address = engine.allocate(nlist * 4);
+    runs.forEach((run, list) => (engine.i32[(address >>> 2) + list] = run[field]));
+    return address;
+  });
+  runs.forEach(([start, size], list) => {
+    const end = Math.floor(((list + 1) * n) / nlist);
+    engine.f32.fill(NaN, (rows >>> 2) + (start + size) * d, (rows >>> 2) + end * d);
+  });
+  // Ids that run against the slots, so that the order of equal distances is theirs.
+  const ids = engine.allocate(n * 8);
+  for (let i = 0; i < n; i++) engine.i64[(ids >>> 3) + i] = BigInt(n - i);
+  const probes = engine.allocate(nq * nprobe * 4);
+  for (let i = 0; i < nq; i++) {
+    const wanted = random.below(nprobe + 1);
+    const first = random.below(nlist);
+    for (let p = 0; p < nprobe; p++) {
+      engine.i32[(probes >>> 2) + i * nprobe + p] = p < wanted ? (first + p) % nlist : -1;
+    }
+  }
+  const plainScratch = engine.allocate(kernels.searchListsScratch(nlist, nq, nprobe));
+  const scratch = engine.allocate(kernels.searchCodedScratch(nlist, nq, nprobe, d, k));
+  expectSame(
+    engine,
+    nq * k,
+    // prettier-ignore
+    (keys, slots) => kernels.searchLists(
+      queries, nq, d, metric, probes, nprobe, nprobe, 0, nlist, starts, sizes, rows, ids, k, keys, slots, plainScratch,
+    ),
+    // prettier-ignore
+    (keys, slots) => kernels.searchListsCoded(
+      queries, nq, d, metric, probes, nprobe, nlist, starts, sizes, rows, ids, k, codes, n, keys, slots, scratch,
+    ),
+  );
+  return true;
+}
+
+describe("codes leave the answer alone", () => {
+  for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT]) {
+    for (const rows of Object.keys(FILLS)) {
+      test(`${metric === METRIC_L2 ? "L2" : "inner product"}, ${rows}`, () => {
+        for (const d of [16, 77, 256, 515]) {
+          for (const queries of [rows, "noise"]) {
+            const shape = { rows, queries, n: 300, d, nq: 5, k: 4, metric, seed: d };
+            // Rows so long that sums overflow have no codes; all others must.
+            expect(compareRows(shape)).toBe(rows !== "too long");
+            expect(compareLists(shape, 7, 3)).toBe(rows !== "too long");
+          }
+        }
+      });
+    }
+  }
+
+  const shape = fc.record({
+    rows: fc.constantFrom(...Object.keys(FILLS)),
+    queries: fc.constantFrom(...Object.keys(FILLS)),
+    n: fc.integer({ min: 1, max: 300 }),
+    d: fc.integer({ min: 1, max: 130 }),
+    nq: fc.integer({ min: 1, max: 64 }),
+    k: fc.integer({ min: 1, max: 20 }),
+    metric: fc.constantFrom(METRIC_L2, METRIC_INNER_PRODUCT),
+    seed: fc.nat(),
+  });
+
+  test("of rows of any shape", () => {
+    fc.assert(
+      fc.property(shape, (s) => void compareRows(s)),
+      { numRuns: 200 },
+    );
+  });
+
+  test("of lists of any shape", () => {
+    fc.assert(
+      fc.property(shape, fc.integer({ min: 1, max: 40 }), fc.nat(), (s, nlist, p) => {
+        compareLists(s, nlist, 1 + (p % nlist));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("they are used: a row that is changed behind them goes unseen", () => {
+    const [n, d] = [400, 128];
+    const made = prepare({ rows: "noise", queries: "noise", n, d, nq: 1, k: 1, metric: METRIC_L2, seed: 1 }, [[0, n]]);
+    if (made === undefined) throw new Error("noise has codes");
+    const { engine, rows, queries, codes } = made;
+    const [key, slot] = [engine.allocate(4), engine.allocate(4)];
+    const scratch = engine.allocate(engine.kernels.searchCodedScratch(1, 1, 1, d, 1));
+    const search = (): number => {
+      engine.kernels.searchRowsCoded(queries, 1, rows, n, d, METRIC_L2, 1, codes, key, slot, scratch);
+      return engine.i32[slot >>> 2];
+    };
+    const nearest = search();
+    const far = (nearest + 200) % n;
+    engine.f32.copyWithin((rows >>> 2) + far * d, queries >>> 2, (queries >>> 2) + d);
+    expect(search()).toBe(nearest);
+  });
+});
+
+describe("codes of an index", () => {
+  const d = 48;
+  const vectors = (n: number, seed: number): Float32Array => {
+    const random = new Random(seed);
+    return Float32Array.from({ length: n * d }, () => random.unit());
+  };
+
+  async function make(description: string, metric: Metric, bounds: boolean): Promise<Index> {
+    const index = await indexFactory(d, description, metric, { bounds });
+    await index.train(vectors(400, 1));
+    return index;
+  }
+
+  const steps = fc.array(
+    fc.oneof(
+      fc.record({ what: fc.constant("add" as const), n: fc.integer({ min: 1, max: 300 }) }),
+      fc.record({ what: fc.constant("remove" as const), n: fc.integer({ min: 2, max: 9 }) }),
+      fc.record({ what: fc.constant("warm up" as const), n: fc.integer({ min: 1, max: 20 }) }),
+      fc.record({ what: fc.constant("read again" as const), n: fc.constant(0) }),
+      fc.record({ what: fc.constant("reset" as const), n: fc.constant(0) }),
+    ),
+    { minLength: 1, maxLength: 8 },
+  );
+
+  test.each(["Flat", "IVF10,Flat", "IDMap,Flat"])("%s: they follow every change", async (description) => {
+    await fc.assert(
+      fc.asyncProperty(steps, fc.constantFrom<Metric>(METRIC_L2, METRIC_INNER_PRODUCT), async (all, metric) => {
+        const pair = [await make(description, metric, true), await make(description, metric, false)];
+        let seed = 2;
+        for (const { what, n } of [{ what: "add" as const, n: 200 }, ...all]) {
+          seed++;
+          for (let i = 0; i < 2; i++) {
+            const index = pair[i];
+            const ids = Array.from({ length: n }, (_, j) => seed * 1000 + j);
+            if (what === "add" && description.startsWith("IDMap")) await index.addWithIds(vectors(n, seed), ids);
+            else if (what === "add") await index.add(vectors(n, seed));
+            else if (what === "remove") index.removeIds(Array.from({ length: 40 }, (_, j) => j * n));
+            else if (what === "warm up") index.warmUp({ batch: n, k: 3, nprobe: 4 });
+            else if (what === "reset") index.reset();
+            else pair[i] = await readIndex(index.toBytes(), { bounds: i === 0 });
+          }
+          const queries = vectors(5, seed + 100);
+          for (const options of [{}, { nprobe: 4 }, { nprobe: 10, ensureK: true }]) {
+            const [expected, given] = [pair[1], pair[0]].map((index) => index.search(queries, 3, options));
+            expect(given).toEqual(expected);
+          }
+        }
+        for (const index of pair) index.dispose();
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  test("they take less than .3 of the rows' bytes", () => {
+    const engine = new Engine();
+    const [n, wide] = [2000, 256];
+    const rows = engine.allocate(n * wide * 4);
+    engine.f32.fill(1, rows >>> 2, (rows >>> 2) + n * wide);
+    const codes = new RowCodes(engine, wide);
+    const before = engine.bytes;
+    codes.make(rows, n, n, [[0, n]]);
+    expect(codes.address).toBeGreaterThan(0);
+    expect(engine.bytes - before).toBeLessThan(n * wide * 4 * 0.3 + 65536);
+    codes.drop();
+    expect(codes.address).toBe(0);
+  });
+
+  test("none are made where there is no memory for them", async () => {
+    const n = 6000;
+    const rows = vectors(n, 3);
+    const index = await indexFactory(d, "Flat", METRIC_L2, { maxBytes: n * d * 4 + 200_000 });
+    await index.add(rows);
+    const { memory } = index;
+    const before = index.search(rows.subarray(0, d), 5);
+    index.warmUp({ batch: 1, k: 5 });
+    expect(index.memory).toBeLessThan(memory + 65536 * 2);
+    expect(index.search(rows.subarray(0, d), 5)).toEqual(before);
+  });
+});
