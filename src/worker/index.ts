@@ -75,8 +75,8 @@ export async function readIndex(source: Bytes, options: AsyncReadOptions = {}): 
 }
 
 /** What of the options can go to a worker: warnings come back. */
-function engineOf({ module, relaxed, maxBytes }: EngineOptions): object {
-  return { ...(module && { module }), relaxed, ...(maxBytes !== undefined && { maxBytes }) };
+function engineOf({ module, relaxed, maxBytes, bounds }: EngineOptions): object {
+  return { ...(module && { module }), relaxed, bounds, ...(maxBytes !== undefined && { maxBytes }) };
 }
 
 async function open(

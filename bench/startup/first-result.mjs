@@ -1,0 +1,23 @@
+// Prints, as JSON, the milliseconds from nothing to the first result of the index in a file.
+
+import { readFileSync } from "node:fs";
+
+const bytes = readFileSync(process.argv[2]);
+const laps = [performance.now()];
+const lap = () => laps.push(performance.now());
+
+await import("./empty.mjs");
+lap();
+const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes.length / 65536) });
+new Uint8Array(memory.buffer).set(bytes);
+lap();
+const { readIndex } = await import("cellist");
+lap();
+const index = await readIndex(bytes);
+lap();
+index.search(new Float32Array(index.d).fill(0.1), 8);
+lap();
+
+const [empty, fresh, imported, open, search] = laps.slice(1).map((time, i) => time - laps[i]);
+const all = imported + open + search;
+console.log(JSON.stringify({ bytes: bytes.length, empty, memory: fresh, import: imported, open, search, all }));
