@@ -42,7 +42,7 @@ function soak(name, index, queries, collect) {
   const blocks = Array.from({ length: queries.length / size }, (_, i) => queries.subarray(i * size, (i + 1) * size));
   const features = new Float32Array(size);
   const times = new Float64Array(BLOCKS);
-  return [1, 4].map((nprobe) => {
+  return [1, 4, 16].map((nprobe) => {
     const options = { k: 8, rate: 0.75, nprobe };
     index.warmUp({ batch: BATCH, k: 8, nprobe });
     for (let i = 0; i < 200; i++) {
