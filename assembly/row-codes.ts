@@ -27,7 +27,7 @@ import { sum, sumsI32 } from "./lanes";
 import { INNER_PRODUCT, L2, NOTHING } from "./metric";
 import { groupByList } from "./probes";
 import { addMultiple, centre } from "./rows";
-import { BLOCK, scanProbes, TILE_ROWS, touchRun } from "./search";
+import { scanProbes, TILE_ROWS, touchRun } from "./search";
 import { finish, heapClear } from "./topk";
 
 /** The largest number in a row's code, and in a query's. */

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { dump } from "npyjs";
 import { readIndex } from "cellist";
+import { blend } from "cellist/rvc";
+import { blendError, RATE } from "./demo/measure.mjs";
 import { startFaiss } from "./native.mjs";
 import { npy, recall, summary, table, time, timeBlocks, voiceA } from "./measure.mjs";
 import { kmeans } from "../build/esm/training/kmeans.js";
@@ -36,6 +38,9 @@ export async function run() {
   const index = await readIndex(bytes);
   const queries = npy(queryFile);
   const exact = index.search(queries, K, { nprobe: 495 }).distances;
+  // As RVC does it, a frame with fewer neighbours blended with those.
+  const blended = (nprobe) => blend(index, queries.slice(), { k: K, rate: RATE, nprobe, ensureK: false });
+  const exactly = blended(495);
   const rows = [];
   for (const nprobe of [1, 4, 16, 64]) {
     index.warmUp({ batch: BATCH, k: K, nprobe });
@@ -51,6 +56,7 @@ export async function run() {
     rows.push({
       nprobe,
       "recall@8": recall(index.search(queries, K, { nprobe }).distances, exact, K),
+      "blend error": blendError(blended(nprobe), exactly, queries, index.d),
       ...compare(times),
     });
   }

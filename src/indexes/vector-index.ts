@@ -5,6 +5,7 @@ import { describeTree } from "../factory/describe.js";
 import { Writer } from "../format/writer.js";
 import { Pace } from "../training/work.js";
 import { scratchSize } from "../wasm/engine.js";
+import { Window } from "../wasm/window.js";
 import { NOTHING } from "./node.js";
 import type { IndexNode, SearchParams } from "./node.js";
 
@@ -36,11 +37,17 @@ export class VectorIndex implements Index {
   #filled: boolean;
   readonly #params: SearchParams = { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: false };
   readonly #retrieval: Retrieval = { queries: 0, distances: 0, slots: 0 };
+  /** @internal Where a blend copies features from. */
+  readonly blended: Window<Float32Array<ArrayBuffer>>;
+  /** Where the results of a block are copied from. */
+  readonly #distances = new Window(Float32Array);
+  readonly #labels = new Window(Int32Array);
   /** The last BigInt64Array that results went into, and its 32-bit words: a view costs an allocation. */
   #words: { labels: BigInt64Array; words: Int32Array } | undefined;
 
   constructor(node: IndexNode) {
     this.#node = node;
+    this.blended = new Window(Float32Array);
     this.#wide = node.hasWideLabels();
     this.#filled = node.ntotal > 0;
   }
@@ -156,35 +163,29 @@ export class VectorIndex implements Index {
     const params = this.#read(options);
     if (!node.isTrained) fail("ERR_NOT_TRAINED", `${this.description} is not trained: call train first`);
 
+    const { engine } = node;
     const found = Math.min(k, node.ntotal);
     const out = words ? this.#wordsOf(labels) : labels;
+    const width = words ? 2 : 1;
     const nothing = node.metric === METRIC_INNER_PRODUCT ? -NOTHING : NOTHING;
     const block = this.blockSize(found);
     for (let first = 0; first < n; first += block) {
       const count = Math.min(block, n - first);
-      let from = 0;
-      let slots = 0;
-      if (found > 0) {
-        const retrieval = this.#retrieve(node, queries, first, count, found, params, words, 0);
-        from = retrieval.distances >>> 2;
-        slots = retrieval.slots >>> 2;
+      const results = count * found;
+      const from = found > 0 ? this.#retrieve(node, queries, first, count, found, params, words, 0) : this.#retrieval;
+      const near = this.#distances.at(engine, from.distances, results);
+      const places = this.#labels.at(engine, from.slots, results * width);
+      if (found === k) {
+        distances.set(near, first * k);
+        out.set(places, first * k * width);
+        continue;
       }
-      const { f32, i32 } = node.engine;
-      for (let i = 0; i < count; i++) {
-        let at = (first + i) * k;
-        for (let j = 0; j < found; j++, at++, from++) {
-          distances[at] = f32[from];
-          if (words) {
-            out[2 * at] = i32[slots++];
-            out[2 * at + 1] = i32[slots++];
-          } else {
-            out[at] = i32[slots++];
-          }
-        }
-        for (let j = found; j < k; j++, at++) {
-          distances[at] = nothing;
-          if (words) out[2 * at] = out[2 * at + 1] = -1;
-          else out[at] = -1;
+      // Of fewer vectors than k, each query has the rest of its row to say so.
+      for (let i = 0, at = first * k; i < count; i++) {
+        for (let j = 0; j < k; j++, at++) {
+          const result = i * found + j;
+          distances[at] = j < found ? near[result] : nothing;
+          for (let w = 0; w < width; w++) out[at * width + w] = j < found ? places[result * width + w] : -1;
         }
       }
     }

@@ -64,7 +64,7 @@ export function blend(index: Index, features: Float32Array, options: BlendOption
     const { queries, distances, slots } = index.retrieve(features, first, count, found, search, spare);
     const weights = engine.takeScratch(found * 4);
     const mean = engine.takeScratch(d * 4);
-    const { f32, i32, kernels } = engine;
+    const { i32, kernels } = engine;
     if (decoding === 0) {
       kernels.blendRows(queries, count, d, rate, found, distances, slots, node.rows, weights, mean);
     } else {
@@ -77,8 +77,7 @@ export function blend(index: Index, features: Float32Array, options: BlendOption
         kernels.blendRows(feature, 1, d, rate, found, distances + offset, slots + offset, rows, weights, mean);
       }
     }
-    const from = queries >>> 2;
-    for (let i = 0, to = first * d, length = count * d; i < length; i++) features[to + i] = f32[from + i];
+    features.set(index.blended.at(engine, queries, count * d), first * d);
   }
   return features;
 }
