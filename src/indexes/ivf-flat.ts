@@ -56,9 +56,9 @@ export class IvfFlatNode extends IvfNode {
 
   /** Whether codes of rows save anything: where most of what is scanned is among the results, they do not. */
   #isCoded(k: number, nprobe: number, atLeast: number): boolean {
-    const { count } = this.lists;
-    const scanned = (nprobe * count) / this.nlist;
-    return this.#codes.address !== 0 && this.maxCodes === 0 && atLeast >= nprobe && k * CODES_ROWS_PER_K <= scanned;
+    if (this.#codes.address === 0 || this.maxCodes !== 0 || atLeast < nprobe) return false;
+    // In whole numbers: a quotient would be an object on the heap.
+    return k * CODES_ROWS_PER_K * this.nlist <= nprobe * this.lists.count;
   }
 
   protected scanScratchBytes(nq: number, k: number, nprobe: number): number {

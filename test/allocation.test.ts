@@ -1,0 +1,58 @@
+import { execFileSync } from "node:child_process";
+import { describe, expect, test } from "vitest";
+
+// In a process of its own that compiles nothing: there each float that JavaScript touches is an object, so that a copy number by number
+// shows, which compiled code hides; and the young generation is so large that nothing is collected on the way.
+
+const FLAGS = ["--expose-gc", "--no-opt", "--no-maglev", "--no-sparkplug", "--min-semi-space-size=64"];
+const CALLS = 10_000;
+/** The heap is counted in pages of 256 KB: of each call, 26 bytes. The rate of a blend is an object of 16. */
+const MOST = 60;
+
+const SCRIPT = `
+import { indexFactory } from "cellist";
+import { blend } from "cellist/rvc";
+
+const [description, nprobe] = process.argv.slice(1);
+const [d, n, batch, k] = [32, 500, 16, 8];
+const vectors = Float32Array.from({ length: n * d }, (_, i) => ((i * 7919) % 1009) / 1009);
+const index = await indexFactory(d, description);
+await index.train(vectors);
+await index.add(vectors);
+const options = { nprobe: Number(nprobe) };
+const blending = { k, rate: 0.75, ...options };
+index.warmUp({ batch, k, ...options });
+
+const queries = vectors.slice(0, batch * d);
+const features = queries.slice();
+const distances = new Float32Array(batch * k);
+const [narrow, wide] = [new Int32Array(batch * k), new BigInt64Array(batch * k)];
+const calls = {
+  blend: () => blend(index, features, blending),
+  searchInto: () => index.searchInto(queries, k, distances, narrow, options),
+  "searchInto, 64-bit labels": () => index.searchInto(queries, k, distances, wide, options),
+};
+const grown = {};
+for (const [name, call] of Object.entries(calls)) {
+  for (let i = 0; i < 100; i++) call();
+  gc();
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < ${CALLS}; i++) call();
+  grown[name] = (process.memoryUsage().heapUsed - before) / ${CALLS};
+}
+console.log(JSON.stringify(grown));
+`;
+
+describe("after warmUp nothing is allocated on the heap", () => {
+  test.each([
+    ["Flat", 1],
+    ["IVF16,Flat", 1],
+    ["IVF16,Flat", 4],
+    ["IVF16,PQ16x4fs,RFlat", 4],
+  ])("%s, nprobe %i", (description, nprobe) => {
+    const script = [...FLAGS, "--input-type=module", "-e", SCRIPT, "--", description, String(nprobe)];
+    const grown = JSON.parse(execFileSync(process.execPath, script, { encoding: "utf8" })) as Record<string, number>;
+    expect(Object.keys(grown)).toHaveLength(3);
+    for (const [call, bytes] of Object.entries(grown)) expect(bytes, call).toBeLessThan(MOST);
+  });
+});
