@@ -20,13 +20,10 @@
 
 import { largestKey, takeBelow, takeSmallest } from "./candidates";
 import { innerProducts, pairKey, scanRows, squaredNorms } from "./distance";
-import { INNER_PRODUCT, L2 } from "./metric";
+import { INNER_PRODUCT, L2, TOO_LONG, TOO_SHORT } from "./metric";
 import { addMultiple, centre } from "./rows";
 import { finish, heapClear } from "./topk";
 
-/** Squared lengths from which on f32 might overflow or underflow: such a query is scanned plainly. */
-const TOO_LONG: f32 = 1e30;
-const TOO_SHORT: f32 = 1e-20;
 /** What a length may have lost because squares below 1e-45 are zero: the root of d of them, d being at most 2^20. */
 const LOST: f32 = 1e-19;
 /** Rounds in which R turns towards the directions of the largest spread, and the rows that it looks at. */

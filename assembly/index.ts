@@ -3,15 +3,8 @@
 
 export { INNER_PRODUCT, L2 } from "./metric";
 export { boundsBytes, makeBounds, makeBoundsScratch, searchBounded, searchBoundedScratch } from "./bounds";
-export {
-  encodeRows,
-  encodeRowsScratch,
-  meanOfRows,
-  rowCodesBytes,
-  searchCodedScratch,
-  searchListsCoded,
-  searchRowsCoded,
-} from "./row-codes";
+export { encodeRows, encodeRowsScratch, meanOfRows, rowCodesBytes } from "./row-codes";
+export { searchCodedScratch, searchListsCoded, searchRowsCoded } from "./coded-search";
 export { BLOCK, searchLists, searchListsScratch, searchRows, searchRowsScratch } from "./search";
 export { accumulate, assign, assignScratch, average, halfNorms, normalize } from "./kmeans";
 export { innerProducts, squaredNorms } from "./distance";

@@ -11,7 +11,7 @@
 //
 // Under inner product x stays where it is, and xy = xm + x(s c) + xe, where x(s c) is t s (q c) but for |f||s c|, and xe at most |x||e|.
 // A row whose bound is too large is passed over, the others are compared exactly: the answer is that of the plain scan. Of the 743 rows
-// in 16 lists of real ContentVec frames (d = 768), 13 are left for k = 8.
+// in 16 lists of real ContentVec frames (d = 768), 13 have a bound below the distance of the 8th nearest; in 6 bits, 40 would.
 //
 // One block of memory holds all, for `capacity` slots, C being capacity rounded up to 4 and four more (lanes read beyond the last):
 //
@@ -21,38 +21,26 @@
 //     |e| of each slot      | C f32
 //     c of each slot        | capacity x D i8
 
-import { largestKey, takeBelow, takeSmallest } from "./candidates";
-import { pairKey } from "./distance";
-import { sum, sumsI32 } from "./lanes";
-import { INNER_PRODUCT, L2, NOTHING } from "./metric";
-import { groupByList } from "./probes";
+import { sum } from "./lanes";
+import { TOO_LONG, TOO_SHORT } from "./metric";
 import { addMultiple, centre } from "./rows";
-import { scanProbes, TILE_ROWS, touchRun } from "./search";
-import { finish, heapClear } from "./topk";
 
-/** The largest number in a row's code, and in a query's. */
-const LEVELS: i32 = 127;
-const QUERY_LEVELS: i32 = 8191;
-/** Squared lengths from which on f32 might overflow, or scales underflow. */
-const TOO_LONG: f32 = 1e30;
-const TOO_SHORT: f32 = 1e-20;
+/** The largest number in the code of a row. */
+export const LEVELS: i32 = 127;
 /** What a length may have lost because squares below 1e-45 are zero: the root of d of them, d being at most 2^16. */
 const LOST: f32 = 1e-20;
 /** 1.5 x 2^23: a float of up to 2^22 that is added to it is rounded to a whole number, which stands in its low bits. */
 const ROUND: f32 = 12582912;
 const ROUND_BITS: i32 = 0x4b400000;
-/** Numbers that are known of a query: scale, squared length of the image, error, length, base. */
-const FACTS: usize = 5;
-
 
 @inline
-function up16(n: i32): i32 {
+export function up16(n: i32): i32 {
   return (n + 15) & ~15;
 }
 
 /** Room for numbers of each slot, lanes reading up to three beyond. */
 @inline
-function room(capacity: i32): usize {
+export function room(capacity: i32): usize {
   return <usize>((capacity + 7) & ~3);
 }
 
@@ -64,12 +52,6 @@ export function rowCodesBytes(capacity: i32, d: i32): f64 {
 /** Bytes of scratch that encodeRows takes. */
 export function encodeRowsScratch(d: i32): i32 {
   return up16(d) * 4;
-}
-
-/** Bytes of scratch that searchListsCoded and, nlist and nprobe being 1, searchRowsCoded take. */
-export function searchCodedScratch(nlist: i32, nq: i32, nprobe: i32, d: i32, k: i32): i32 {
-  const queries = nq * (up16(d) * 2 + (<i32>FACTS + 1) * 4);
-  return <i32>offsetof<Scan>() + up16(d) * 4 + queries + nq * TILE_ROWS * 4 + k * 8 + (nlist + 1 + nq * nprobe) * 4;
 }
 
 /** Writes the mean of the rows of n slots to the block. */
@@ -109,7 +91,7 @@ export function encodeRows(rows: usize, first: i32, n: i32, d: i32, block: usize
  *
  *     z    | 16 f32 |  / scale, + ROUND  ->  whole numbers in the low bits of 4 x 4 lanes  ->  | 16 i8 |
  */
-function quantize(
+export function quantize(
   z: usize,
   D: i32,
   levels: i32,
@@ -172,342 +154,4 @@ function quantize(
   store<f32>(norm, s * s * sum(images));
   store<f32>(error, sqrt(sum(rests)) * rounded + sqrt(length) * <f32>4e-7 + LOST);
   return true;
-}
-
-/** What a scan is about: one record, so that its parts need not hand on twenty numbers. It stands at the start of the scratch. */
-@unmanaged
-class Scan {
-  d: i32;
-  metric: i32;
-  k: i32;
-  D: i32;
-  queries: usize;
-  rows: usize;
-  ids: usize;
-  keys: usize;
-  slots: usize;
-  scales: usize;
-  norms: usize;
-  errors: usize;
-  codes: usize;
-  queryCodes: usize;
-  facts: usize;
-  ties: usize;
-  tile: usize;
-  nearKeys: usize;
-  nearSlots: usize;
-  /** Address of what the caller needs besides: the pairs of queries and lists. */
-  rest: usize;
-}
-
-/** Fills the record, encodes the queries and empties their heaps. */
-function openScan(
-  queries: usize,
-  nq: i32,
-  rows: usize,
-  ids: usize,
-  d: i32,
-  metric: i32,
-  k: i32,
-  block: usize,
-  capacity: i32,
-  keys: usize,
-  slots: usize,
-  scratch: usize,
-): Scan {
-  const scan = changetype<Scan>(scratch);
-  const D = up16(d);
-  const size = (<usize>d) << 2;
-  scan.d = d;
-  scan.metric = metric;
-  scan.k = k;
-  scan.D = D;
-  scan.queries = queries;
-  scan.rows = rows;
-  scan.ids = ids;
-  scan.keys = keys;
-  scan.slots = slots;
-  scan.scales = block + ((<usize>D) << 2);
-  scan.norms = scan.scales + (room(capacity) << 2);
-  scan.errors = scan.norms + (room(capacity) << 2);
-  scan.codes = scan.errors + (room(capacity) << 2);
-  const centred = scratch + offsetof<Scan>();
-  scan.queryCodes = centred + ((<usize>D) << 2);
-  scan.facts = scan.queryCodes + ((<usize>(nq * D)) << 1);
-  scan.ties = scan.facts + <usize>nq * (FACTS << 2);
-  scan.tile = scan.ties + ((<usize>nq) << 2);
-  scan.nearKeys = scan.tile + ((<usize>(nq * TILE_ROWS)) << 2);
-  scan.nearSlots = scan.nearKeys + ((<usize>k) << 2);
-  scan.rest = scan.nearSlots + ((<usize>k) << 2);
-
-  const levels = min(QUERY_LEVELS, 0x7fffffff / (LEVELS * D));
-  const meanLength = sqrt(-pairKey(block, block, D, INNER_PRODUCT));
-  memory.fill(centred, 0, (<usize>D) << 2);
-  for (let i = 0; i < nq; i++, queries += size) {
-    const facts = scan.facts + <usize>i * (FACTS << 2);
-    centre(queries, metric == L2 ? block : 0, size, centred);
-    const codes = scan.queryCodes + ((<usize>(i * D)) << 1);
-    if (!quantize(centred, D, levels, facts, facts + 4, facts + 8, codes, false)) {
-      // Nothing is below a NaN, nor above: all rows are compared.
-      store<f32>(facts, f32.NaN);
-      store<f32>(facts, f32.NaN, 4);
-    }
-    const length = sqrt(-pairKey(centred, centred, D, INNER_PRODUCT));
-    store<f32>(facts, length, 12);
-    if (metric == INNER_PRODUCT) {
-      const product = -pairKey(queries, block, d, INNER_PRODUCT);
-      store<f32>(facts, -product - 2 * slackOf(d) * length * meanLength - <f32>1e-35, 16);
-    }
-    heapClear(keys + ((<usize>(i * k)) << 2), slots + ((<usize>(i * k)) << 2), k);
-    store<f32>(scan.ties + ((<usize>i) << 2), f32.NaN);
-  }
-  return scan;
-}
-
-/** What sums of d numbers and some operations on them are off at most, as a share. */
-@inline
-function slackOf(d: i32): f32 {
-  return <f32>(d + 128) * <f32>5.9604645e-8;
-}
-
-/** Offers the rows of slots first … first + count - 1 to the heaps of the queries whose numbers stand from `from` to `until`. */
-function scanRun(scan: Scan, first: i32, count: i32, from: usize, until: usize, inOrder: bool): void {
-  const size = (<usize>scan.d) << 2;
-  const k = scan.k;
-  for (let start = 0; start < count; start += TILE_ROWS) {
-    const n = min(TILE_ROWS, count - start);
-    const slot = first + start;
-    const codes = scan.codes + <usize>slot * <usize>scan.D;
-    touchRun(codes, <usize>n * <usize>scan.D);
-    products(scan, codes, n, from, until);
-    let lower = scan.tile;
-    for (let pair = from; pair < until; pair += 4, lower += TILE_ROWS << 2) {
-      const i = load<i32>(pair);
-      const facts = scan.facts + <usize>i * (FACTS << 2);
-      if (scan.metric == L2) boundDistances(scan, lower, n, slot, facts);
-      else boundProducts(scan, lower, n, slot, facts);
-      const query = scan.queries + <usize>i * size;
-      const rows = scan.rows + <usize>(<u32>slot) * size;
-      const heap = (<usize>(i * k)) << 2;
-      const keys = scan.keys + heap;
-      const slots = scan.slots + heap;
-      let limit: f32 = Infinity;
-      if (load<f32>(keys) == NOTHING) {
-        // The k rows that look nearest give a distance that k rows surely keep.
-        heapClear(scan.nearKeys, scan.nearSlots, k);
-        takeSmallest(lower, n, scan.nearKeys, scan.nearSlots, k);
-        limit = largestKey(query, rows, scan.d, scan.metric, scan.nearSlots, k);
-      }
-      const tie: usize = inOrder ? 0 : scan.ties + ((<usize>i) << 2);
-      takeBelow(lower, n, limit, query, rows, scan.d, scan.metric, slot, keys, slots, k, scan.ids, tie);
-    }
-  }
-}
-
-/**
- * The products of the codes of some queries, from..until being their numbers, with those of n rows: into the tile, TILE_ROWS a query.
- *
- *     query   | 8 i16 |      | 8 i16 |
- *                x              x              two queries and four rows at a time: eight accumulators
- *     row     | 8 i8  |  ->  | 8 i16 |  ->  i32x4.dot_i16x8_s: pairs added, four sums of 32 bits a pair of query and row
- *
- * A row's code is widened once for both. On a Zen 5 core this makes 33 G multiply-adds/s at the median and 39 at best, the tile of
- * floats in distance.ts 24; two steps of the loop at a time make 28.
- */
-function products(scan: Scan, codes: usize, n: i32, from: usize, until: usize): void {
-  const D = <usize>scan.D;
-  const size = D << 1;
-  for (let j = 0; j < n; j += 4, codes += D << 2) {
-    const left = n - j;
-    const row1 = left > 1 ? codes + D : codes;
-    const row2 = left > 2 ? row1 + D : row1;
-    const row3 = left > 3 ? row2 + D : row2;
-    let out = scan.tile + ((<usize>j) << 2);
-    for (let pair = from; pair < until; pair += 8, out += TILE_ROWS << 3) {
-      let x = scan.queryCodes + <usize>load<i32>(pair) * size;
-      const end = x + size;
-      let a = codes;
-      let b = row1;
-      let c = row2;
-      let e = row3;
-      let s00 = i32x4.splat(0);
-      let s01 = s00;
-      let s02 = s00;
-      let s03 = s00;
-      if (pair + 4 == until) {
-        // Two products are added before they go to the sum: chains half as long, and 28 in place of 24 G multiply-adds/s.
-        for (; x < end; x += 32, a += 16, b += 16, c += 16, e += 16) {
-          const u = v128.load(x);
-          const v = v128.load(x, 16);
-          s00 = i32x4.add(s00, dotTwice(u, v, a));
-          s01 = i32x4.add(s01, dotTwice(u, v, b));
-          s02 = i32x4.add(s02, dotTwice(u, v, c));
-          s03 = i32x4.add(s03, dotTwice(u, v, e));
-        }
-        v128.store(out, sumsI32(s00, s01, s02, s03));
-        break;
-      }
-      let y = scan.queryCodes + <usize>load<i32>(pair, 4) * size;
-      let s10 = s00;
-      let s11 = s00;
-      let s12 = s00;
-      let s13 = s00;
-      for (; x < end; x += 16, y += 16, a += 8, b += 8, c += 8, e += 8) {
-        const u = v128.load(x);
-        const v = v128.load(y);
-        let w = v128.load8x8_s(a);
-        s00 = i32x4.add(s00, i32x4.dot_i16x8_s(u, w));
-        s10 = i32x4.add(s10, i32x4.dot_i16x8_s(v, w));
-        w = v128.load8x8_s(b);
-        s01 = i32x4.add(s01, i32x4.dot_i16x8_s(u, w));
-        s11 = i32x4.add(s11, i32x4.dot_i16x8_s(v, w));
-        w = v128.load8x8_s(c);
-        s02 = i32x4.add(s02, i32x4.dot_i16x8_s(u, w));
-        s12 = i32x4.add(s12, i32x4.dot_i16x8_s(v, w));
-        w = v128.load8x8_s(e);
-        s03 = i32x4.add(s03, i32x4.dot_i16x8_s(u, w));
-        s13 = i32x4.add(s13, i32x4.dot_i16x8_s(v, w));
-      }
-      v128.store(out, sumsI32(s00, s01, s02, s03));
-      v128.store(out + (TILE_ROWS << 2), sumsI32(s10, s11, s12, s13));
-    }
-  }
-}
-
-/** The products of sixteen numbers of a query with those of a row, added up to four. */
-@inline
-function dotTwice(u: v128, v: v128, codes: usize): v128 {
-  return i32x4.add(i32x4.dot_i16x8_s(u, v128.load8x8_s(codes)), i32x4.dot_i16x8_s(v, v128.load8x8_s(codes, 8)));
-}
-
-/** Turns products of codes into lower bounds of the squared distance. */
-function boundDistances(scan: Scan, tile: usize, n: i32, slot: i32, facts: usize): void {
-  const slack = slackOf(scan.d);
-  const twice = f32x4.splat(2 * load<f32>(facts));
-  const norm = f32x4.splat(load<f32>(facts, 4));
-  const error = f32x4.splat(load<f32>(facts, 8));
-  const shrink = f32x4.splat(1 - 2 * slack);
-  const tiny = f32x4.splat(1e-35);
-  const zero = f32x4.splat(0);
-  const delta = (<usize>slot) << 2;
-  let scales = scan.scales + delta;
-  let norms = scan.norms + delta;
-  let errors = scan.errors + delta;
-  for (let end = tile + ((<usize>n) << 2); tile < end; tile += 16, scales += 16, norms += 16, errors += 16) {
-    const product = f32x4.mul(f32x4.convert_i32x4_s(v128.load(tile)), f32x4.mul(twice, v128.load(scales)));
-    const square = f32x4.sub(f32x4.mul(f32x4.add(norm, v128.load(norms)), shrink), product);
-    // pmax takes its first operand where that is NaN.
-    const images = f32x4.sqrt(f32x4.pmax(square, zero));
-    const least = f32x4.pmax(f32x4.sub(images, f32x4.add(error, v128.load(errors))), zero);
-    v128.store(tile, f32x4.sub(f32x4.mul(f32x4.mul(least, least), shrink), tiny));
-  }
-}
-
-/** Turns products of codes into lower bounds of the key of an inner product. */
-function boundProducts(scan: Scan, tile: usize, n: i32, slot: i32, facts: usize): void {
-  const length = load<f32>(facts, 12);
-  const scale = f32x4.splat(load<f32>(facts));
-  const lengths = f32x4.splat(length);
-  const off = f32x4.splat(load<f32>(facts, 8) + 2 * slackOf(scan.d) * length);
-  const base = f32x4.splat(load<f32>(facts, 16));
-  const delta = (<usize>slot) << 2;
-  let scales = scan.scales + delta;
-  let norms = scan.norms + delta;
-  let errors = scan.errors + delta;
-  for (let end = tile + ((<usize>n) << 2); tile < end; tile += 16, scales += 16, norms += 16, errors += 16) {
-    const product = f32x4.mul(f32x4.convert_i32x4_s(v128.load(tile)), f32x4.mul(scale, v128.load(scales)));
-    const error = v128.load(errors);
-    const row = f32x4.add(f32x4.sqrt(v128.load(norms)), error);
-    const least = f32x4.add(f32x4.mul(lengths, error), f32x4.mul(off, row));
-    v128.store(tile, f32x4.sub(f32x4.sub(base, product), least));
-  }
-}
-
-/**
- * As searchRows, by the codes that encodeRows made of the same rows: the same results to the last bit. It pays where k is small
- * beside n.
- */
-export function searchRowsCoded(
-  queries: usize,
-  nq: i32,
-  rows: usize,
-  n: i32,
-  d: i32,
-  metric: i32,
-  k: i32,
-  block: usize,
-  keys: usize,
-  slots: usize,
-  scratch: usize,
-): void {
-  const scan = openScan(queries, nq, rows, 0, d, metric, k, block, n, keys, slots, scratch);
-  const pairs = scan.rest;
-  for (let i = 0; i < nq; i++) store<i32>(pairs + ((<usize>i) << 2), i);
-  scanRun(scan, 0, n, pairs, pairs + ((<usize>nq) << 2), true);
-  for (let i = 0; i < nq; i++) finish(keys + ((<usize>(i * k)) << 2), slots + ((<usize>(i * k)) << 2), k, 0, metric);
-}
-
-/**
- * As searchLists without limits (atLeast = nprobe, maxCodes = 0), by the codes that encodeRows made of the lists' rows: the same
- * results to the last bit.
- *
- * First each query's nearest list, which nearly settles how far its neighbours are; then all other lists, one after the other, each
- * for all queries that want it. The order decides only between equal keys at the cut: a query that sees such keys is scanned again.
- */
-export function searchListsCoded(
-  queries: usize,
-  nq: i32,
-  d: i32,
-  metric: i32,
-  probes: usize,
-  nprobe: i32,
-  nlist: i32,
-  starts: usize,
-  sizes: usize,
-  rows: usize,
-  ids: usize,
-  k: i32,
-  block: usize,
-  capacity: i32,
-  keys: usize,
-  slots: usize,
-  scratch: usize,
-): void {
-  const scan = openScan(queries, nq, rows, ids, d, metric, k, block, capacity, keys, slots, scratch);
-  const places = scan.rest;
-  const pairs = places + ((<usize>(nlist + 1)) << 2);
-  for (let pass = 0; pass < (nprobe > 1 ? 2 : 1); pass++) {
-    groupByList(probes, nq, nprobe, pass, pass == 0 ? 1 : nprobe, nlist, places, pairs);
-    let from = pairs;
-    for (let list = 0; list < nlist; list++) {
-      const at = (<usize>list) << 2;
-      const until = pairs + ((<usize>load<i32>(places + at)) << 2);
-      if (from == until) continue;
-      scanRun(scan, load<i32>(starts + at), load<i32>(sizes + at), from, until, false);
-      from = until;
-    }
-  }
-  const size = (<usize>d) << 2;
-  for (let i = 0; i < nq; i++, keys += (<usize>k) << 2, slots += (<usize>k) << 2) {
-    if (load<i32>(slots) >= 0 && load<f32>(scan.ties + ((<usize>i) << 2)) == load<f32>(keys)) {
-      const own = probes + ((<usize>(i * nprobe)) << 2);
-      scanProbes(
-        queries + <usize>i * size,
-        d,
-        metric,
-        own,
-        nprobe,
-        nprobe,
-        0,
-        starts,
-        sizes,
-        rows,
-        ids,
-        k,
-        keys,
-        slots,
-      );
-    }
-    finish(keys, slots, k, ids, metric);
-  }
 }
