@@ -1,64 +1,41 @@
-// True bounds: heads of a few dozen numbers for some thousand rows, which rule most of the rows out, so that an exact search
-// compares few of them exactly.
-//
-// R has HEAD - 1 orthonormal directions in which the rows spread most. A row y, less the mean of all, becomes (R y, t), t being
-// the length of what R does not see of it. The rest of a query and the rest of a row have at most the product of their lengths in
-// common (Cauchy and Schwarz), so the inner product of two heads is at least that of the vectors:
-//
-//     |x - y|² = |x|² + |y|² - 2 xy  >=  |x|² + |y|² - 2 (Rx, t_x)(Ry, t_y)
+// True bounds by heads: some thousand rows have a few dozen numbers each (heads.ts), which rule most of the rows out, so that an exact
+// search compares few of them exactly.
 //
 // A row whose bound is too large is passed over; the others are compared exactly, in the order of the rows: the answer is that of the
-// plain scan. R need not be the best basis for that, and not even quite orthonormal: how far it is off goes into the bound.
+// plain scan.
 //
-// One block of memory holds all, N being n rounded up to 4:
+// One block of memory holds all: the basis, then, N being n rounded up to 4,
 //
-//     length of the longest row, of the mean, slack, -   | 4 f32
-//     mean                                               | d f32, rounded up to 4
-//     R                                                  | HEAD - 1 rows of d f32
-//     |y|² of each row                                   | N f32
-//     (R y, t) of each row                               | n x HEAD f32
+//     |y|² of each row, less the mean   | N f32
+//     head of each row                  | n x headSize f32
 
 import { largestKey, takeBelow, takeSmallest } from "./candidates";
 import { innerProducts, pairKey, scanRows, squaredNorms } from "./distance";
+import {
+  basisBytes,
+  directionsOf,
+  headSize,
+  makeBasis,
+  makeHeads,
+  makeHeadsScratch,
+  meanOf,
+  slackOf,
+  storeRest,
+  up4,
+} from "./heads";
 import { INNER_PRODUCT, L2, TOO_LONG, TOO_SHORT } from "./metric";
-import { addMultiple, centre } from "./rows";
+import { centre } from "./rows";
 import { finish, heapClear } from "./topk";
-
-/** What a length may have lost because squares below 1e-45 are zero: the root of d of them, d being at most 2^20. */
-const LOST: f32 = 1e-19;
-/** Rounds in which R turns towards the directions of the largest spread, and the rows that it looks at. */
-const ROUNDS: i32 = 3;
-const SAMPLE: i32 = 1024;
-/** Rows centred at a time while heads are made. */
-const CHUNK: i32 = 64;
-
-/**
- * Numbers in a head. Of 495 centroids of real ContentVec frames (d = 768), 64 leave 17 to be compared for the nearest one and 163 for
- * the 16 nearest, 96 leave 7 and 68; of 1024 centroids of speech-like vectors (d = 256), 32 leave 2.7 and 89, 48 leave 1.6 and 26. More
- * cost more for each row, and R more memory where rows are few.
- */
-@inline
-function headSize(n: i32, d: i32): i32 {
-  if (d >= 512) return n >= 480 ? 88 : 64;
-  return 40;
-}
-
-
-@inline
-function up4(n: i32): i32 {
-  return (n + 3) & ~3;
-}
 
 /** Bytes of the block for n rows. */
 export function boundsBytes(n: i32, d: i32): i32 {
   const m = headSize(n, d);
-  return (4 + up4(d) + (m - 1) * d + up4(n) + n * m) * 4;
+  return basisBytes(d, m) + (up4(n) + n * m) * 4;
 }
 
 /** Bytes of scratch that makeBounds takes. */
 export function makeBoundsScratch(n: i32, d: i32): i32 {
-  const m = headSize(n, d);
-  return (CHUNK * (d + m) + m * d) * 4;
+  return makeHeadsScratch(d, headSize(n, d));
 }
 
 /** Bytes of scratch that searchBounded takes. */
@@ -69,152 +46,9 @@ export function searchBoundedScratch(nq: i32, n: i32, d: i32, k: i32): i32 {
 /** Fills the block. Returns 0 where the rows hold what no bound covers: NaN, infinities, lengths near the ends of f32. */
 export function makeBounds(rows: usize, n: i32, d: i32, bounds: usize, scratch: usize): i32 {
   const m = headSize(n, d);
-  const size = (<usize>d) << 2;
-  const mean = bounds + 16;
-  const basis = mean + ((<usize>up4(d)) << 2);
-  const lengths = basis + <usize>(m - 1) * size;
-  const heads = lengths + ((<usize>up4(n)) << 2);
-  const centred = scratch;
-  const products = centred + <usize>CHUNK * size;
-  const turned = products + ((<usize>(CHUNK * m)) << 2);
-
-  memory.fill(mean, 0, size);
-  for (let i = 0; i < n; i++) addMultiple(mean, rows + <usize>i * size, 1, size);
-  const share: f32 = <f32>1 / <f32>n;
-  for (let j: usize = 0; j < size; j += 4) store<f32>(mean + j, load<f32>(mean + j) * share);
-
-  // Subspace iteration: R starts as rows of the sample, and each round multiplies it by their covariance.
-  const sample = min(n, SAMPLE);
-  for (let j = 0; j < m - 1; j++) {
-    const row = <usize>((<i64>j * n) / (m - 1));
-    centre(rows + row * size, mean, size, basis + <usize>j * size);
-  }
-  if (!orthonormalize(basis, m - 1, d, 1)) return 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    memory.fill(turned, 0, <usize>(m - 1) * size);
-    for (let i = 0; i < sample; i += CHUNK) {
-      const count = min(CHUNK, sample - i);
-      for (let u = 0; u < count; u++) {
-        const row = <usize>((<i64>(i + u) * n) / sample);
-        centre(rows + row * size, mean, size, centred + <usize>u * size);
-      }
-      innerProducts(centred, count, basis, m - 1, d, products, m);
-      for (let j = 0; j < m - 1; j++) {
-        const to = turned + <usize>j * size;
-        const by = products + ((<usize>j) << 2);
-        let u = 0;
-        for (; u + 4 <= count; u += 4)
-          addFour(to, centred + <usize>u * size, by + ((<usize>(u * m)) << 2), (<usize>m) << 2, size);
-        for (; u < count; u++) {
-          addMultiple(to, centred + <usize>u * size, load<f32>(by + ((<usize>(u * m)) << 2)), size);
-        }
-      }
-    }
-    memory.copy(basis, turned, <usize>(m - 1) * size);
-    // Only the last basis must be orthonormal to the last bits.
-    if (!orthonormalize(basis, m - 1, d, round + 1 < ROUNDS ? 1 : 2)) return 0;
-  }
-
-  // How far R is from orthonormal, by the Frobenius norm of R Rt - 1, and the rounding of sums of d numbers.
-  let off: f64 = 0;
-  for (let i = 0; i < m - 1; i++) {
-    for (let j = 0; j <= i; j++) {
-      const u = -pairKey(basis + <usize>i * size, basis + <usize>j * size, d, INNER_PRODUCT);
-      // A direction that is missing is zero, and sees nothing.
-      const wanted: f32 = i == j && u > 0.5 ? 1 : 0;
-      off += <f64>(i == j ? 1 : 2) * <f64>(u - wanted) * <f64>(u - wanted);
-    }
-  }
-  const g = <f32>(d / 4 + 16) * <f32>5.9604645e-8;
-  const slack: f32 = <f32>16 * g + <f32>4 * <f32>sqrt(off);
-  if (!(slack < <f32>0.01)) return 0;
-
-  let longest: f32 = 0;
-  for (let i = 0; i < n; i += CHUNK) {
-    const count = min(CHUNK, n - i);
-    for (let u = 0; u < count; u++) centre(rows + <usize>(i + u) * size, mean, size, centred + <usize>u * size);
-    const at = lengths + ((<usize>i) << 2);
-    const head = heads + ((<usize>(i * m)) << 2);
-    squaredNorms(centred, count, d, at);
-    innerProducts(centred, count, basis, m - 1, d, products, m);
-    for (let u = 0; u < count; u++) {
-      const length = load<f32>(at + ((<usize>u) << 2));
-      if (!(length < TOO_LONG)) return 0;
-      const to = head + ((<usize>(u * m)) << 2);
-      memory.copy(to, products + ((<usize>(u * m)) << 2), (<usize>(m - 1)) << 2);
-      storeRest(to, m, length, slack);
-      longest = max(longest, length);
-    }
-  }
-  const middle = -pairKey(mean, mean, d, INNER_PRODUCT);
-  store<f32>(bounds, sqrt(longest) * <f32>1.001 + LOST);
-  store<f32>(bounds, sqrt(middle) * <f32>1.001 + LOST, 4);
-  store<f32>(bounds, slack, 8);
-  return middle < TOO_LONG ? 1 : 0;
-}
-
-/** Writes the last number of a head: the length of what the others leave over, at least. */
-@inline
-function storeRest(head: usize, m: i32, length: f32, slack: f32): void {
-  const last = head + ((<usize>(m - 1)) << 2);
-  store<f32>(last, 0);
-  const seen = -pairKey(head, head, m, INNER_PRODUCT);
-  store<f32>(last, sqrt(max(0, length * (1 + slack) - seen)) * <f32>1.0001 + LOST);
-}
-
-/** to += by0 from0 + … + by3 from3, the rows behind each other and the factors `step` bytes apart. */
-function addFour(to: usize, from: usize, by: usize, step: usize, size: usize): void {
-  const body = size & ~15;
-  const by0 = load<f32>(by);
-  const by1 = load<f32>(by + step);
-  const by2 = load<f32>(by + 2 * step);
-  const by3 = load<f32>(by + 3 * step);
-  const from1 = from + size;
-  const from2 = from1 + size;
-  const from3 = from2 + size;
-  let j: usize = 0;
-  for (; j < body; j += 16) {
-    const u = f32x4.add(
-      f32x4.mul(f32x4.splat(by0), v128.load(from + j)),
-      f32x4.mul(f32x4.splat(by1), v128.load(from1 + j)),
-    );
-    const v = f32x4.add(
-      f32x4.mul(f32x4.splat(by2), v128.load(from2 + j)),
-      f32x4.mul(f32x4.splat(by3), v128.load(from3 + j)),
-    );
-    v128.store(to + j, f32x4.add(v128.load(to + j), f32x4.add(u, v)));
-  }
-  for (; j < size; j += 4) {
-    const u = by0 * load<f32>(from + j) + by1 * load<f32>(from1 + j);
-    const v = by2 * load<f32>(from2 + j) + by3 * load<f32>(from3 + j);
-    store<f32>(to + j, load<f32>(to + j) + (u + v));
-  }
-}
-
-/**
- * Makes n rows orthonormal by Gram and Schmidt, for whom two passes are enough. A row that depends on those before it becomes
- * zero, which bounds as well. Returns false where a row can't be scaled.
- */
-function orthonormalize(rows: usize, n: i32, d: i32, passes: i32): bool {
-  const size = (<usize>d) << 2;
-  for (let i = 0; i < n; i++) {
-    const row = rows + <usize>i * size;
-    let peak: f32 = 0;
-    for (let j: usize = 0; j < size; j += 4) peak = max(peak, abs(load<f32>(row + j)));
-    if (!(peak < Infinity)) return false;
-    if (peak > 0) for (let j: usize = 0; j < size; j += 4) store<f32>(row + j, load<f32>(row + j) / peak);
-    const before = -pairKey(row, row, d, INNER_PRODUCT);
-    for (let pass = 0; pass < passes; pass++) {
-      for (let j = 0; j < i; j++) {
-        const other = rows + <usize>j * size;
-        addMultiple(row, other, pairKey(row, other, d, INNER_PRODUCT), size);
-      }
-    }
-    const after = -pairKey(row, row, d, INNER_PRODUCT);
-    const scale: f32 = after > before * <f32>1e-6 ? <f32>1 / sqrt(after) : 0;
-    for (let j: usize = 0; j < size; j += 4) store<f32>(row + j, load<f32>(row + j) * scale);
-  }
-  return true;
+  if (makeBasis(rows, n, d, m, bounds, scratch) == 0) return 0;
+  const lengths = bounds + basisBytes(d, m);
+  return makeHeads(rows, n, d, m, bounds, lengths, lengths + ((<usize>up4(n)) << 2), scratch);
 }
 
 /**
@@ -236,12 +70,12 @@ export function searchBounded(
 ): void {
   const m = headSize(n, d);
   const size = (<usize>d) << 2;
-  const mean = bounds + 16;
-  const basis = mean + ((<usize>up4(d)) << 2);
-  const lengths = basis + <usize>(m - 1) * size;
+  const mean = meanOf(bounds);
+  const basis = directionsOf(bounds, d);
+  const lengths = bounds + basisBytes(d, m);
   const stride = up4(n);
   const heads = lengths + ((<usize>stride) << 2);
-  const slack = load<f32>(bounds, 8);
+  const slack = slackOf(bounds);
 
   const centred = scratch;
   const queryHeads = centred + <usize>nq * size;

@@ -6,7 +6,8 @@ export { boundsBytes, makeBounds, makeBoundsScratch, searchBounded, searchBounde
 export { encodeRows, encodeRowsScratch, meanOfRows, rowCodesBytes } from "./row-codes";
 export { searchCodedScratch, searchListsCoded, searchRowsCoded } from "./coded-search";
 export { BLOCK, searchLists, searchListsScratch, searchRows, searchRowsScratch } from "./search";
-export { accumulate, assign, assignScratch, average, halfNorms, normalize } from "./kmeans";
+export { basisBytes, headSize, makeBasis, makeHeads, makeHeadsScratch } from "./heads";
+export { accumulate, assign, assignByHeads, assignScratch, average, halfNorms, normalize } from "./kmeans";
 export { innerProducts, squaredNorms } from "./distance";
 export { firstNotFinite, gatherRows, hasWideIds, mapSlots, mapSlotsWide, scatterRows } from "./rows";
 export { blendRows } from "./blend";

@@ -33,6 +33,7 @@ const LOST: f32 = 1e-20;
 const ROUND: f32 = 12582912;
 const ROUND_BITS: i32 = 0x4b400000;
 
+
 @inline
 export function up16(n: i32): i32 {
   return (n + 15) & ~15;
