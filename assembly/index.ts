@@ -6,7 +6,7 @@ export { boundsBytes, makeBounds, makeBoundsScratch, searchBounded, searchBounde
 export { encodeRows, encodeRowsScratch, meanOfRows, rowCodesBytes } from "./row-codes";
 export { searchCodedScratch, searchListsCoded, searchRowsCoded } from "./coded-search";
 export { BLOCK, searchLists, searchListsScratch, searchRows, searchRowsScratch } from "./search";
-export { basisBytes, headSize, makeBasis, makeHeads, makeHeadsScratch } from "./heads";
+export { basisBytes, makeBasis, makeHeads, makeHeadsScratch } from "./heads";
 export { accumulate, assign, assignByHeads, assignScratch, average, halfNorms, normalize } from "./kmeans";
 export { innerProducts, squaredNorms } from "./distance";
 export { firstNotFinite, gatherRows, hasWideIds, mapSlots, mapSlotsWide, scatterRows } from "./rows";

@@ -138,6 +138,10 @@ export async function kmeans(
 /**
  * Heads of points and centroids (assembly/heads.ts), by which an assignment passes over most centroids and comes out the same. The basis
  * and the heads of the points are made once.
+ *
+ * Of speech with 256 dimensions and 1488 centroids, 16, 24, 32 and 40 numbers in a head make k-means of 58,050 rows take 2.4, 2.6, 2.9 and 3.2 s;
+ * of vectors with rather more hidden dimensions, 2.9, 2.8, 2.8 and 3.2. Of a voice with 768 and 495 centroids, 48, 64, 88 and 112 make
+ * 1.30, 1.21, 1.33 and 1.49 s; without heads it takes 3.7.
  */
 class Heads {
   readonly #engine: Engine;
@@ -158,7 +162,7 @@ class Heads {
     this.#engine = engine;
     this.#k = k;
     this.#d = d;
-    this.#m = kernels.headSize(k, d);
+    this.#m = d < 512 ? 24 : 64;
     this.#basis = engine.allocate(kernels.basisBytes(d, this.#m));
     this.#pointLengths = engine.allocate(n * 4);
     this.#pointHeads = engine.allocate(n * this.#m * 4);
