@@ -1,8 +1,9 @@
 import { fail } from "../errors.js";
 import { Allocator } from "./allocator.js";
 import { decodeBase64 } from "./base64.js";
-import { baseline, relaxed } from "./kernels.gen.js";
+import { baseline, relaxedPatch } from "./kernels.gen.js";
 import type { Kernels } from "./kernels.gen.js";
+import { applyPatch } from "./patch.js";
 
 /** How an index gets its WebAssembly instance, and whom it warns. */
 export interface EngineOptions {
@@ -45,14 +46,14 @@ const modules: { baseline?: WebAssembly.Module; relaxed?: WebAssembly.Module } =
 function compiled(options: EngineOptions): WebAssembly.Module {
   if (options.module !== undefined) return options.module;
   if (options.relaxed === true && WebAssembly.validate(decodeBase64(RELAXED_PROBE))) {
-    return (modules.relaxed ??= compile(relaxed));
+    return (modules.relaxed ??= compile(applyPatch(decodeBase64(baseline), decodeBase64(relaxedPatch))));
   }
-  return (modules.baseline ??= compile(baseline));
+  return (modules.baseline ??= compile(decodeBase64(baseline)));
 }
 
-function compile(text: string): WebAssembly.Module {
+function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   try {
-    return new WebAssembly.Module(decodeBase64(text));
+    return new WebAssembly.Module(bytes);
   } catch (error) {
     return fail(
       "ERR_UNSUPPORTED",
