@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { kmeans } from "../src/training/kmeans.js";
+import { miniBatchKMeans } from "../src/training/mini-batch.js";
 import { Random } from "../src/training/random.js";
 import { Pace } from "../src/training/work.js";
 import { Engine } from "../src/wasm/engine.js";
@@ -125,4 +126,16 @@ describe("k-means by heads", () => {
       expect(Buffer.compare(Buffer.from(given.centroids.buffer), Buffer.from(expected.centroids.buffer))).toBe(0);
     },
   );
+
+  test("in mini-batches, to the last bit", async () => {
+    const [n, d, k] = [3000, 128, 100];
+    const random = new Random(6);
+    for (const fill of ["noise", "low rank"]) {
+      const points = Float32Array.from({ length: n * d }, (_, at) => FILLS[fill](Math.floor(at / d), at % d, random));
+      const [given, expected] = await Promise.all(
+        [true, false].map((bounds) => miniBatchKMeans(points, d, k, 3, { bounds }, new Pace())),
+      );
+      expect(Buffer.compare(Buffer.from(given.buffer), Buffer.from(expected.buffer))).toBe(0);
+    }
+  });
 });

@@ -11,8 +11,12 @@ import type { IndexNode, SearchParams } from "./node.js";
 
 /** Results of a block at most: with a k of a million, a block is one query. */
 const BLOCK_RESULTS = 1 << 20;
-/** Searches that warmUp makes: after so many calls V8 has the kernels compiled in its second tier. */
+/**
+ * Searches that warmUp makes: after so many calls V8 has the kernels compiled in its second tier. Long ones are compiled after fewer, since
+ * it counts their loops too: from so many milliseconds on no other is begun.
+ */
 const WARM_UP_ROUNDS = 64;
+const WARM_UP_TIME = 500;
 /** faiss' default seed. */
 const SEED = 1234;
 
@@ -203,7 +207,9 @@ export class VectorIndex implements Index {
     const queries = new Float32Array(batch * node.d).map((_, i) => ((i * 7919) % 1009) / 1009);
     const distances = new Float32Array(batch * k);
     const labels = new BigInt64Array(batch * k);
-    for (let i = 0; i < WARM_UP_ROUNDS; i++) this.searchInto(queries, k, distances, labels, options);
+    const end = Date.now() + WARM_UP_TIME;
+    for (let i = 0; i < WARM_UP_ROUNDS && Date.now() <= end; i++)
+      this.searchInto(queries, k, distances, labels, options);
   }
 
   reconstruct(id: number | bigint): Float32Array<ArrayBuffer> {

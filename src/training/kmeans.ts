@@ -1,6 +1,7 @@
 import { fail } from "../errors.js";
 import { Engine } from "../wasm/engine.js";
 import type { EngineOptions } from "../wasm/engine.js";
+import { Heads } from "./heads.js";
 import { permutation, Random } from "./random.js";
 import type { Pace } from "./work.js";
 
@@ -9,9 +10,6 @@ const CHUNK = 64;
 /** faiss' bounds on the training points of a centroid: fewer give a warning, more are sampled down. */
 const MIN_POINTS = 39;
 const MAX_POINTS = 256;
-/** With fewer centroids or dimensions, heads cost as much as they spare. */
-const HEADS_CENTROIDS = 64;
-const HEADS_DIMENSIONS = 128;
 /** The relative shift that tells the two halves of a split cluster apart: faiss' EPS. */
 const SPLIT = 1 / 1024;
 
@@ -97,7 +95,9 @@ export async function kmeans(
   const tile = engine.allocate(kernels.assignScratch(CHUNK));
   kernels.squaredNorms(data, n, d, norms);
   engine.u8.fill(0, lists, lists + n * 4);
-  const heads = options.spherical ? undefined : await Heads.of(engine, data, n, k, d, pace);
+  const heads = options.spherical
+    ? undefined
+    : await headsOf(engine, data, n, k, d, () => pace.step("k-means", 0, options.niter * n));
   if (options.spherical) kernels.normalize(centroids, k, d);
   engine.f32.fill(0, half >>> 2, (half >>> 2) + k);
 
@@ -105,11 +105,11 @@ export async function kmeans(
     if (!options.spherical) kernels.halfNorms(centroids, k, d, half);
     engine.u8.fill(0, sums, sums + k * rowBytes);
     engine.u8.fill(0, counts, counts + k * 4);
-    const bounded = heads?.follow(centroids) === true;
+    const bounded = heads?.takeCentroids(centroids) === true;
     for (let i = 0; i < n; i += CHUNK) {
       const count = Math.min(CHUNK, n - i);
       const at = data + i * rowBytes;
-      if (bounded) heads.assign(data, i, count, centroids, half, norms, lists, scores, tile);
+      if (bounded) heads.assign(at, i, count, centroids, half, norms, lists, scores, tile);
       else kernels.assign(at, count, centroids, half, k, d, lists + i * 4, scores + i * 4, tile);
       kernels.accumulate(at, count, d, lists + i * 4, sums, counts);
       await pace.step("k-means", iteration * n + i + count, options.niter * n);
@@ -135,118 +135,21 @@ export async function kmeans(
   return { centroids: result(), objective };
 }
 
-/**
- * Heads of points and centroids (assembly/heads.ts), by which an assignment passes over most centroids and comes out the same. The basis
- * and the heads of the points are made once.
- *
- * Of speech with 256 dimensions and 1488 centroids, 16, 24, 32 and 40 numbers in a head make k-means of 58,050 rows take 2.4, 2.6, 2.9 and 3.2 s;
- * of vectors with rather more hidden dimensions, 2.9, 2.8, 2.8 and 3.2. Of a voice with 768 and 495 centroids, 48, 64, 88 and 112 make
- * 1.30, 1.21, 1.33 and 1.49 s; without heads it takes 3.7.
- */
-class Heads {
-  readonly #engine: Engine;
-  readonly #k: number;
-  readonly #d: number;
-  readonly #m: number;
-  /** Addresses. */
-  readonly #basis: number;
-  readonly #pointLengths: number;
-  readonly #pointHeads: number;
-  readonly #lengths: number;
-  readonly #heads: number;
-  readonly #scratch: number;
-
-  /** Takes the memory. Throws ERR_MEMORY. */
-  private constructor(engine: Engine, n: number, k: number, d: number) {
-    const { kernels } = engine;
-    this.#engine = engine;
-    this.#k = k;
-    this.#d = d;
-    this.#m = d < 512 ? 24 : 64;
-    this.#basis = engine.allocate(kernels.basisBytes(d, this.#m));
-    this.#pointLengths = engine.allocate(n * 4);
-    this.#pointHeads = engine.allocate(n * this.#m * 4);
-    this.#lengths = engine.allocate((k + 3) * 4);
-    this.#heads = engine.allocate(k * this.#m * 4);
-    this.#scratch = engine.allocate(kernels.makeHeadsScratch(d, this.#m));
+/** Heads of n points, `step` being called after each chunk of them; undefined where they would not pay or can't be had. */
+async function headsOf(
+  engine: Engine,
+  points: number,
+  n: number,
+  k: number,
+  d: number,
+  step: () => Promise<void>,
+): Promise<Heads | undefined> {
+  const heads = Heads.make(engine, points, n, n, k, d);
+  for (let i = 0; i < n; i += CHUNK) {
+    if (heads?.takePoints(points + i * d * 4, i, Math.min(CHUNK, n - i)) !== true) return undefined;
+    await step();
   }
-
-  /** Heads of n points for k centroids; undefined where they don't pay, there is no memory for them, or points are beyond bounds. */
-  static async of(
-    engine: Engine,
-    points: number,
-    n: number,
-    k: number,
-    d: number,
-    pace: Pace,
-  ): Promise<Heads | undefined> {
-    if (engine.options.bounds === false || k < HEADS_CENTROIDS || d < HEADS_DIMENSIONS) return undefined;
-    let heads: Heads;
-    try {
-      heads = new Heads(engine, n, k, d);
-    } catch {
-      return undefined;
-    }
-    const { kernels } = engine;
-    if (kernels.makeBasis(points, n, d, heads.#m, heads.#basis, heads.#scratch) === 0) return undefined;
-    for (let i = 0; i < n; i += CHUNK) {
-      if (!heads.#make(points + i * d * 4, Math.min(CHUNK, n - i), heads.#pointLengths, heads.#pointHeads, i)) {
-        return undefined;
-      }
-      await pace.step("k-means", 0, n);
-    }
-    return heads;
-  }
-
-  /** Makes the heads of the centroids as they stand now; false where they are beyond bounds. */
-  follow(centroids: number): boolean {
-    let fine = true;
-    for (let i = 0; i < this.#k && fine; i += CHUNK) {
-      const count = Math.min(CHUNK, this.#k - i);
-      fine = this.#make(centroids + i * this.#d * 4, count, this.#lengths, this.#heads, i);
-    }
-    return fine;
-  }
-
-  /** As the kernel assign, of points i … i + count - 1; lists have where they were before. */
-  assign(
-    points: number,
-    i: number,
-    count: number,
-    centroids: number,
-    half: number,
-    norms: number,
-    lists: number,
-    scores: number,
-    tile: number,
-  ): void {
-    const at = i * 4;
-    this.#engine.kernels.assignByHeads(
-      points + at * this.#d,
-      count,
-      centroids,
-      half,
-      this.#k,
-      this.#d,
-      norms + at,
-      this.#m,
-      this.#basis,
-      this.#pointLengths + at,
-      this.#pointHeads + at * this.#m,
-      this.#lengths,
-      this.#heads,
-      lists + at,
-      scores + at,
-      tile,
-    );
-  }
-
-  #make(rows: number, count: number, lengths: number, heads: number, i: number): boolean {
-    const { kernels } = this.#engine;
-    const [d, m] = [this.#d, this.#m];
-    const made = kernels.makeHeads(rows, count, d, m, this.#basis, lengths + i * 4, heads + i * m * 4, this.#scratch);
-    return made === 1;
-  }
+  return heads;
 }
 
 /** Gives each empty cluster half of a large one, the two told apart by a small shift; the larger, the likelier a donor. */

@@ -1,5 +1,6 @@
 import { Engine } from "../wasm/engine.js";
 import type { EngineOptions } from "../wasm/engine.js";
+import { Heads } from "./heads.js";
 import { permutation, Random } from "./random.js";
 import type { Pace } from "./work.js";
 
@@ -45,6 +46,8 @@ export async function miniBatchKMeans(
   const lists = engine.allocate(batch * 4);
   const scores = engine.allocate(batch * 4);
   const tile = engine.allocate(kernels.assignScratch(CHUNK));
+  const heads = Heads.make(engine, data, n, batch, k, d);
+  engine.u8.fill(0, lists, lists + batch * 4);
   const copyPoint = (from: number, to: number): void => {
     engine.u8.copyWithin(to, data + from * rowBytes, data + (from + 1) * rowBytes);
   };
@@ -65,10 +68,13 @@ export async function miniBatchKMeans(
     kernels.halfNorms(centres, k, d, half);
     engine.u8.fill(0, sums, sums + k * rowBytes);
     engine.u8.fill(0, counts, counts + k * 4);
+    const bounded = heads?.takeCentroids(centres) === true && heads.takePoints(rows, 0, batch);
     for (let i = 0; i < batch; i += CHUNK) {
       const count = Math.min(CHUNK, batch - i);
-      kernels.assign(rows + i * rowBytes, count, centres, half, k, d, lists + i * 4, scores + i * 4, tile);
-      kernels.accumulate(rows + i * rowBytes, count, d, lists + i * 4, sums, counts);
+      const at = rows + i * rowBytes;
+      if (bounded) heads.assign(at, i, count, centres, half, norms, lists, scores, tile);
+      else kernels.assign(at, count, centres, half, k, d, lists + i * 4, scores + i * 4, tile);
+      kernels.accumulate(at, count, d, lists + i * 4, sums, counts);
       await pace.step("mini-batch k-means", step * batch + i, steps * batch);
     }
     let error = 0;
