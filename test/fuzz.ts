@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { CellistError, indexFactory, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
+import { VectorIndex } from "../src/indexes/vector-index.js";
 import { concat, i32, i64 } from "./files.js";
 import { goldenCases, goldenFolder } from "./golden.js";
 import { below, pick, randomOf, uniform } from "./random.js";
@@ -35,6 +36,13 @@ export async function seeds(): Promise<{ small: Seed[]; large: Seed[] }> {
   await nested.train(uniform(randomOf(1), 90));
   await nested.addWithIds(uniform(randomOf(2), 15), [5, 6, 7, 8, 9]);
   all.push(seedOf("nested", nested.toBytes()));
+  for (const description of ["Flat", "IVF4,Flat"]) {
+    // Wide enough for codes of rows.
+    const wide = await indexFactory(64, description);
+    await wide.train(uniform(randomOf(3), 20 * 64));
+    await wide.add(uniform(randomOf(4), 60 * 64));
+    all.push(seedOf(`wide ${description}`, wide.toBytes()));
+  }
   return {
     small: all.filter(({ bytes }) => bytes.length < 30_000),
     large: all.filter(({ bytes }) => bytes.length >= 30_000),
@@ -153,12 +161,26 @@ async function use(index: Index, random: Random): Promise<void> {
   const { d, ntotal } = index;
   const queries = uniform(random, (d > 4096 ? 1 : 3) * d);
   let found: bigint[] = [];
+  let distances = new Float32Array();
   const look = (): void => {
     found = [];
-    for (const k of [1, 8]) found = Array.from(index.search(queries, k, { nprobe: 0x7fffffff }).labels, BigInt);
+    distances = new Float32Array();
+    for (const k of [1, 8]) {
+      const result = index.search(queries, k, { nprobe: 0x7fffffff });
+      found = Array.from(result.labels, BigInt);
+      distances = result.distances;
+    }
     found = found.filter((label) => label !== -1n);
   };
   await allowed(look);
+  const [plain, plainly] = [found, distances];
+  if (index instanceof VectorIndex) index.node.prepare();
+  await allowed(look);
+  if (found.join() !== plain.join() || distances.join() !== plainly.join()) {
+    throw new Error(
+      `prepared, it finds ${found.join()} at ${distances.join()} in place of ${plain.join()} at ${plainly.join()}`,
+    );
+  }
   for (const label of found.slice(0, 2)) await allowed(() => index.reconstruct(label));
   await expectReadable(index);
   if (found.length > 0) await allowed(() => index.removeIds(found.slice(0, 1)));
