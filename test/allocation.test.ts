@@ -1,5 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
+import { indexFactory, readIndex } from "../src/index.js";
+import { blend } from "../src/rvc/index.js";
 
 // In a process of its own that compiles nothing: there each float that JavaScript touches is an object, so that a copy number by number
 // shows, which compiled code hides; and the young generation is so large that nothing is collected on the way.
@@ -55,4 +57,23 @@ describe("after warmUp nothing is allocated on the heap", () => {
     expect(Object.keys(grown)).toHaveLength(3);
     for (const [call, bytes] of Object.entries(grown)) expect(bytes, call).toBeLessThan(MOST);
   });
+});
+
+// Shapes whose blends took just so much more than their searches that a page was lacking.
+test.each([
+  ["IVF64,Flat", 64, 3],
+  ["IVF64,Flat", 256, 1],
+  ["IVF64,PQ32x4fs", 320, 3],
+  ["IVF64,PQ32x4fs", 320, 40],
+  ["IVF64,PQ32x4fs,RFlat", 64, 1],
+])("after warmUp the first blend grows no memory: %s, d = %i, %i at a time", async (description, d, batch) => {
+  const vectors = Float32Array.from({ length: 700 * d }, (_, i) => ((i * 7919) % 1009) / 1009);
+  const made = await indexFactory(d, description);
+  await made.train(vectors);
+  await made.add(vectors);
+  const index = await readIndex(made.toBytes());
+  index.warmUp({ batch, k: 8, nprobe: 2 });
+  const { memory } = index;
+  blend(index, vectors.slice(0, batch * d), { k: 8, nprobe: 2 });
+  expect(index.memory).toBe(memory);
 });

@@ -205,6 +205,10 @@ export class VectorIndex implements Index {
     if (!node.isTrained) return;
     node.prepare();
     const queries = new Float32Array(batch * node.d).map((_, i) => ((i * 7919) % 1009) / 1009);
+    // What a blend takes, which goes on until k are found, so that it need not grow the memory.
+    const found = Math.min(k, node.ntotal);
+    const count = Math.min(batch, this.blockSize(found));
+    if (found > 0) this.retrieve(queries, 0, count, found, { ...options, ensureK: true }, this.blendScratch(found));
     const distances = new Float32Array(batch * k);
     const labels = new BigInt64Array(batch * k);
     const end = Date.now() + WARM_UP_TIME;
@@ -290,6 +294,13 @@ export class VectorIndex implements Index {
   /** @internal The topmost node; for entries beside the core, which work on what is stored. */
   get node(): IndexNode {
     return this.#ready();
+  }
+
+  /** @internal Bytes of scratch that a blend of k neighbours takes beyond a search: weights, a mean, and vectors made of codes. */
+  blendScratch(k: number): number {
+    const node = this.#ready();
+    const decoding = node.rows === 0 ? scratchSize(k * node.d * 4) + node.decodeScratch(k) : 0;
+    return scratchSize(k * 4) + scratchSize(node.d * 4) + decoding;
   }
 
   /** @internal Queries that one block takes when each has k results. */

@@ -2,7 +2,6 @@ import type { Index, SearchOptions } from "../api.js";
 import { METRIC_L2 } from "../api.js";
 import { fail } from "../errors.js";
 import { checkK, countRows, VectorIndex } from "../indexes/vector-index.js";
-import { scratchSize } from "../wasm/engine.js";
 
 /** How features are blended; the search's own options go along. */
 export interface BlendOptions extends SearchOptions {
@@ -56,18 +55,17 @@ export function blend(index: Index, features: Float32Array, options: BlendOption
   const found = Math.min(k, node.ntotal);
   if (found === 0) return features;
   const block = index.blockSize(found);
-  // Where no rows are kept, those that are found are made of their codes, for one feature at a time.
-  const decoding = node.rows === 0 ? scratchSize(found * d * 4) + node.decodeScratch(found) : 0;
+  const spare = index.blendScratch(found);
   for (let first = 0; first < n; first += block) {
     const count = Math.min(block, n - first);
-    const spare = scratchSize(found * 4) + scratchSize(d * 4) + decoding;
     const { queries, distances, slots } = index.retrieve(features, first, count, found, search, spare);
     const weights = engine.takeScratch(found * 4);
     const mean = engine.takeScratch(d * 4);
     const { i32, kernels } = engine;
-    if (decoding === 0) {
+    if (node.rows !== 0) {
       kernels.blendRows(queries, count, d, rate, found, distances, slots, node.rows, weights, mean);
     } else {
+      // Where no rows are kept, those that are found are made of their codes, for one feature at a time.
       const rows = engine.takeScratch(found * d * 4);
       for (let i = 0; i < count; i++) {
         const offset = i * found * 4;

@@ -14,7 +14,6 @@ class Blender extends AudioWorkletProcessor {
     const ready = core.readIndex(bytes).then((index) => {
       this.index = index;
       index.warmUp({ batch: 1, k: this.options.k, nprobe: this.options.nprobe });
-      rvc.blend(index, queries.slice(0, 64), this.options);
       this.memory = index.memory;
     });
     this.port.onmessage = ({ data }) => {
