@@ -12,7 +12,10 @@ import { IvfNode } from "./ivf.js";
 import type { NodeReader } from "./ivf.js";
 import type { IndexNode } from "./node.js";
 
-/** Rows that must be scanned for each result, before codes of them pay. */
+/**
+ * Rows that must be scanned for each result, before codes of them pay: with lists of 39 rows of a voice and k = 8, one list took 5 % more
+ * time by codes, two took 5 % less, four 20 % less.
+ */
 const CODES_ROWS_PER_K = 8;
 
 /** An inverted file that stores its vectors as they are: `IVFn,Flat`, what RVC writes. */
