@@ -7,7 +7,18 @@ export { encodeRows, encodeRowsScratch, meanOfRows, rowCodesBytes } from "./row-
 export { searchCodedScratch, searchListsCoded, searchRowsCoded } from "./coded-search";
 export { BLOCK, searchLists, searchListsScratch, searchRows, searchRowsScratch } from "./search";
 export { basisBytes, makeBasis, makeHeads, makeHeadsScratch } from "./heads";
-export { accumulate, assign, assignByHeads, assignScratch, average, halfNorms, normalize } from "./kmeans";
+export {
+  accumulate,
+  assign,
+  assignByHeads,
+  assignByHeadsScratch,
+  assignScratch,
+  blockHeads,
+  blockHeadsBytes,
+  average,
+  halfNorms,
+  normalize,
+} from "./kmeans";
 export { innerProducts, squaredNorms } from "./distance";
 export { firstNotFinite, gatherRows, hasWideIds, mapSlots, mapSlotsWide, scatterRows } from "./rows";
 export { blendRows } from "./blend";

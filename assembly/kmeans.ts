@@ -2,7 +2,7 @@
 
 import { fourKeys, innerProducts, pairKey } from "./distance";
 import { slackOf } from "./heads";
-import { lane4 } from "./lanes";
+import { lane4, madd } from "./lanes";
 import { INNER_PRODUCT, NOTHING } from "./metric";
 import { TILE_ROWS } from "./search";
 
@@ -78,14 +78,60 @@ function takeNearest(products: usize, half: usize, count: i32, first: i32, score
   store<f32>(score, best);
 }
 
+/** Centroids of a block: four vectors of lanes. */
+const BLOCK_CENTROIDS: i32 = 16;
+
+/** Bytes of the blocks that blockHeads writes. */
+export function blockHeadsBytes(k: i32, m: i32): i32 {
+  return ((k + BLOCK_CENTROIDS - 1) & -BLOCK_CENTROIDS) * m * 4;
+}
+
+/**
+ * Heads of m numbers of k centroids, sixteen centroids a block, in which lanes are centroids:
+ *
+ *     | number 0 of centroids 0 … 15 | number 1 of 0 … 15 | … | number m - 1 of 0 … 15 |  then those of 16 … 31
+ *
+ * What is missing of the last block is zero.
+ */
+export function blockHeads(heads: usize, k: i32, m: i32, out: usize): void {
+  memory.fill(out, 0, blockHeadsBytes(k, m));
+  for (let i = 0; i < k; i++) {
+    const block = out + ((<usize>((i & -BLOCK_CENTROIDS) * m)) << 2) + ((<usize>(i & (BLOCK_CENTROIDS - 1))) << 2);
+    for (let j: usize = 0; j < <usize>m; j++, heads += 4) store<f32>(block + (j << 6), load<f32>(heads));
+  }
+}
+
+/** What is known of a point while its centroid is sought; one record a point. */
+@unmanaged
+class Seeker {
+  /** A centroid whose bound is above this is not the one: 2 score + above. */
+  limit: f32;
+  above: f32;
+  /** Centroids that wait to be compared, three at most, and how many. */
+  waiting: i32;
+  a: i32;
+  b: i32;
+  c: i32;
+}
+
+/** Bytes of scratch that assignByHeads takes for n points. */
+export function assignByHeadsScratch(n: i32): i32 {
+  return n * <i32>offsetof<Seeker>();
+}
+
 /**
  * As assign under L2, by heads of m numbers (heads.ts) of the points and the centroids: the same lists and scores to the last bit.
  *
- * lists: where each point was before, or any list: the nearer, the more is passed over. norms: |x|² a point.
+ * lists: where each point was before, or any list: the nearer, the more is passed over. norms: |x|² a point. lengths and blocks: of the
+ * centroids, the lengths of up to three more being read.
  *
  * A centroid is passed over where its score is surely above the best, b: |x - c|² is at least v, made of the heads, and the score
  * (|x - c|² - |x|²) / 2 but for rounding, so where v > 2b + |x|² + rounding. A score is |c|²/2 - x·c with sums of d / 4 + 8 roundings
  * each, g in all, so it is off by at most g(|x|² + |c|²), of which eight times are taken.
+ *
+ *                 c0..3   c4..7  c8..11  c12..15
+ *     point i   |  s00  |  s01  |  s02  |  s03  |   eight accumulators, lanes are centroids: nothing is summed across lanes, and the
+ *     point i+1 |  s10  |  s11  |  s12  |  s13  |   products become bounds where they are. With heads lying as rows do, it took half more.
  */
 export function assignByHeads(
   points: usize,
@@ -100,99 +146,156 @@ export function assignByHeads(
   pointLengths: usize,
   pointHeads: usize,
   lengths: usize,
-  heads: usize,
+  blocks: usize,
   lists: usize,
   scores: usize,
-  tile: usize,
+  scratch: usize,
 ): void {
   const size = (<usize>d) << 2;
+  const headSize = (<usize>m) << 2;
   const g = <f32>(d / 4 + 16) * <f32>5.9604645e-8;
   const longest = load<f32>(basis) + load<f32>(basis, 4);
   for (let i = 0; i < n; i++) {
     const at = (<usize>i) << 2;
+    const seeker = changetype<Seeker>(scratch + <usize>i * offsetof<Seeker>());
     const list = load<i32>(lists + at);
     const key = pairKey(points + <usize>i * size, centroids + <usize>list * size, d, INNER_PRODUCT);
-    store<f32>(scores + at, load<f32>(half + ((<usize>list) << 2)) + key);
+    const score = load<f32>(half + ((<usize>list) << 2)) + key;
+    const norm = load<f32>(norms + at);
+    store<f32>(scores + at, score);
+    seeker.above = norm + 8 * g * (norm + longest * longest) + <f32>1e-35;
+    seeker.limit = 2 * score + seeker.above;
+    seeker.waiting = 0;
   }
-  for (let first = 0; first < k; first += TILE_ROWS) {
-    const count = min(TILE_ROWS, k - first);
-    innerProducts(pointHeads, n, heads + ((<usize>(first * m)) << 2), count, m, tile, TILE_ROWS);
-    for (let i = 0; i < n; i++) {
+  const shrink = f32x4.splat(1 - slackOf(basis));
+  for (let first = 0; first < k; first += BLOCK_CENTROIDS, blocks += headSize << 4) {
+    for (let i = 0; i < n; i += 2) {
+      const pair = i + 1 < n;
+      let x = pointHeads + <usize>i * headSize;
+      let y = pair ? x + headSize : x;
+      const end = x + headSize;
+      let h = blocks;
+      let s00 = f32x4.splat(0);
+      let s01 = s00;
+      let s02 = s00;
+      let s03 = s00;
+      let s10 = s00;
+      let s11 = s00;
+      let s12 = s00;
+      let s13 = s00;
+      for (; x < end; x += 4, y += 4, h += 64) {
+        const u = v128.load32_splat(x);
+        const v = v128.load32_splat(y);
+        let w = v128.load(h);
+        s00 = madd(u, w, s00);
+        s10 = madd(v, w, s10);
+        w = v128.load(h, 16);
+        s01 = madd(u, w, s01);
+        s11 = madd(v, w, s11);
+        w = v128.load(h, 32);
+        s02 = madd(u, w, s02);
+        s12 = madd(v, w, s12);
+        w = v128.load(h, 48);
+        s03 = madd(u, w, s03);
+        s13 = madd(v, w, s13);
+      }
       const at = (<usize>i) << 2;
-      const norm = load<f32>(norms + at);
-      takeNearer(
-        tile + ((<usize>(i * TILE_ROWS)) << 2),
-        count,
+      const own = lengths + ((<usize>first) << 2);
+      let open = below(
+        s00,
+        s01,
+        s02,
+        s03,
         load<f32>(pointLengths + at),
-        lengths + ((<usize>first) << 2),
-        1 - slackOf(basis),
-        norm + 8 * g * (norm + longest * longest) + <f32>1e-35,
-        points + <usize>i * size,
-        centroids,
-        half,
-        first,
-        d,
-        scores + at,
-        lists + at,
+        own,
+        shrink,
+        scratch + <usize>i * offsetof<Seeker>(),
       );
+      if (open != 0) {
+        const seeker = changetype<Seeker>(scratch + <usize>i * offsetof<Seeker>());
+        takeOpen(open, first, k, seeker, points + <usize>i * size, centroids, half, d, scores + at, lists + at);
+      }
+      if (!pair) break;
+      open = below(
+        s10,
+        s11,
+        s12,
+        s13,
+        load<f32>(pointLengths + at, 4),
+        own,
+        shrink,
+        scratch + <usize>(i + 1) * offsetof<Seeker>(),
+      );
+      if (open != 0) {
+        const seeker = changetype<Seeker>(scratch + <usize>(i + 1) * offsetof<Seeker>());
+        const point = points + <usize>(i + 1) * size;
+        takeOpen(open, first, k, seeker, point, centroids, half, d, scores + at + 4, lists + at + 4);
+      }
     }
+  }
+  for (let i = 0; i < n; i++) {
+    const at = (<usize>i) << 2;
+    const seeker = changetype<Seeker>(scratch + <usize>i * offsetof<Seeker>());
+    if (seeker.waiting == 0) continue;
+    takeFour(points + <usize>i * size, centroids, half, d, seeker, seeker.c, scores + at, lists + at);
   }
 }
 
-/** Improves one point's winner by those of `count` centroids whose bound leaves that possible, compared four at a time. */
-function takeNearer(
-  products: usize,
-  count: i32,
-  length: f32,
-  lengths: usize,
-  shrink: f32,
-  above: f32,
+/** Which of sixteen centroids have a bound that is not above a point's limit: a bit each. */
+@inline
+function below(p0: v128, p1: v128, p2: v128, p3: v128, length: f32, lengths: usize, shrink: v128, seeker: usize): i32 {
+  const length4 = f32x4.splat(length);
+  const limit = v128.load32_splat(seeker);
+  return (
+    65535 &
+    ~(
+      i32x4.bitmask(f32x4.gt(bound(p0, length4, v128.load(lengths), shrink), limit)) |
+      (i32x4.bitmask(f32x4.gt(bound(p1, length4, v128.load(lengths, 16), shrink), limit)) << 4) |
+      (i32x4.bitmask(f32x4.gt(bound(p2, length4, v128.load(lengths, 32), shrink), limit)) << 8) |
+      (i32x4.bitmask(f32x4.gt(bound(p3, length4, v128.load(lengths, 48), shrink), limit)) << 12)
+    )
+  );
+}
+
+/** (|x|² + |c|²)(1 - slack) - 2 product. */
+@inline
+function bound(product: v128, length: v128, lengths: v128, shrink: v128): v128 {
+  return f32x4.sub(f32x4.mul(f32x4.add(length, lengths), shrink), f32x4.add(product, product));
+}
+
+/** Compares the centroids of a block that are open, four at a time; what is left over waits. */
+function takeOpen(
+  open: i32,
+  first: i32,
+  k: i32,
+  seeker: Seeker,
   point: usize,
   centroids: usize,
   half: usize,
-  first: i32,
   d: i32,
   score: usize,
   list: usize,
 ): void {
-  const two = f32x4.splat(2);
-  const shrink4 = f32x4.splat(shrink);
-  const length4 = f32x4.splat(length);
-  let limit = f32x4.splat(2 * load<f32>(score) + above);
-  let waiting = 0;
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  for (let j = 0; j < count; j += 4) {
-    const at = (<usize>j) << 2;
-    const both = f32x4.mul(f32x4.add(length4, v128.load(lengths + at)), shrink4);
-    const least = f32x4.sub(both, f32x4.mul(v128.load(products + at), two));
-    let open = 15 & ~i32x4.bitmask(f32x4.gt(least, limit));
-    while (open != 0) {
-      const row = j + ctz(open);
-      open &= open - 1;
-      if (row >= count) break;
-      if (waiting == 0) a = b = c = first + row;
-      else if (waiting == 1) b = c = first + row;
-      else if (waiting == 2) c = first + row;
-      if (++waiting < 4) continue;
-      takeFour(point, centroids, half, d, a, b, c, first + row, score, list);
-      limit = f32x4.splat(2 * load<f32>(score) + above);
-      waiting = 0;
-    }
+  while (open != 0) {
+    const row = first + ctz(open);
+    open &= open - 1;
+    if (row >= k) break;
+    const waiting = seeker.waiting;
+    if (waiting == 0) seeker.a = seeker.b = seeker.c = row;
+    else if (waiting == 1) seeker.b = seeker.c = row;
+    else if (waiting == 2) seeker.c = row;
+    seeker.waiting = waiting + 1;
+    if (waiting == 3) takeFour(point, centroids, half, d, seeker, row, score, list);
   }
-  if (waiting > 0) takeFour(point, centroids, half, d, a, b, c, c, score, list);
 }
 
-/** Improves one point's winner by four centroids, the first of equals being the better. */
+/** Improves a point's winner by the centroids that wait and one more, the first of equals being the better. */
 function takeFour(
   point: usize,
   centroids: usize,
   half: usize,
   d: i32,
-  a: i32,
-  b: i32,
-  c: i32,
+  seeker: Seeker,
   e: i32,
   score: usize,
   list: usize,
@@ -200,15 +303,15 @@ function takeFour(
   const size = (<usize>d) << 2;
   const four = fourKeys(
     point,
-    centroids + <usize>a * size,
-    centroids + <usize>b * size,
-    centroids + <usize>c * size,
+    centroids + <usize>seeker.a * size,
+    centroids + <usize>seeker.b * size,
+    centroids + <usize>seeker.c * size,
     centroids + <usize>e * size,
     d,
     INNER_PRODUCT,
   );
   for (let lane = 0; lane < 4; lane++) {
-    const row = lane == 0 ? a : lane == 1 ? b : lane == 2 ? c : e;
+    const row = lane == 0 ? seeker.a : lane == 1 ? seeker.b : lane == 2 ? seeker.c : e;
     const one = load<f32>(half + ((<usize>row) << 2)) + lane4(four, lane);
     const best = load<f32>(score);
     if (one < best || (one == best && row < load<i32>(list))) {
@@ -216,6 +319,8 @@ function takeFour(
       store<i32>(list, row);
     }
   }
+  seeker.limit = 2 * load<f32>(score) + seeker.above;
+  seeker.waiting = 0;
 }
 
 /** Adds each of n points to the sum of its centroid and counts it. sums: f32 k x d; counts: i32 k. */

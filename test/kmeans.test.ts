@@ -24,7 +24,7 @@ function compare({ points: pointFill, centroids: centroidFill, k, d, n, m, seed 
   const engine = new Engine();
   const { kernels } = engine;
   const random = new Random(seed);
-  const floats = (count: number): number => engine.allocate((count + 3) * 4);
+  const floats = (count: number): number => engine.allocate((count + 15) * 4);
   const centroids = place(engine, k, d, FILLS[centroidFill], random);
   const points = placeQueries(engine, n, d, FILLS[pointFill], centroids, k, random);
   const [half, norms] = [floats(k), floats(n)];
@@ -37,14 +37,17 @@ function compare({ points: pointFill, centroids: centroidFill, k, d, n, m, seed 
   if (kernels.makeHeads(points, n, d, m, basis, pointLengths, pointHeads, scratch) === 0) return false;
   if (kernels.makeHeads(centroids, k, d, m, basis, lengths, heads, scratch) === 0) return false;
 
+  const blocks = engine.allocate(kernels.blockHeadsBytes(k, m));
+  kernels.blockHeads(heads, k, m, blocks);
   const tile = engine.allocate(kernels.assignScratch(n));
+  const seekers = engine.allocate(kernels.assignByHeadsScratch(n));
   const [expected, given] = [false, true].map((bounded) => {
     const [lists, scores] = [floats(n), floats(n)];
     if (bounded) {
       for (let i = 0; i < n; i++) engine.i32[(lists >>> 2) + i] = random.below(k);
       // prettier-ignore
       kernels.assignByHeads(
-        points, n, centroids, half, k, d, norms, m, basis, pointLengths, pointHeads, lengths, heads, lists, scores, tile,
+        points, n, centroids, half, k, d, norms, m, basis, pointLengths, pointHeads, lengths, blocks, lists, scores, seekers,
       );
     } else {
       kernels.assign(points, n, centroids, half, k, d, lists, scores, tile);
@@ -88,7 +91,7 @@ describe("heads leave an assignment alone", () => {
     const rows = place(engine, k, d, FILLS["low rank"], random);
     const point = engine.allocate(d * 4);
     engine.f32.copyWithin(point >>> 2, rows >>> 2, (rows >>> 2) + d);
-    const floats = (count: number): number => engine.allocate((count + 3) * 4);
+    const floats = (count: number): number => engine.allocate((count + 15) * 4);
     const [half, norm, list, score] = [floats(k), floats(n), floats(n), floats(n)];
     const basis = engine.allocate(kernels.basisBytes(d, m));
     const scratch = engine.allocate(kernels.makeHeadsScratch(d, m));
@@ -101,10 +104,12 @@ describe("heads leave an assignment alone", () => {
     kernels.squaredNorms(point, n, d, norm);
     for (let j = 0; j < d; j++) engine.f32[(rows >>> 2) + 100 * d + j] = 2 * engine.f32[(point >>> 2) + j];
     engine.i32[list >>> 2] = 0;
-    const tile = engine.allocate(kernels.assignScratch(n));
+    const blocks = engine.allocate(kernels.blockHeadsBytes(k, m));
+    kernels.blockHeads(heads, k, m, blocks);
+    const seekers = engine.allocate(kernels.assignByHeadsScratch(n));
     // prettier-ignore
     kernels.assignByHeads(
-      point, n, rows, half, k, d, norm, m, basis, pointLength, pointHead, lengths, heads, list, score, tile,
+      point, n, rows, half, k, d, norm, m, basis, pointLength, pointHead, lengths, blocks, list, score, seekers,
     );
     expect(engine.i32[list >>> 2]).toBe(0);
   });

@@ -10,9 +10,9 @@ const CHUNK = 64;
  * Heads of points and centroids (assembly/heads.ts), by which an assignment passes over most centroids and comes out the same. The basis
  * is made once.
  *
- * Of speech with 256 dimensions and 1488 centroids, 16, 24, 32 and 40 numbers in a head make k-means of 58,050 rows take 2.4, 2.6, 2.9
- * and 3.2 s; of vectors with rather more hidden dimensions, 2.9, 2.8, 2.8 and 3.2. Of a voice with 768 and 495 centroids, 48, 64, 88 and
- * 112 make 1.30, 1.21, 1.33 and 1.49 s; without heads it takes 3.7.
+ * Of speech with 256 dimensions and 1488 centroids, 16, 24, 32 and 40 numbers in a head make k-means of 58,050 rows take 1.5, 1.7, 2.0
+ * and 2.3 s (11 s without); of vectors with rather more hidden dimensions, 1.9, 1.8, 2.2 and 2.5. Of a voice with 768 and 495 centroids,
+ * 48, 64, 88 and 112 make 0.93, 0.90, 1.02 and 1.14 s (3.7 s without).
  */
 export class Heads {
   readonly #engine: Engine;
@@ -25,6 +25,7 @@ export class Heads {
   readonly #pointHeads: number;
   readonly #lengths: number;
   readonly #heads: number;
+  readonly #blocks: number;
   readonly #scratch: number;
 
   /** Takes the memory. Throws ERR_MEMORY. */
@@ -37,9 +38,12 @@ export class Heads {
     this.#basis = engine.allocate(kernels.basisBytes(d, this.#m));
     this.#pointLengths = engine.allocate((n + 3) * 4);
     this.#pointHeads = engine.allocate(n * this.#m * 4);
-    this.#lengths = engine.allocate((k + 3) * 4);
+    this.#lengths = engine.allocate((k + 15) * 4);
     this.#heads = engine.allocate(k * this.#m * 4);
-    this.#scratch = engine.allocate(kernels.makeHeadsScratch(d, this.#m));
+    this.#blocks = engine.allocate(kernels.blockHeadsBytes(k, this.#m));
+    this.#scratch = engine.allocate(
+      Math.max(kernels.makeHeadsScratch(d, this.#m), kernels.assignByHeadsScratch(CHUNK)),
+    );
   }
 
   /**
@@ -67,11 +71,13 @@ export class Heads {
 
   /** Makes the heads of the centroids as they stand now; false where they are beyond bounds. */
   takeCentroids(centroids: number): boolean {
-    return this.#take(centroids, this.#k, this.#lengths, this.#heads);
+    const made = this.#take(centroids, this.#k, this.#lengths, this.#heads);
+    this.#engine.kernels.blockHeads(this.#heads, this.#k, this.#m, this.#blocks);
+    return made;
   }
 
   /**
-   * As the kernel assign, of points first … first + count - 1, which stand at `points`. The other addresses are of what belongs to point
+   * As the kernel assign, of points first … first + count - 1, 64 at most, which stand at `points`. The other addresses are of what belongs to point
    * and centroid 0; lists have where the points were before, or any list.
    */
   assign(
@@ -83,7 +89,6 @@ export class Heads {
     norms: number,
     lists: number,
     scores: number,
-    tile: number,
   ): void {
     const at = first * 4;
     this.#engine.kernels.assignByHeads(
@@ -99,10 +104,10 @@ export class Heads {
       this.#pointLengths + at,
       this.#pointHeads + at * this.#m,
       this.#lengths,
-      this.#heads,
+      this.#blocks,
       lists + at,
       scores + at,
-      tile,
+      this.#scratch,
     );
   }
 

@@ -109,7 +109,7 @@ export async function kmeans(
     for (let i = 0; i < n; i += CHUNK) {
       const count = Math.min(CHUNK, n - i);
       const at = data + i * rowBytes;
-      if (bounded) heads.assign(at, i, count, centroids, half, norms, lists, scores, tile);
+      if (bounded) heads.assign(at, i, count, centroids, half, norms, lists, scores);
       else kernels.assign(at, count, centroids, half, k, d, lists + i * 4, scores + i * 4, tile);
       kernels.accumulate(at, count, d, lists + i * 4, sums, counts);
       await pace.step("k-means", iteration * n + i + count, options.niter * n);

@@ -72,7 +72,7 @@ export async function miniBatchKMeans(
     for (let i = 0; i < batch; i += CHUNK) {
       const count = Math.min(CHUNK, batch - i);
       const at = rows + i * rowBytes;
-      if (bounded) heads.assign(at, i, count, centres, half, norms, lists, scores, tile);
+      if (bounded) heads.assign(at, i, count, centres, half, norms, lists, scores);
       else kernels.assign(at, count, centres, half, k, d, lists + i * 4, scores + i * 4, tile);
       kernels.accumulate(at, count, d, lists + i * 4, sums, counts);
       await pace.step("mini-batch k-means", step * batch + i, steps * batch);
