@@ -123,7 +123,7 @@ export function assignByHeadsScratch(n: i32): i32 {
  * As assign under L2, by heads of m numbers (heads.ts) of the points and the centroids: the same lists and scores to the last bit.
  *
  * lists: where each point was before, or any list: the nearer, the more is passed over. norms: |x|² a point. lengths and blocks: of the
- * centroids, the lengths of up to three more being read.
+ * centroids, the lengths of up to fifteen more being read.
  *
  * A centroid is passed over where its score is surely above the best, b: |x - c|² is at least v, made of the heads, and the score
  * (|x - c|² - |x|²) / 2 but for rounding, so where v > 2b + |x|² + rounding. A score is |c|²/2 - x·c with sums of d / 4 + 8 roundings
