@@ -16,7 +16,7 @@ import { indexFactory } from "cellist";
 import { blend } from "cellist/rvc";
 
 const [description, nprobe] = process.argv.slice(1);
-const [d, n, batch, k] = [32, 500, 16, 8];
+const [d, n, batch, k] = [128, 1500, 16, 8];
 const vectors = Float32Array.from({ length: n * d }, (_, i) => ((i * 7919) % 1009) / 1009);
 const index = await indexFactory(d, description);
 await index.train(vectors);
@@ -76,4 +76,21 @@ test.each([
   const { memory } = index;
   blend(index, vectors.slice(0, batch * d), { k: 8, nprobe: 2 });
   expect(index.memory).toBe(memory);
+});
+
+test("an index that was disposed of gives its memory back, though somebody keeps it", () => {
+  const script = `
+    import { indexFactory } from "cellist";
+    import { blend } from "cellist/rvc";
+    const vectors = new Float32Array(1000 * 64).fill(0.5);
+    const index = await indexFactory(64, "Flat");
+    await index.add(vectors);
+    index.search(vectors.subarray(0, 64), 3);
+    blend(index, vectors.slice(0, 128));
+    const memory = new WeakRef(index.node.engine.u8.buffer);
+    index.dispose();
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setTimeout(resolve, 5)).then(gc);
+    console.log(memory.deref() === undefined, typeof index);`;
+  const flags = ["--expose-gc", "--input-type=module", "-e", script];
+  expect(execFileSync(process.execPath, flags, { encoding: "utf8" }).trim()).toBe("true object");
 });

@@ -1,6 +1,6 @@
 import { env } from "node:process";
 import { expect, test } from "vitest";
-import { damage, seeds, survive } from "./fuzz.js";
+import { coded, damage, seeds, survive } from "./fuzz.js";
 
 // For a long run: CELLIST_FUZZ=2000000 CELLIST_FUZZ_SEED=20000 npx vitest run test/fuzz.test.ts. A failure names a number, with which
 // CELLIST_FUZZ=1 CELLIST_FUZZ_SEED=<number> does the same damage again.
@@ -25,5 +25,6 @@ test(`${RUNS} damaged files are refused, or are an index like any other`, { time
     }
   }
   // Neither all nor nothing: some damage is no matter.
+  if (RUNS >= 1000) expect(coded).toBeGreaterThan(RUNS / 1000);
   if (RUNS >= 1000) expect(read / RUNS).toSatisfy((share: number) => share > 0.1 && share < 0.9);
 });

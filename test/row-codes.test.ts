@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
-import type { Index, Metric } from "../src/index.js";
+import type { Index, Metric, SearchResult } from "../src/index.js";
 import { RowCodes } from "../src/storage/row-codes.js";
 import { Random } from "../src/training/random.js";
 import { Engine } from "../src/wasm/engine.js";
+import { countCoded } from "./coded.js";
 import { FILLS, place, placeQueries } from "./hostile.js";
 
 // Searches by codes must give the bits of those without, whatever the rows are: bounds that are not true would lose neighbours.
@@ -183,7 +184,7 @@ describe("codes leave the answer alone", () => {
 });
 
 describe("codes of an index", () => {
-  const d = 48;
+  const d = 128;
   const vectors = (n: number, seed: number): Float32Array => {
     const random = new Random(seed);
     return Float32Array.from({ length: n * d }, () => random.unit());
@@ -207,6 +208,7 @@ describe("codes of an index", () => {
   );
 
   test.each(["Flat", "IVF10,Flat", "IDMap,Flat"])("%s: they follow every change", async (description) => {
+    let coded = 0;
     await fc.assert(
       fc.asyncProperty(steps, fc.constantFrom<Metric>(METRIC_L2, METRIC_INNER_PRODUCT), async (all, metric) => {
         const pair = [await make(description, metric, true), await make(description, metric, false)];
@@ -225,7 +227,12 @@ describe("codes of an index", () => {
           }
           const queries = vectors(5, seed + 100);
           for (const options of [{}, { nprobe: 4 }, { nprobe: 10, ensureK: true }]) {
-            const [expected, given] = [pair[1], pair[0]].map((index) => index.search(queries, 3, options));
+            const [expected, given] = [pair[1], pair[0]].map((index) => {
+              const searches = countCoded(index);
+              const result = index.search(queries, 3, options);
+              coded += searches();
+              return result;
+            });
             expect(given).toEqual(expected);
           }
         }
@@ -233,6 +240,19 @@ describe("codes of an index", () => {
       }),
       { numRuns: 25 },
     );
+    expect(coded).toBeGreaterThan(0);
+  });
+
+  test.each(["Flat", "IVF10,Flat"])("%s: adds that leave room for later ones have codes too", async (description) => {
+    const index = await make(description, METRIC_L2, true);
+    for (let i = 0; i < 3; i++) await index.add(vectors(500, 10 + i));
+    index.warmUp({ batch: 1, k: 3, nprobe: 4 });
+    const searches = countCoded(index);
+    index.search(vectors(5, 20), 3, { nprobe: 4 });
+    expect(searches()).toBe(1);
+    await index.add(vectors(1, 30));
+    index.search(vectors(5, 20), 3, { nprobe: 4 });
+    expect(searches()).toBe(1);
   });
 
   test("they take less than .3 of the rows' bytes", () => {
@@ -252,12 +272,18 @@ describe("codes of an index", () => {
   test("none are made where there is no memory for them", async () => {
     const n = 6000;
     const rows = vectors(n, 3);
-    const index = await indexFactory(d, "Flat", METRIC_L2, { maxBytes: n * d * 4 + 200_000 });
-    await index.add(rows);
-    const { memory } = index;
-    const before = index.search(rows.subarray(0, d), 5);
-    index.warmUp({ batch: 1, k: 5 });
-    expect(index.memory).toBeLessThan(memory + 65536 * 2);
-    expect(index.search(rows.subarray(0, d), 5)).toEqual(before);
+    const find = async (maxBytes: number): Promise<[number, SearchResult]> => {
+      const index = await indexFactory(d, "Flat", METRIC_L2, { maxBytes });
+      await index.add(rows);
+      index.warmUp({ batch: 1, k: 5 });
+      const searches = countCoded(index);
+      const result = index.search(rows.subarray(0, d), 5);
+      expect(index.memory).toBeLessThanOrEqual(maxBytes);
+      return [searches(), result];
+    };
+    const [without, expected] = await find(n * d * 4 + 200_000);
+    const [coded, given] = await find(n * d * 6);
+    expect([without, coded]).toEqual([0, 1]);
+    expect(given).toEqual(expected);
   });
 });

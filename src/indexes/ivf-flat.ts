@@ -105,28 +105,27 @@ export class IvfFlatNode extends IvfNode {
         slots,
         scratch,
       );
-      engine.returnScratch(top);
-      return;
+    } else {
+      engine.kernels.searchLists(
+        queries,
+        nq,
+        this.d,
+        this.metric,
+        probes,
+        nprobe,
+        atLeast,
+        this.maxCodes,
+        this.nlist,
+        lists.starts,
+        lists.sizes,
+        lists.codes,
+        lists.ids,
+        k,
+        distances,
+        slots,
+        scratch,
+      );
     }
-    engine.kernels.searchLists(
-      queries,
-      nq,
-      this.d,
-      this.metric,
-      probes,
-      nprobe,
-      atLeast,
-      this.maxCodes,
-      this.nlist,
-      lists.starts,
-      lists.sizes,
-      lists.codes,
-      lists.ids,
-      k,
-      distances,
-      slots,
-      scratch,
-    );
     engine.returnScratch(top);
   }
 

@@ -289,6 +289,8 @@ export class VectorIndex implements Index {
       fail("ERR_BUSY", "a promise of this index is pending: await it, or abort it by its signal, before dispose");
     this.#node = undefined;
     this.#words = undefined;
+    // A view would keep the memory for as long as somebody keeps the index.
+    for (const window of [this.blended, this.#distances, this.#labels]) window.close();
   }
 
   /** @internal The topmost node; for entries beside the core, which work on what is stored. */

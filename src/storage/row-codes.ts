@@ -1,7 +1,7 @@
 import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 
-/** The most memory that codes may take, as a share of the rows': with few dimensions they would take more. */
+/** The most memory that codes may take, as a share of what the rows hold: with few dimensions they would take more. */
 const MOST_SHARE = 0.3;
 /** More dimensions don't leave enough bits for a product of codes. */
 const MOST_DIMENSIONS = 1 << 16;
@@ -45,7 +45,7 @@ export class RowCodes {
     const d = this.#d;
     if (this.address !== 0 || engine.options.bounds === false || d > MOST_DIMENSIONS) return;
     const bytes = kernels.rowCodesBytes(capacity, d);
-    if (bytes > count * d * 4 * MOST_SHARE) return;
+    if (bytes > capacity * d * 4 * MOST_SHARE) return;
     let block: number;
     try {
       engine.reserveScratch(scratchSize(kernels.encodeRowsScratch(d)) + scratchSize(SAMPLE * 4));

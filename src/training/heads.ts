@@ -71,14 +71,14 @@ export class Heads {
 
   /** Makes the heads of the centroids as they stand now; false where they are beyond bounds. */
   takeCentroids(centroids: number): boolean {
-    const made = this.#take(centroids, this.#k, this.#lengths, this.#heads);
+    if (!this.#take(centroids, this.#k, this.#lengths, this.#heads)) return false;
     this.#engine.kernels.blockHeads(this.#heads, this.#k, this.#m, this.#blocks);
-    return made;
+    return true;
   }
 
   /**
-   * As the kernel assign, of points first … first + count - 1, 64 at most, which stand at `points`. The other addresses are of what belongs to point
-   * and centroid 0; lists have where the points were before, or any list.
+   * As the kernel assign, of points first … first + count - 1, 64 at most, which stand at `points`. The other addresses are of what
+   * belongs to point and centroid 0; lists have where the points were before, or any list.
    */
   assign(
     points: number,

@@ -17,6 +17,11 @@ export class Window<T extends Words> {
     this.#type = type;
   }
 
+  /** Gives the views up, which hold the memory that they look at. */
+  close(): void {
+    this.#last = this.#other = undefined;
+  }
+
   /** The `length` items from an address on. */
   at(engine: Engine, address: number, length: number): T {
     const { buffer } = engine.u8;
