@@ -1,5 +1,5 @@
 import type { Index } from "../src/index.js";
-import { VectorIndex } from "../src/indexes/vector-index.js";
+import { VectorIndex } from "../src/handle/vector-index.js";
 
 /** Counts the searches of an index that go by codes of its rows, from now on: without them, tests of codes would test nothing. */
 export function countCoded(index: Index): () => number {

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { CellistError, indexFactory, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
-import { VectorIndex } from "../src/indexes/vector-index.js";
+import { VectorIndex } from "../src/handle/vector-index.js";
 import { countCoded } from "./coded.js";
 import { concat, i32, i64 } from "./files.js";
 import { goldenCases, goldenFolder } from "./golden.js";

@@ -4,7 +4,7 @@ import { Option } from "commander";
 import type { Command } from "commander";
 import type { Index, Metric } from "../api.js";
 import { indexFactory } from "../factory/build.js";
-import { VectorIndex } from "../indexes/vector-index.js";
+import { VectorIndex } from "../handle/vector-index.js";
 import { openIndex } from "./files.js";
 import { cellsOf } from "./info.js";
 import { K, measure, SHIFT, takeSample } from "./measure.js";

@@ -8,7 +8,7 @@ import { IvfPqFastScanNode } from "../indexes/ivf-pq-fastscan.js";
 import type { IndexNode } from "../indexes/node.js";
 import { PqFastScanNode } from "../indexes/pq-fastscan.js";
 import { RefineNode } from "../indexes/refine.js";
-import { VectorIndex } from "../indexes/vector-index.js";
+import { VectorIndex } from "../handle/vector-index.js";
 import { ProductQuantizer } from "../quantizers/product.js";
 import { PackedLayout } from "../storage/packed-codes.js";
 import { Engine } from "../wasm/engine.js";

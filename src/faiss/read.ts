@@ -11,7 +11,7 @@ import { IvfNode } from "../indexes/ivf.js";
 import type { IndexNode } from "../indexes/node.js";
 import { PqFastScanNode } from "../indexes/pq-fastscan.js";
 import { RefineNode } from "../indexes/refine.js";
-import { VectorIndex } from "../indexes/vector-index.js";
+import { VectorIndex } from "../handle/vector-index.js";
 import { Pace } from "../training/work.js";
 import { Engine } from "../wasm/engine.js";
 

@@ -1,7 +1,8 @@
 import type { Index, SearchOptions } from "../api.js";
 import { METRIC_L2 } from "../api.js";
 import { fail } from "../errors.js";
-import { checkK, countRows, VectorIndex } from "../indexes/vector-index.js";
+import { checkK, countRows } from "../handle/input.js";
+import { VectorIndex } from "../handle/vector-index.js";
 
 /** How features are blended; the search's own options go along. */
 export interface BlendOptions extends SearchOptions {

@@ -6,17 +6,14 @@ import { Writer } from "../format/writer.js";
 import { Pace } from "../training/work.js";
 import { scratchSize } from "../wasm/engine.js";
 import { Window } from "../wasm/window.js";
-import { NOTHING } from "./node.js";
-import type { IndexNode, SearchParams } from "./node.js";
+import { checkK, copyRows, countRows, toBigInts, what } from "./input.js";
+import { readSearchOptions } from "./options.js";
+import { warmUp } from "./warm-up.js";
+import { NOTHING } from "../indexes/node.js";
+import type { IndexNode, SearchParams } from "../indexes/node.js";
 
 /** Results of a block at most: with a k of a million, a block is one query. */
 const BLOCK_RESULTS = 1 << 20;
-/**
- * Searches that warmUp makes: after so many calls V8 has the kernels compiled in its second tier. Long ones are compiled after fewer, since
- * it counts their loops too: from so many milliseconds on no other is begun.
- */
-const WARM_UP_ROUNDS = 64;
-const WARM_UP_TIME = 500;
 /** faiss' default seed. */
 const SEED = 1234;
 
@@ -164,7 +161,7 @@ export class VectorIndex implements Index {
       const types = this.#wide ? "a BigInt64Array (the ids are 64-bit)" : "an Int32Array or BigInt64Array";
       fail("ERR_LABELS", `labels must be ${types} of at least ${n} x ${k} items, not ${what(labels)}`);
     }
-    const params = this.#read(options);
+    const params = readSearchOptions(options, this.#params);
     if (!node.isTrained) fail("ERR_NOT_TRAINED", `${this.description} is not trained: call train first`);
 
     const { engine } = node;
@@ -196,24 +193,7 @@ export class VectorIndex implements Index {
   }
 
   warmUp(shape: { batch: number; k: number } & SearchOptions): void {
-    const node = this.#ready();
-    const { batch, k, ...options } = shape;
-    if (!Number.isSafeInteger(batch) || batch < 1)
-      fail("ERR_PARAMETER", `batch is ${String(batch)}: give a whole number from 1 on`);
-    checkK(k);
-    this.#read(options);
-    if (!node.isTrained) return;
-    node.prepare();
-    const queries = new Float32Array(batch * node.d).map((_, i) => ((i * 7919) % 1009) / 1009);
-    // What a blend takes, which goes on until k are found, so that it need not grow the memory.
-    const found = Math.min(k, node.ntotal);
-    const count = Math.min(batch, this.blockSize(found));
-    if (found > 0) this.retrieve(queries, 0, count, found, { ...options, ensureK: true }, this.blendScratch(found));
-    const distances = new Float32Array(batch * k);
-    const labels = new BigInt64Array(batch * k);
-    const end = Date.now() + WARM_UP_TIME;
-    for (let i = 0; i < WARM_UP_ROUNDS && Date.now() <= end; i++)
-      this.searchInto(queries, k, distances, labels, options);
+    warmUp(this, this.#ready(), shape);
   }
 
   reconstruct(id: number | bigint): Float32Array<ArrayBuffer> {
@@ -323,7 +303,16 @@ export class VectorIndex implements Index {
     options: SearchOptions,
     spare: number,
   ): Retrieval {
-    return this.#retrieve(this.#ready(), queries, first, count, k, this.#read(options), undefined, spare);
+    return this.#retrieve(
+      this.#ready(),
+      queries,
+      first,
+      count,
+      k,
+      readSearchOptions(options, this.#params),
+      undefined,
+      spare,
+    );
   }
 
   /** @param labels whether to map slots to labels, and to wide ones; undefined leaves slots */
@@ -360,40 +349,6 @@ export class VectorIndex implements Index {
       node.mapSlots(into.slots, results);
     }
     return into;
-  }
-
-  /** Checks the options of one call and returns them in the one object that serves all calls. */
-  #read(options: SearchOptions | undefined): SearchParams {
-    const params = this.#params;
-    params.nprobe = params.kFactor = params.efSearch = 0;
-    params.ensureK = false;
-    if (options === undefined || options === null) return params;
-    for (const name in options) {
-      const value = options[name as keyof SearchOptions];
-      if (value === undefined) continue;
-      switch (name) {
-        case "nprobe":
-        case "efSearch":
-          if (!Number.isSafeInteger(value) || (value as number) < 1) {
-            fail("ERR_PARAMETER", `${name} is ${String(value)}: give a whole number from 1 on`);
-          }
-          params[name] = value as number;
-          break;
-        case "kFactor":
-          if (!Number.isFinite(value) || (value as number) < 1) {
-            fail("ERR_PARAMETER", `kFactor is ${String(value)}: give a number from 1 on`);
-          }
-          params.kFactor = value as number;
-          break;
-        case "ensureK":
-          if (typeof value !== "boolean") fail("ERR_PARAMETER", `ensureK is ${String(value)}: give true or false`);
-          params.ensureK = value;
-          break;
-        default:
-          fail("ERR_PARAMETER", `there is no option "${name}": nprobe, kFactor, efSearch and ensureK are known`);
-      }
-    }
-    return params;
   }
 
   #parameter(node: IndexNode, name: string): ReturnType<IndexNode["parameter"]> & object {
@@ -440,51 +395,4 @@ if (typeof Symbol.dispose === "symbol") {
       this.dispose();
     },
   });
-}
-
-/** Rows in an array of vectors. ERR_PARAMETER for anything but a Float32Array, ERR_DIMENSION for a broken last row. */
-export function countRows(name: string, vectors: Float32Array, d: number): number {
-  if (!(vectors instanceof Float32Array))
-    fail("ERR_PARAMETER", `${name} are ${what(vectors)}: give a Float32Array of n x ${d}`);
-  if (vectors.length % d !== 0) {
-    fail(
-      "ERR_DIMENSION",
-      `${name} have ${vectors.length} numbers, no multiple of d = ${d}: give n x ${d} numbers, row by row`,
-    );
-  }
-  return vectors.length / d;
-}
-
-/** Throws ERR_PARAMETER unless k is a whole number from 1 on. */
-export function checkK(k: number): void {
-  if (!Number.isSafeInteger(k) || k < 1) fail("ERR_PARAMETER", `k is ${String(k)}: give a whole number from 1 on`);
-}
-
-/** Copies floats without making a view of a part, which would be an allocation. */
-export function copyRows(from: Float32Array, start: number, to: Float32Array, at: number, length: number): void {
-  if (start === 0 && from.length === length) to.set(from, at);
-  else for (let i = 0; i < length; i++) to[at + i] = from[start + i];
-}
-
-function toBigInts(ids: Ids): BigInt64Array<ArrayBuffer> {
-  const given: unknown = ids;
-  if (!Array.isArray(given) && !ArrayBuffer.isView(given)) {
-    fail("ERR_ID", `ids are ${what(given)}: give an Int32Array, a BigInt64Array or an array`);
-  }
-  const own = new BigInt64Array(ids.length);
-  for (let i = 0; i < ids.length; i++) {
-    const id = ids[i];
-    if (typeof id === "bigint" ? id !== BigInt.asIntN(64, id) : !Number.isSafeInteger(id)) {
-      fail("ERR_ID", `${String(id)} is no id: give whole numbers of up to 64 bits`);
-    }
-    own[i] = BigInt(id);
-  }
-  return own;
-}
-
-/** What a value of the wrong kind is, for a sentence. */
-function what(value: unknown): string {
-  if (value === null || typeof value !== "object") return String(value);
-  const { length } = value as { length?: unknown };
-  return `${value.constructor?.name ?? "an object"}${typeof length === "number" ? ` of length ${length}` : ""}`;
 }
