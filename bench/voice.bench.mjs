@@ -10,7 +10,7 @@ import { blendError, RATE } from "./demo/measure.mjs";
 import { startFaiss } from "./native.mjs";
 import { npy, recall, summary, table, time, timeBlocks, voiceA } from "./measure.mjs";
 import { kmeans } from "../build/esm/training/kmeans.js";
-import { Pace } from "../build/esm/training/work.js";
+import { Pace } from "../build/esm/work/pace.js";
 
 const BATCH = 16;
 const K = 8;

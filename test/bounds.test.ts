@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
 import { Engine } from "../src/wasm/engine.js";
-import { Random } from "../src/training/random.js";
+import { Random } from "../src/work/random.js";
 import { FILLS, place, placeQueries } from "./hostile.js";
 import type { Fill } from "./hostile.js";
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Ids, Index, Metric, SearchOptions } from "../src/index.js";
-import { permutation } from "../src/training/random.js";
+import { permutation } from "../src/work/random.js";
 
 const main = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const N = 700;

@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CellistError } from "../src/errors.js";
-import { describeTree } from "../src/factory/describe.js";
-import { outputDimension, parseFactory } from "../src/factory/grammar.js";
-import type { IndexTree, ScalarType, TransformTree } from "../src/factory/grammar.js";
+import { describeTree } from "../src/indexes/describe.js";
+import { parseFactory } from "../src/factory/grammar.js";
+import { outputDimension } from "../src/indexes/tree.js";
+import type { IndexTree, ScalarType, TransformTree } from "../src/indexes/tree.js";
 
 const flat: IndexTree = { kind: "flat" };
 const sq = (type: ScalarType): IndexTree => ({ kind: "sq", type });

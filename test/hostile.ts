@@ -1,5 +1,5 @@
 import type { Engine } from "../src/wasm/engine.js";
-import type { Random } from "../src/training/random.js";
+import type { Random } from "../src/work/random.js";
 
 /** Number j of row i. */
 export type Fill = (i: number, j: number, random: Random) => number;

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { kmeans } from "../src/training/kmeans.js";
 import { miniBatchKMeans } from "../src/training/mini-batch.js";
-import { Random } from "../src/training/random.js";
-import { Pace } from "../src/training/work.js";
+import { Random } from "../src/work/random.js";
+import { Pace } from "../src/work/pace.js";
 import { Engine } from "../src/wasm/engine.js";
 import { FILLS, place, placeQueries } from "./hostile.js";
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index, Metric, SearchResult } from "../src/index.js";
 import { RowCodes } from "../src/storage/row-codes.js";
-import { Random } from "../src/training/random.js";
+import { Random } from "../src/work/random.js";
 import { Engine } from "../src/wasm/engine.js";
 import { countCoded } from "./coded.js";
 import { FILLS, place, placeQueries } from "./hostile.js";

@@ -1,4 +1,4 @@
-import { Random } from "../src/training/random.js";
+import { Random } from "../src/work/random.js";
 
 /** Vectors to train on, to add and to ask for. */
 export interface Dataset {

@@ -3,7 +3,7 @@ import { METRIC_L2 } from "../api.js";
 import { indexFactory } from "../factory/build.js";
 import { blend } from "../rvc/blend.js";
 import { IdLookup } from "../storage/id-lookup.js";
-import { permutation } from "../training/random.js";
+import { permutation } from "../work/random.js";
 import { cellsOf } from "./info.js";
 import { inBlocks } from "./run.js";
 import type { Watch } from "./run.js";

@@ -1,5 +1,5 @@
 import type { Progress } from "../api.js";
-import { Pace } from "../training/work.js";
+import { Pace } from "../work/pace.js";
 import type { Warning } from "../wasm/engine.js";
 import { Bars } from "./progress.js";
 import { toJson } from "./text.js";

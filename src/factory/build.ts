@@ -1,21 +1,14 @@
 import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../api.js";
 import type { Index, Metric } from "../api.js";
 import { fail } from "../errors.js";
-import { FlatNode } from "../indexes/flat.js";
-import { IdMapNode } from "../indexes/id-map.js";
-import { IvfFlatNode } from "../indexes/ivf-flat.js";
-import { IvfPqFastScanNode } from "../indexes/ivf-pq-fastscan.js";
+import { KINDS, knownKinds, partsOf } from "../faiss/kinds.js";
 import type { IndexNode } from "../indexes/node.js";
-import { PqFastScanNode } from "../indexes/pq-fastscan.js";
-import { RefineNode } from "../indexes/refine.js";
 import { VectorIndex } from "../handle/vector-index.js";
-import { ProductQuantizer } from "../quantizers/product.js";
-import { PackedLayout } from "../storage/packed-codes.js";
 import { Engine } from "../wasm/engine.js";
 import type { EngineOptions } from "../wasm/engine.js";
-import { describeTree } from "./describe.js";
+import { describeTree } from "../indexes/describe.js";
 import { parseFactory } from "./grammar.js";
-import type { IndexTree } from "./grammar.js";
+import type { IndexTree } from "../indexes/tree.js";
 
 /**
  * Makes an empty index from a description in faiss' language, such as `"IVF1024,Flat"`.
@@ -40,59 +33,20 @@ export async function indexFactory(
   return new VectorIndex(buildNode(new Engine(engine), d, tree, metric));
 }
 
-/** Throws ERR_FACTORY for the first part of a tree that is not built yet. */
+/** Throws ERR_FACTORY for the first part of a tree that is not in the table. */
 function checkBuildable(tree: IndexTree, description: string): void {
-  switch (tree.kind) {
-    case "flat":
-    case "pqfs":
-      return;
-    case "idmap":
-      checkBuildable(tree.base, description);
-      return;
-    case "refine":
-      checkBuildable(tree.base, description);
-      checkBuildable(tree.refine, description);
-      if (tree.refine.kind === "flat" || tree.refine.kind === "pqfs") return;
-      missing(tree, description, `${describeTree(tree.base)},RFlat`);
-      return;
-    case "ivf":
-      checkBuildable(tree.coarse, description);
-      if (tree.code.kind === "flat" || tree.code.kind === "pqfs") return;
-      missing(tree.code, description, `IVF${tree.nlist},Flat or IVF${tree.nlist},PQ…x4fs`);
-      return;
-    default:
-      missing(tree, description, "Flat, PQ…x4fs or IVF1024,Flat");
-  }
-}
-
-function missing(tree: IndexTree, description: string, instead: string): never {
-  return fail(
+  for (const part of partsOf(tree)) checkBuildable(part, description);
+  if (KINDS.some((kind) => kind.is(tree))) return;
+  const missing = describeTree(tree);
+  const which = missing === description ? "it" : `its part ${missing}`;
+  fail(
     "ERR_FACTORY",
-    `"${description}" is understood, but ${describeTree(tree)} can't be built in this version: use ${instead}`,
+    `"${description}" is understood, but ${which} can't be built in this version: it has ${knownKinds()}`,
   );
 }
 
 function buildNode(engine: Engine, d: number, tree: IndexTree, metric: Metric): IndexNode {
-  switch (tree.kind) {
-    case "flat":
-      return new FlatNode(engine, d, metric);
-    case "pqfs": {
-      const quantizer = new ProductQuantizer(engine, d, tree.m, 4);
-      return new PqFastScanNode(metric, quantizer, new PackedLayout(tree.m, tree.bbs), engine);
-    }
-    case "idmap":
-      return new IdMapNode(buildNode(engine, d, tree.base, metric), tree.two);
-    case "refine":
-      return new RefineNode(buildNode(engine, d, tree.base, metric), buildNode(engine, d, tree.refine, metric));
-    case "ivf": {
-      const coarse = buildNode(engine, d, tree.coarse, metric);
-      const { code, nlist } = tree;
-      if (code.kind !== "pqfs") return new IvfFlatNode(coarse, nlist, metric);
-      const quantizer = new ProductQuantizer(engine, d, code.m, 4);
-      const layout = new PackedLayout(code.m, code.bbs);
-      return new IvfPqFastScanNode(coarse, nlist, metric, quantizer, layout, code.residual);
-    }
-    default:
-      throw new Error(`${tree.kind} passed the check and is not built`);
-  }
+  const kind = KINDS.find((row) => row.is(tree));
+  if (kind === undefined) throw new Error(`${tree.kind} passed the check and is not built`);
+  return kind.build(tree, { engine, d, metric, build: (part, size = d) => buildNode(engine, size, part, metric) });
 }

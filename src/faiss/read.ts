@@ -3,37 +3,15 @@ import { fail } from "../errors.js";
 import { Reader } from "../format/reader.js";
 import { openSource } from "../format/source.js";
 import type { Bytes } from "../format/source.js";
-import { FlatNode } from "../indexes/flat.js";
-import { IdMapNode } from "../indexes/id-map.js";
-import { IvfFlatNode } from "../indexes/ivf-flat.js";
-import { IvfPqFastScanNode } from "../indexes/ivf-pq-fastscan.js";
 import { IvfNode } from "../indexes/ivf.js";
 import type { IndexNode } from "../indexes/node.js";
-import { PqFastScanNode } from "../indexes/pq-fastscan.js";
-import { RefineNode } from "../indexes/refine.js";
 import { VectorIndex } from "../handle/vector-index.js";
-import { Pace } from "../training/work.js";
+import { Pace } from "../work/pace.js";
 import { Engine } from "../wasm/engine.js";
+import { KINDS, UNBUILT } from "./kinds.js";
 
 /** faiss 1.15 nests no deeper. */
 const MAX_DEPTH = 50;
-
-/** faiss' indexes that are known and not built here, by fourcc. */
-const UNBUILT: Record<string, string> = {
-  IxPq: "PQ",
-  IxPQ: "PQ",
-  IxPo: "PQ",
-  IxSQ: "SQ",
-  IwSq: "IVF with SQ",
-  IwSQ: "IVF with SQ",
-  IwPQ: "IVF with PQ",
-  IwQR: "IVF with refined PQ",
-  IxPT: "a vector transform",
-  IHNf: "HNSW",
-  IHNs: "HNSW with SQ",
-  IHNp: "HNSW with PQ",
-  IHN2: "HNSW with two-level PQ",
-};
 
 /**
  * Opens a faiss file, from bytes that are there or as they come: a response is never held twice.
@@ -67,23 +45,8 @@ async function readNode(reader: Reader, engine: Engine, depth: number): Promise<
   if (depth > MAX_DEPTH) reader.wrong("index", 0, `is nested more than ${MAX_DEPTH} levels deep`);
   const nested = (r: Reader, e: Engine): Promise<IndexNode> => readNode(r, e, depth + 1);
   const fourcc = await reader.fourcc("fourcc");
-  switch (fourcc) {
-    case "IxF2":
-    case "IxFI":
-    case "IxFl":
-      return FlatNode.read(reader, engine, fourcc);
-    case "IwFl":
-      return IvfFlatNode.read(reader, engine, nested);
-    case "IPfs":
-      return PqFastScanNode.read(reader, engine);
-    case "IwPf":
-      return IvfPqFastScanNode.read(reader, engine, nested);
-    case "IxRF":
-      return RefineNode.read(reader, engine, nested);
-    case "IxMp":
-    case "IxM2":
-      return IdMapNode.read(reader, engine, fourcc === "IxM2", nested);
-  }
+  const kind = KINDS.find(({ fourccs }) => fourccs.includes(fourcc));
+  if (kind !== undefined) return kind.read(reader, engine, fourcc, nested);
   if (fourcc in UNBUILT)
     fail(
       "ERR_UNSUPPORTED",

@@ -1,5 +1,5 @@
 import { fail } from "../errors.js";
-import type { Pace } from "../training/work.js";
+import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import type { ByteSource } from "./source.js";
 

@@ -1,9 +1,9 @@
 import type { Ids, Index, Metric, SearchOptions, SearchResult, TrainOptions, Work } from "../api.js";
 import { METRIC_INNER_PRODUCT } from "../api.js";
 import { fail } from "../errors.js";
-import { describeTree } from "../factory/describe.js";
+import { describeTree } from "../indexes/describe.js";
 import { Writer } from "../format/writer.js";
-import { Pace } from "../training/work.js";
+import { Pace } from "../work/pace.js";
 import { scratchSize } from "../wasm/engine.js";
 import { Window } from "../wasm/window.js";
 import { checkK, copyRows, countRows, toBigInts, what } from "./input.js";

@@ -1,12 +1,12 @@
 import { METRIC_L2 } from "../api.js";
 import type { Metric } from "../api.js";
 import { fail } from "../errors.js";
-import type { IndexTree } from "../factory/grammar.js";
+import type { IndexTree } from "./tree.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { RowCodes } from "../storage/row-codes.js";
 import { Rows } from "../storage/rows.js";
-import type { Pace } from "../training/work.js";
+import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { HEADER_BYTES, readHeader, writeHeader } from "./header.js";

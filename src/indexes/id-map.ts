@@ -1,10 +1,10 @@
-import type { IndexTree } from "../factory/grammar.js";
+import type { IndexTree } from "./tree.js";
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { IdLookup } from "../storage/id-lookup.js";
 import { Rows } from "../storage/rows.js";
-import type { Pace } from "../training/work.js";
+import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { HEADER_BYTES, readHeader, writeHeader } from "./header.js";
 import type { NodeReader } from "./ivf.js";

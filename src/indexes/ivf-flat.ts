@@ -1,5 +1,5 @@
 import type { Metric } from "../api.js";
-import type { IndexTree } from "../factory/grammar.js";
+import type { IndexTree } from "./tree.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { InvertedLists } from "../storage/lists.js";

@@ -1,12 +1,12 @@
 import { METRIC_L2 } from "../api.js";
 import type { Metric } from "../api.js";
-import type { IndexTree } from "../factory/grammar.js";
+import type { IndexTree } from "./tree.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { ProductQuantizer } from "../quantizers/product.js";
 import { InvertedLists } from "../storage/lists.js";
 import { PackedLayout } from "../storage/packed-codes.js";
-import type { Pace } from "../training/work.js";
+import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { blockListsBytes, readBlockLists, writeBlockLists } from "./block-lists.js";

@@ -1,13 +1,13 @@
 import { METRIC_INNER_PRODUCT } from "../api.js";
 import type { Metric } from "../api.js";
 import { fail } from "../errors.js";
-import type { IndexTree } from "../factory/grammar.js";
+import type { IndexTree } from "./tree.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { IdLookup } from "../storage/id-lookup.js";
 import type { InvertedLists } from "../storage/lists.js";
 import { kmeans } from "../training/kmeans.js";
-import { Pace } from "../training/work.js";
+import { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { DirectMap } from "./direct-map.js";

@@ -1,8 +1,8 @@
 import type { Metric } from "../api.js";
 import { fail } from "../errors.js";
-import type { IndexTree } from "../factory/grammar.js";
+import type { IndexTree } from "./tree.js";
 import type { Writer } from "../format/writer.js";
-import type { Pace } from "../training/work.js";
+import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 
 /** What a distance is where nothing was found (negated under inner product): FLT_MAX, as in faiss. */

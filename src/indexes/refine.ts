@@ -1,8 +1,8 @@
 import { fail } from "../errors.js";
-import type { IndexTree } from "../factory/grammar.js";
+import type { IndexTree } from "./tree.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
-import type { Pace } from "../training/work.js";
+import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { HEADER_BYTES, readHeader, writeHeader } from "./header.js";

@@ -3,8 +3,8 @@ import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import type { PackedLayout } from "../storage/packed-codes.js";
 import { splitEmpty } from "../training/kmeans.js";
-import { permutation } from "../training/random.js";
-import type { Pace } from "../training/work.js";
+import { permutation } from "../work/random.js";
+import type { Pace } from "../work/pace.js";
 import { Engine, scratchSize } from "../wasm/engine.js";
 
 /** Iterations of k-means, and training vectors a centroid: faiss' defaults. More are sampled down, fewer give a warning. */

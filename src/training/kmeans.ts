@@ -2,8 +2,8 @@ import { fail } from "../errors.js";
 import { Engine } from "../wasm/engine.js";
 import type { EngineOptions } from "../wasm/engine.js";
 import { Heads } from "./heads.js";
-import { permutation, Random } from "./random.js";
-import type { Pace } from "./work.js";
+import { permutation, Random } from "../work/random.js";
+import type { Pace } from "../work/pace.js";
 
 /** Points assigned by one call of the kernel: V8 swaps a wasm function for its optimised code only between calls. */
 const CHUNK = 64;

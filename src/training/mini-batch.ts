@@ -1,8 +1,8 @@
 import { Engine } from "../wasm/engine.js";
 import type { EngineOptions } from "../wasm/engine.js";
 import { Heads } from "./heads.js";
-import { permutation, Random } from "./random.js";
-import type { Pace } from "./work.js";
+import { permutation, Random } from "../work/random.js";
+import type { Pace } from "../work/pace.js";
 
 /** Rows a step: RVC takes 256 a core, and the cores are set here, so that the result does not depend on the machine. */
 const BATCH = 256 * 8;

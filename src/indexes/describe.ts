@@ -1,4 +1,4 @@
-import type { IndexTree, TransformTree } from "./grammar.js";
+import type { IndexTree, TransformTree } from "./tree.js";
 
 /**
  * The canonical description of a tree: defaults left out, IDMap and RFlat behind what they wrap. parseFactory
