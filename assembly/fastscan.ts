@@ -308,20 +308,18 @@ function scanBlocks(
     let even1 = start;
     let odd1 = odd0;
     for (let t = table + 16; t < end; t += 32, code += step) {
-      let entries = v128.load(t);
       let c = v128.load(code);
-      let r = lookUp(entries, v128.and(c, mask));
+      let r = lookUp(v128.load(t), v128.and(c, mask));
       even0 = i16x8.add(even0, r);
       odd0 = i16x8.add(odd0, i16x8.shr_u(r, 8));
-      r = lookUp(entries, v128.and(i16x8.shr_u(c, 4), mask));
+      r = lookUp(v128.load(t, 0, 1), v128.and(i16x8.shr_u(c, 4), mask));
       even1 = i16x8.add(even1, r);
       odd1 = i16x8.add(odd1, i16x8.shr_u(r, 8));
-      entries = v128.load(t, 16);
       c = v128.load(code, 16);
-      r = lookUp(entries, v128.and(c, mask));
+      r = lookUp(v128.load(t, 16), v128.and(c, mask));
       even0 = i16x8.add(even0, r);
       odd0 = i16x8.add(odd0, i16x8.shr_u(r, 8));
-      r = lookUp(entries, v128.and(i16x8.shr_u(c, 4), mask));
+      r = lookUp(v128.load(t, 16, 1), v128.and(i16x8.shr_u(c, 4), mask));
       even1 = i16x8.add(even1, r);
       odd1 = i16x8.add(odd1, i16x8.shr_u(r, 8));
     }

@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { build as bundle, version as esbuildVersion } from "esbuild";
 import { checksum } from "./project/searches.mjs";
+import { TIERS } from "./tiers.mjs";
 
 /** What npm brings. puppeteer-core 25 and later want a newer Node than CI may have. */
 const TOOLS = [
@@ -70,8 +71,8 @@ const project = join(build, "project");
 const out = join(build, "out");
 const run = promisify(execFile);
 const closers = [];
-/** What the first runtime gave: the others must give the same. */
-let expected;
+/** What the first run of each kind gave: the others must give the same. */
+const expected = {};
 let passed = 0;
 let failed = 0;
 
@@ -134,16 +135,26 @@ async function runConsoles() {
     await runConsole("Bun", bun, [script], what);
   }
   await runConsole("Node", newest, ["require.cjs"], "require() from CommonJS");
+  // Every compiler of V8, with and without AVX, by all kernels and by faiss' files.
+  const golden = join(root, "test/runtimes/tiers.mjs");
+  for (const node of nodes) {
+    await runConsole("Node", node, [golden], "faiss' files", "golden");
+    for (const flags of TIERS) {
+      await runConsole("Node", node, [...flags, "console.mjs"], flags.join(" "));
+      await runConsole("Node", node, [...flags, golden], `faiss' files ${flags.join(" ")}`, "golden");
+    }
+  }
   await runWorkerd(binaryOf("@cloudflare", "bin/workerd"));
 }
 
-async function runConsole(name, command, args, what = "") {
+async function runConsole(name, command, args, what = "", kind = "searches") {
   const { stdout } = await run(command, ["--version"]);
   const version = /\d+\.\d+\.\d+/.exec(stdout)[0];
-  await check(`${name} ${version}`, what, async () => {
+  const job = async () => {
     const { stdout: sums } = await run(command, args, { cwd: project, timeout: PATIENCE });
     return JSON.parse(sums);
-  });
+  };
+  await check(`${name} ${version}`, what, job, kind);
 }
 
 /** Cloudflare's runtime forbids compiling: it gets the module as a file, beside what esbuild makes of the rest. */
@@ -305,13 +316,13 @@ async function serve(folder, policy) {
   return `http://127.0.0.1:${server.address().port}`;
 }
 
-/** Runs something that gives checksums by name, and holds them against those of the first that ran. */
-async function check(title, what, job) {
+/** Runs something that gives checksums by name, and holds them against those of the first of its kind that ran. */
+async function check(title, what, job, kind = "searches") {
   const start = performance.now();
   try {
     const sums = await job();
-    expected ??= sums;
-    for (const [name, sum] of Object.entries(expected)) {
+    expected[kind] ??= sums;
+    for (const [name, sum] of Object.entries(expected[kind])) {
       if (sums[name] !== sum) throw new Error(`the checksum of "${name}" is ${sums[name]}, and was ${sum} before`);
     }
     const all = checksum(Uint8Array.from(Object.values(sums).join(), (character) => character.charCodeAt(0)));

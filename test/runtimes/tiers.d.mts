@@ -1,0 +1,2 @@
+/** What V8 is told, to compile otherwise. */
+export const TIERS: string[][];
