@@ -1,5 +1,5 @@
 import type { Engine } from "../wasm/engine.js";
-import type { Pace } from "./work.js";
+import type { Pace } from "../work/pace.js";
 
 /** What assembly/eigen.ts exports: any module that has it, on the engine's memory. */
 export interface EigenKernels {
