@@ -101,7 +101,10 @@ export function tridiagonalize(matrix: usize, n: i32, state: usize, first: i32, 
     memory.fill(p + from, 0, (<usize>m) << 3);
     for (let i = k + 1; i < n; i++) {
       const at = (<usize>i) << 3;
-      store<f64>(p + at, load<f64>(p + at) + passRow(matrix + ((<usize>n * i) << 3) + at, v + at, w + at, next + at, p + at, n - i));
+      store<f64>(
+        p + at,
+        load<f64>(p + at) + passRow(matrix + ((<usize>n * i) << 3) + at, v + at, w + at, next + at, p + at, n - i),
+      );
     }
     // p = factor A next; w = p - (factor / 2)(p next) next.
     let scale: f64 = 0;
@@ -182,7 +185,8 @@ export function startVectors(matrix: usize, n: i32, state: usize, vectors: usize
     }
     for (let k = 0; k < n - 1; k++) {
       const factor = load<f64>(factors + (k << 3));
-      if (factor != 0) reflect(rows + ((<usize>(k + 1) * STRIP) << 3), matrix + ((<usize>n * k + k + 1) << 3), n - 1 - k, factor);
+      if (factor != 0)
+        reflect(rows + ((<usize>(k + 1) * STRIP) << 3), matrix + ((<usize>n * k + k + 1) << 3), n - 1 - k, factor);
     }
   }
 }
@@ -238,7 +242,7 @@ export function solve(n: i32, state: usize, rotations: usize): i32 {
       sweeps = 0;
       continue;
     }
-    if (out + (<usize>(m - l + 1)) * ROTATION > room) break;
+    if (out + <usize>(m - l + 1) * ROTATION > room) break;
     sweeps++;
     const header = out;
     out += ROTATION;
@@ -303,7 +307,7 @@ export function rotate(vectors: usize, n: i32, rotations: usize, bytes: i32, fir
       let f1 = v128.load(row, 16);
       let f2 = v128.load(row, 32);
       let f3 = v128.load(row, 48);
-      for (const stop = at + (<usize>count) * ROTATION; at < stop; at += ROTATION) {
+      for (const stop = at + <usize>count * ROTATION; at < stop; at += ROTATION) {
         const c = v128.load64_splat(at);
         const s = v128.load64_splat(at, 8);
         const above = row - 64;
@@ -334,6 +338,7 @@ export function takeVectors(vectors: usize, n: i32, order: usize, count: i32, ou
   const size = (<usize>n * STRIP) << 3;
   for (let i = 0; i < count; i++) {
     const from = vectors + ((<usize>load<i32>(order + (i << 2)) * STRIP) << 3);
-    for (let j = 0; j < n; j++, out += 8) store<f64>(out, load<f64>(from + size * (j >>> 3) + ((j & (STRIP - 1)) << 3)));
+    for (let j = 0; j < n; j++, out += 8)
+      store<f64>(out, load<f64>(from + size * (j >>> 3) + ((j & (STRIP - 1)) << 3)));
   }
 }
