@@ -1,0 +1,244 @@
+import { fail } from "../errors.js";
+import type { Reader } from "../format/reader.js";
+import type { Writer } from "../format/writer.js";
+import { Rows } from "../storage/rows.js";
+import { Random } from "../training/random.js";
+import type { Pace } from "../training/work.js";
+import type { Engine } from "../wasm/engine.js";
+import { scratchSize } from "../wasm/engine.js";
+import { drawLevel, levelShares } from "./levels.js";
+
+/** faiss' seeds: of the levels, and of the order in which the vertices of a level are added. */
+const LEVEL_SEED = 12345;
+const ORDER_SEED = 789;
+/** faiss' defaults. */
+const EF_CONSTRUCTION = 40;
+const EF_SEARCH = 16;
+/** Levels and links of a list that a file may have: its own limits are those of 32 bits. */
+const MAX_LEVELS = 255;
+const MAX_WIDTH = 1 << 20;
+/** Items of a file looked at between two steps. */
+const CHUNK = 8192;
+/** Vertices that are added in one call of a kernel: 64 take 6 ms at d = 256. An add of no more can't be aborted half-way. */
+const AT_ONCE = 64;
+
+/** Float rows that a graph is of. */
+export interface Vertices {
+  readonly rows: number;
+  readonly d: number;
+  readonly metric: number;
+}
+
+/**
+ * The levels and links of an HNSW graph (Malkov and Yashunin, 2016): who is whose neighbour, nothing of the vectors. It is laid out as
+ * in a faiss file, see assembly/graph/records.ts.
+ */
+export class Hierarchy {
+  readonly #engine: Engine;
+  /** The share of the vertices of each highest level, and where the links of each level begin among those of a vertex. */
+  #shares: Float64Array<ArrayBuffer>;
+  #widths: Int32Array<ArrayBuffer>;
+  /** The highest level of each vertex (u8), where its links begin (u32; one entry more than vertices), and the links (i32). */
+  #levels: Rows;
+  #offsets: Rows;
+  #links: Rows;
+  #entry = -1;
+  #top = -1;
+  efConstruction = EF_CONSTRUCTION;
+  efSearch = EF_SEARCH;
+  /** A number that faiss once used. */
+  #upperBeam = 1;
+  #random = new Random(LEVEL_SEED);
+  /** Address of the record that kernels read, the widths behind it; 0 until it is first asked for. */
+  #record = 0;
+
+  /** @param M links of a vertex on the upper levels; twice as many on level 0 */
+  constructor(engine: Engine, M: number) {
+    this.#engine = engine;
+    this.#shares = levelShares(M);
+    this.#widths = Int32Array.from({ length: this.#shares.length + 1 }, (_, level) => (level === 0 ? 0 : (level + 1) * M));
+    this.#levels = new Rows(engine, 1);
+    this.#offsets = new Rows(engine, 4);
+    this.#links = new Rows(engine, 4);
+  }
+
+  /** Vertices. */
+  get n(): number {
+    return this.#levels.count;
+  }
+
+  /** Links of a vertex on the upper levels. */
+  get M(): number {
+    const widths = this.#widths;
+    return widths.length > 2 ? widths[2] - widths[1] : widths[1] >> 1;
+  }
+
+  /** Links of the longest list. */
+  get #width(): number {
+    let most = 0;
+    for (let level = 1; level < this.#widths.length; level++) {
+      most = Math.max(most, this.#widths[level] - this.#widths[level - 1]);
+    }
+    return most;
+  }
+
+  /** How many of the nearest a search for k keeps. */
+  #kept(k: number, ef: number): number {
+    return Math.min(Math.max(k, ef), Math.max(this.n, 1));
+  }
+
+  /** Bytes of scratch that a search takes. */
+  scratchBytes(k: number, ef: number): number {
+    return scratchSize(this.#engine.kernels.searchGraphScratch(this.n, this.#width, this.#kept(k, ef)));
+  }
+
+  /** Searches for nq queries; all but `ef`, `k` and `nq` are addresses. `admitted`: a bit for each slot, 0 for all. */
+  search(
+    vertices: Vertices,
+    queries: number,
+    nq: number,
+    k: number,
+    ef: number,
+    admitted: number,
+    distances: number,
+    slots: number,
+  ): void {
+    const engine = this.#engine;
+    const top = engine.scratchTop;
+    const scratch = engine.takeScratch(this.scratchBytes(k, ef));
+    const { rows, d, metric } = vertices;
+    const graph = this.#describe();
+    const room = this.#kept(k, ef);
+    const width = this.#width;
+    engine.kernels.searchGraph(
+      queries, nq, rows, d, metric, graph, width, k, ef, room, admitted, distances, slots, scratch,
+    ); // prettier-ignore
+    engine.returnScratch(top);
+  }
+
+  /**
+   * Links n new vertices, whose rows are the last, to those before, in faiss' order: the highest levels first, those of a level at
+   * random. All or nothing.
+   */
+  async add(vertices: Vertices, n: number, pace: Pace): Promise<void> {
+    const engine = this.#engine;
+    const before = this.n;
+    const drawn = this.#random.copy();
+    const most = this.#widths.length - 2;
+    const levels = Uint8Array.from({ length: n }, () => Math.min(drawLevel(this.#shares, drawn), most));
+    const order = inOrder(levels, before);
+
+    const entry = this.#entry;
+    const top = this.#top;
+    // Lists of others change as well: what they were is kept where an abort may come between.
+    const links = before > 0 && n > AT_ONCE ? this.#links.bytes().slice() : undefined;
+    const linked = this.#links.count;
+    this.#reserve(levels);
+    try {
+      const scratch = engine.kernels.addVerticesScratch(before + n, this.#width, this.#building(before + n));
+      engine.reserveScratch(scratchSize(AT_ONCE * 4) + scratchSize(scratch));
+      for (let i = 0; i < n; i += AT_ONCE) {
+        const count = Math.min(AT_ONCE, n - i);
+        this.#link(vertices, order.subarray(i, i + count), scratch);
+        if (n > AT_ONCE) await pace.step("link", i + count, n);
+      }
+    } catch (error) {
+      this.#levels.shrink(before);
+      this.#offsets.shrink(before === 0 ? 0 : before + 1);
+      this.#links.shrink(linked);
+      if (links !== undefined) engine.u8.set(links, this.#links.address);
+      this.#entry = entry;
+      this.#top = top;
+      throw error;
+    }
+    this.#random = drawn;
+  }
+
+  /** Takes empty lists for new vertices of the levels given. */
+  #reserve(levels: Uint8Array): void {
+    const engine = this.#engine;
+    const n = levels.length;
+    const first = this.n === 0 ? 1 : 0;
+    let links = 0;
+    for (const level of levels) links += this.#widths[level + 1];
+    this.#levels.reserve(n);
+    this.#offsets.reserve(n + first);
+    const empty = this.#links.reserve(links);
+    if (this.#links.count + links > 0x3fffffff) {
+      fail("ERR_MEMORY", `the graph would have ${this.#links.count + links} links, more than 32-bit addresses reach`);
+    }
+    engine.i32.fill(-1, empty >>> 2, (empty >>> 2) + links);
+    engine.u8.set(levels, this.#levels.address + this.n);
+    let offset = this.#links.count;
+    let at = (this.#offsets.address >>> 2) + this.#offsets.count;
+    if (first === 1) engine.u32[at++] = 0;
+    for (const level of levels) engine.u32[at++] = offset += this.#widths[level + 1];
+    this.#levels.grow(n);
+    this.#offsets.grow(n + first);
+    this.#links.grow(links);
+  }
+
+  #building(n: number): number {
+    return Math.min(Math.max(this.efConstruction, 1), n);
+  }
+
+  /** Adds vertices that have their empty lists. */
+  #link(vertices: Vertices, order: Int32Array, scratchBytes: number): void {
+    const engine = this.#engine;
+    const top = engine.scratchTop;
+    const slots = engine.takeScratch(order.length * 4);
+    const scratch = engine.takeScratch(scratchBytes);
+    engine.i32.set(order, slots >>> 2);
+    const { rows, d, metric } = vertices;
+    const graph = this.#describe();
+    const ef = this.#building(this.n);
+    engine.kernels.addVertices(graph, this.#levels.address, slots, order.length, rows, d, metric, this.#width, ef, scratch);
+    this.#entry = engine.i32[(graph >>> 2) + ENTRY];
+    this.#top = engine.i32[(graph >>> 2) + TOP];
+    engine.returnScratch(top);
+  }
+
+  /** Address of the record of the graph as it is now. */
+  #describe(): number {
+    const { i32 } = this.#engine;
+    const at = this.#record >>> 2;
+    i32[at] = this.#links.address;
+    i32[at + 1] = this.#offsets.address;
+    i32[at + 2] = this.#record + RECORD_BYTES;
+    i32[at + 3] = this.n;
+    i32[at + ENTRY] = this.#entry;
+    i32[at + TOP] = this.#top;
+    return this.#record;
+  }
+
+  /** Removes all vertices. The levels of later ones are drawn on from where they were, as in faiss. */
+  clear(): void {
+    this.#levels.clear();
+    this.#offsets.clear();
+    this.#links.clear();
+    this.#entry = this.#top = -1;
+  }
+}
+
+/** Where a record has its entry and its highest level, in words, and its bytes. */
+const ENTRY = 4;
+const TOP = 5;
+const RECORD_BYTES = 24;
+
+/** The slots of new vertices, from `first` on: higher levels first, and faiss' random order within one. */
+function inOrder(levels: Uint8Array, first: number): Int32Array<ArrayBuffer> {
+  const random = new Random(ORDER_SEED);
+  const order = new Int32Array(levels.length);
+  let at = 0;
+  for (let level = levels.reduce((most, one) => Math.max(most, one), 0); level >= 0; level--) {
+    const start = at;
+    levels.forEach((own, i) => {
+      if (own === level) order[at++] = first + i;
+    });
+    for (let i = start; i < at; i++) {
+      const j = i + random.below(at - i);
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+  }
+  return order;
+}
