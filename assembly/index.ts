@@ -26,5 +26,5 @@ export { accumulateParts, dequantize, lookUpTable, quantize, transposeCodebook }
 export { searchPacked, searchPackedScratch } from "./fastscan";
 export { packCodes, unpackCodes } from "./packed";
 export { refineRows, touch } from "./refine";
-export { searchGraph, searchGraphScratch } from "./graph/search";
+export { checkLinks, searchGraph, searchGraphScratch } from "./graph/search";
 export { addVertices, addVerticesScratch } from "./graph/build";

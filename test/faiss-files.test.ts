@@ -78,7 +78,7 @@ describe.runIf(hasShared)("files found in the wild", () => {
   }
   const expected = JSON.parse(readFileSync(new URL("expected.json", folder), "utf8")) as Record<string, Wild>;
   for (const [name, wild] of Object.entries(expected)) {
-    if (!/^(IxF|IwFl|IxMp)/.test(name)) continue;
+    if (!/^(IxF|IwFl|IxMp|IHN)/.test(name)) continue;
     test(name, async () => {
       const bytes = readFileSync(new URL(name, folder));
       const index = await readIndex(bytes);

@@ -97,15 +97,7 @@ function addVertex<C>(
 }
 
 /** The ef nearest vertices that can be reached on one level from a vertex on: sorted in the pool, their number is returned. */
-function gather<C>(
-  code: C,
-  graph: Graph,
-  level: i32,
-  start: u64,
-  ef: i32,
-  pool: usize,
-  visited: Visited,
-): i32 {
+function gather<C>(code: C, graph: Graph, level: i32, start: u64, ef: i32, pool: usize, visited: Visited): i32 {
   const size = graph.size(level);
   let count = 1;
   let next = 0;

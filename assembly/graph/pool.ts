@@ -17,29 +17,33 @@ const SLOT: u32 = 0x7fffffff;
 @inline
 function ordered(key: f32): u32 {
   const bits = reinterpret<u32>(key == key ? key : NOTHING);
-  return bits ^ (<u32>((<i32>bits) >> 31) | 0x80000000);
+  return bits ^ ((<u32>((<i32>bits) >> 31)) | 0x80000000);
 }
+
 
 @inline
 function unordered(bits: u32): f32 {
-  return reinterpret<f32>(bits ^ ((bits >> 31) - 1 | 0x80000000));
+  return reinterpret<f32>(bits ^ (((bits >> 31) - 1) | 0x80000000));
 }
 
 /** An open entry. */
 @inline
 export function entry(key: f32, slot: i32): u64 {
-  return ((<u64>ordered(key)) << 32) | OPEN | <u64>(<u32>slot);
+  return ((<u64>ordered(key)) << 32) | OPEN | (<u64>(<u32>slot));
 }
+
 
 @inline
 export function keyOf(e: u64): f32 {
   return unordered(<u32>(e >> 32));
 }
 
+
 @inline
 export function slotOf(e: u64): i32 {
-  return <i32>(<u32>e & SLOT);
+  return <i32>((<u32>e) & SLOT);
 }
+
 
 @inline
 export function isOpen(e: u64): bool {

@@ -48,6 +48,7 @@ export class Rows {
   metric: i32;
   query: usize;
 
+
   @inline
   at(slot: i32): usize {
     return this.rows + <usize>slot * this.size();
@@ -65,10 +66,12 @@ export class Rows {
     this.query = this.at(slot);
   }
 
+
   @inline
   key(slot: i32): f32 {
     return pairKey(this.query, this.at(slot), this.d, this.metric);
   }
+
 
   @inline
   four(a: i32, b: i32, c: i32, e: i32): v128 {

@@ -144,8 +144,8 @@ export function touch<C>(code: C, slots: usize, n: i32): i32 {
 }
 
 /** Bytes of scratch that {@link searchGraph} takes. */
-export function searchGraphScratch(n: i32, width: i32, k: i32, ef: i32): usize {
-  return RECORD + (((<usize>max(k, ef)) + 1) << 3) + visitedBytes(n, width);
+export function searchGraphScratch(n: i32, width: i32, room: i32): usize {
+  return RECORD + ((<usize>room + 1) << 3) + visitedBytes(n, width);
 }
 
 const RECORD: usize = 64;
@@ -155,7 +155,8 @@ const RECORD: usize = 64;
  *
  * @param graph address of a Graph
  * @param width links of the longest list
- * @param ef how many of the nearest are kept while searching, at least k
+ * @param ef how many of the nearest are looked behind, if more than k
+ * @param room how many are kept while searching: the larger of k and ef, or as many as there are vertices if that is fewer
  * @param admitted a bit for each slot that may be a result, or 0 for all; the search goes through the others as well
  */
 export function searchGraph(
@@ -168,6 +169,7 @@ export function searchGraph(
   width: i32,
   k: i32,
   ef: i32,
+  room: i32,
   admitted: usize,
   keys: usize,
   slots: usize,
@@ -177,10 +179,9 @@ export function searchGraph(
   code.rows = rows;
   code.d = d;
   code.metric = metric;
-  const room = max(k, ef);
   const pool = scratch + RECORD;
   const hierarchy = changetype<Graph>(graph);
-  const visited = makeVisited(pool + (((<usize>room) + 1) << 3), hierarchy.n, width);
+  const visited = makeVisited(pool + ((<usize>room + 1) << 3), hierarchy.n, width);
   for (let i = 0; i < nq; i++, queries += (<usize>d) << 2, keys += (<usize>k) << 2, slots += (<usize>k) << 2) {
     code.query = queries;
     heapClear(keys, slots, k);
@@ -286,4 +287,28 @@ function offer(key: f32, slot: i32, admitted: usize, keys: usize, slots: usize, 
   if (!(key < load<f32>(keys))) return;
   if (((load<u32>(admitted + ((<usize>(slot >> 5)) << 2)) >> (slot & 31)) & 1) == 0) return;
   heapReplace(keys, slots, k, key, slot, 0, metric);
+}
+
+/**
+ * Whether every list of a graph leads to vertices of its level, and has no link behind an empty place: -1, or the position of the
+ * first link that does not.
+ *
+ * @param levels address of the highest level of each vertex, u8
+ */
+export function checkLinks(graph: usize, levels: usize): i32 {
+  const hierarchy = changetype<Graph>(graph);
+  for (let vertex = 0; vertex < hierarchy.n; vertex++) {
+    for (let level = 0, most = <i32>load<u8>(levels + <usize>vertex); level <= most; level++) {
+      let list = hierarchy.begin(vertex, level);
+      let ended = false;
+      for (const end = list + hierarchy.size(level); list < end; list += 4) {
+        const other = load<i32>(list);
+        if (other == -1) ended = true;
+        else if (ended || other < 0 || other >= hierarchy.n || <i32>load<u8>(levels + <usize>other) < level) {
+          return <i32>((list - hierarchy.links) >> 2);
+        }
+      }
+    }
+  }
+  return -1;
 }

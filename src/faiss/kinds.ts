@@ -1,5 +1,7 @@
 import type { Metric } from "../api.js";
 import type { Reader } from "../format/reader.js";
+import { Hierarchy } from "../graph/hierarchy.js";
+import { HnswNode } from "../graph/hnsw.js";
 import { FlatNode } from "../indexes/flat.js";
 import { IdMapNode } from "../indexes/id-map.js";
 import { IvfFlatNode } from "../indexes/ivf-flat.js";
@@ -84,6 +86,13 @@ export const KINDS: readonly Kind[] = [
     },
     read: (reader, engine, _fourcc, nested) => IvfPqFastScanNode.read(reader, engine, nested),
   }),
+  kind("hnsw", {
+    name: "HNSW32",
+    fourccs: ["IHNf"],
+    is: ({ storage }) => storage.kind === "flat",
+    build: ({ m, storage }, { engine, build }) => new HnswNode(build(storage), Hierarchy.make(engine, m)),
+    read: (reader, engine, _fourcc, nested) => HnswNode.read(reader, engine, nested),
+  }),
   kind("refine", {
     name: "Flat,RFlat",
     fourccs: ["IxRF"],
@@ -111,7 +120,6 @@ export const UNBUILT: Readonly<Record<string, string>> = {
   IwPQ: "IVF with PQ",
   IwQR: "IVF with refined PQ",
   IxPT: "a vector transform",
-  IHNf: "HNSW",
   IHNs: "HNSW with SQ",
   IHNp: "HNSW with PQ",
   IHN2: "HNSW with two-level PQ",
@@ -122,6 +130,8 @@ export function partsOf(tree: IndexTree): readonly IndexTree[] {
   switch (tree.kind) {
     case "ivf":
       return [tree.coarse];
+    case "hnsw":
+      return [tree.storage];
     case "idmap":
     case "transform":
       return [tree.base];

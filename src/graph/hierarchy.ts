@@ -2,8 +2,8 @@ import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { Rows } from "../storage/rows.js";
-import { Random } from "../training/random.js";
-import type { Pace } from "../training/work.js";
+import { Random } from "../work/random.js";
+import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { drawLevel, levelShares } from "./levels.js";
@@ -17,6 +17,7 @@ const EF_SEARCH = 16;
 /** Levels and links of a list that a file may have: its own limits are those of 32 bits. */
 const MAX_LEVELS = 255;
 const MAX_WIDTH = 1 << 20;
+const MAX_LINKS = 0x3fffffff;
 /** Items of a file looked at between two steps. */
 const CHUNK = 8192;
 /** Vertices that are added in one call of a kernel: 64 take 6 ms at d = 256. An add of no more can't be aborted half-way. */
@@ -36,30 +37,41 @@ export interface Vertices {
 export class Hierarchy {
   readonly #engine: Engine;
   /** The share of the vertices of each highest level, and where the links of each level begin among those of a vertex. */
-  #shares: Float64Array<ArrayBuffer>;
-  #widths: Int32Array<ArrayBuffer>;
+  readonly #shares: Float64Array<ArrayBuffer>;
+  readonly #widths: Int32Array<ArrayBuffer>;
   /** The highest level of each vertex (u8), where its links begin (u32; one entry more than vertices), and the links (i32). */
   #levels: Rows;
   #offsets: Rows;
   #links: Rows;
   #entry = -1;
   #top = -1;
-  efConstruction = EF_CONSTRUCTION;
-  efSearch = EF_SEARCH;
+  efConstruction: number = EF_CONSTRUCTION;
+  efSearch: number = EF_SEARCH;
   /** A number that faiss once used. */
   #upperBeam = 1;
   #random = new Random(LEVEL_SEED);
-  /** Address of the record that kernels read, the widths behind it; 0 until it is first asked for. */
-  #record = 0;
+  /** Address of the record that kernels read, the widths behind it. */
+  readonly #record: number;
+  /** Links of the longest list. */
+  readonly #width: number;
 
-  /** @param M links of a vertex on the upper levels; twice as many on level 0 */
-  constructor(engine: Engine, M: number) {
+  private constructor(engine: Engine, shares: Float64Array<ArrayBuffer>, widths: Int32Array<ArrayBuffer>) {
     this.#engine = engine;
-    this.#shares = levelShares(M);
-    this.#widths = Int32Array.from({ length: this.#shares.length + 1 }, (_, level) => (level === 0 ? 0 : (level + 1) * M));
+    this.#shares = shares;
+    this.#widths = widths;
+    this.#width = widths.reduce((most, width, level) => Math.max(most, level === 0 ? 0 : width - widths[level - 1]), 0);
     this.#levels = new Rows(engine, 1);
     this.#offsets = new Rows(engine, 4);
     this.#links = new Rows(engine, 4);
+    this.#record = engine.allocate(RECORD_BYTES + widths.byteLength);
+    engine.i32.set(widths, (this.#record + RECORD_BYTES) >>> 2);
+  }
+
+  /** An empty graph. @param M links of a vertex on the upper levels, at least 2; twice as many on level 0 */
+  static make(engine: Engine, M: number): Hierarchy {
+    const shares = levelShares(M);
+    const widths = Int32Array.from({ length: shares.length + 1 }, (_, level) => (level === 0 ? 0 : (level + 1) * M));
+    return new Hierarchy(engine, shares, widths);
   }
 
   /** Vertices. */
@@ -71,15 +83,6 @@ export class Hierarchy {
   get M(): number {
     const widths = this.#widths;
     return widths.length > 2 ? widths[2] - widths[1] : widths[1] >> 1;
-  }
-
-  /** Links of the longest list. */
-  get #width(): number {
-    let most = 0;
-    for (let level = 1; level < this.#widths.length; level++) {
-      most = Math.max(most, this.#widths[level] - this.#widths[level - 1]);
-    }
-    return most;
   }
 
   /** How many of the nearest a search for k keeps. */
@@ -143,9 +146,9 @@ export class Hierarchy {
         if (n > AT_ONCE) await pace.step("link", i + count, n);
       }
     } catch (error) {
-      this.#levels.shrink(before);
-      this.#offsets.shrink(before === 0 ? 0 : before + 1);
-      this.#links.shrink(linked);
+      this.#levels.grow(-n);
+      this.#offsets.grow(before === 0 ? -n - 1 : -n);
+      this.#links.grow(linked - this.#links.count);
       if (links !== undefined) engine.u8.set(links, this.#links.address);
       this.#entry = entry;
       this.#top = top;
@@ -164,7 +167,7 @@ export class Hierarchy {
     this.#levels.reserve(n);
     this.#offsets.reserve(n + first);
     const empty = this.#links.reserve(links);
-    if (this.#links.count + links > 0x3fffffff) {
+    if (this.#links.count + links > MAX_LINKS) {
       fail("ERR_MEMORY", `the graph would have ${this.#links.count + links} links, more than 32-bit addresses reach`);
     }
     engine.i32.fill(-1, empty >>> 2, (empty >>> 2) + links);
@@ -192,7 +195,18 @@ export class Hierarchy {
     const { rows, d, metric } = vertices;
     const graph = this.#describe();
     const ef = this.#building(this.n);
-    engine.kernels.addVertices(graph, this.#levels.address, slots, order.length, rows, d, metric, this.#width, ef, scratch);
+    engine.kernels.addVertices(
+      graph,
+      this.#levels.address,
+      slots,
+      order.length,
+      rows,
+      d,
+      metric,
+      this.#width,
+      ef,
+      scratch,
+    );
     this.#entry = engine.i32[(graph >>> 2) + ENTRY];
     this.#top = engine.i32[(graph >>> 2) + TOP];
     engine.returnScratch(top);
@@ -211,6 +225,122 @@ export class Hierarchy {
     return this.#record;
   }
 
+  /** Bytes in a file. */
+  get fileBytes(): number {
+    const { n } = this;
+    return (
+      8 +
+      this.#shares.byteLength +
+      8 +
+      this.#widths.byteLength +
+      8 +
+      n * 4 +
+      8 +
+      (n + 1) * 8 +
+      8 +
+      this.#links.count * 4 +
+      20
+    );
+  }
+
+  write(writer: Writer): void {
+    const { n } = this;
+    const { u8, u32 } = this.#engine;
+    writer.i64(this.#shares.length);
+    writer.raw(bytesOf(this.#shares));
+    writer.i64(this.#widths.length);
+    writer.raw(bytesOf(this.#widths));
+    writer.i64(n);
+    for (let i = 0; i < n; i++) writer.i32(u8[this.#levels.address + i] + 1);
+    writer.i64(n + 1);
+    writer.i64(0);
+    for (let i = 1; i <= n; i++) writer.i64(u32[(this.#offsets.address >>> 2) + i]);
+    writer.i64(this.#links.count);
+    writer.raw(this.#links.bytes());
+    writer.i32(this.#entry);
+    writer.i32(this.#top);
+    writer.i32(this.efConstruction);
+    writer.i32(this.efSearch);
+    writer.i32(this.#upperBeam);
+  }
+
+  /** Reads a graph of n vertices, and checks that each step a search might take ends at one of them. */
+  static async read(reader: Reader, engine: Engine, n: number): Promise<Hierarchy> {
+    const shares = new Float64Array(
+      (await reader.bytes("assign_probas", (await reader.vectorCount("assign_probas", 8)) * 8)).buffer,
+    );
+    const count = await reader.vectorCount("cum_nneighbor_per_level", 4);
+    if (count < 2 || count > MAX_LEVELS + 1) {
+      reader.wrong("cum_nneighbor_per_level", 8, `has ${count} items, not from 2 to ${MAX_LEVELS + 1}`);
+    }
+    const widths = new Int32Array((await reader.bytes("cum_nneighbor_per_level", count * 4)).buffer);
+    for (let level = 0; level < count; level++) {
+      const width = level === 0 ? widths[0] : widths[level] - widths[level - 1];
+      if (level === 0 ? width !== 0 : width < 1 || width > MAX_WIDTH) {
+        reader.wrong("cum_nneighbor_per_level", (count - level) * 4, `has ${widths[level]} as item ${level}`);
+      }
+    }
+    const graph = new Hierarchy(engine, shares, widths);
+    await graph.#readLevels(reader, n);
+    await graph.#readOffsets(reader, n);
+    const links = n === 0 ? 0 : engine.u32[(graph.#offsets.address >>> 2) + n];
+    await reader.expectVector("neighbors", 4, links);
+    if (links > 0) graph.#links = new Rows(engine, 4, await reader.block(engine, "neighbors", links * 4), links);
+    graph.#entry = await reader.i32("entry_point");
+    graph.#top = await reader.i32("max_level");
+    graph.efConstruction = await reader.i32("efConstruction");
+    graph.efSearch = await reader.i32("efSearch");
+    graph.#upperBeam = await reader.i32("upper_beam");
+    graph.#check(reader);
+    return graph;
+  }
+
+  async #readLevels(reader: Reader, n: number): Promise<void> {
+    await reader.expectVector("levels", 4, n);
+    if (n === 0) return;
+    const levels = this.#levels.reserve(n);
+    for (let i = 0; i < n; i += CHUNK) {
+      const some = new Int32Array((await reader.bytes("levels", Math.min(CHUNK, n - i) * 4)).buffer);
+      const { u8 } = this.#engine;
+      some.forEach((level, j) => {
+        if (level < 1 || level >= this.#widths.length) {
+          reader.wrong("levels", (some.length - j) * 4, `has ${level} as item ${i + j}`);
+        }
+        u8[levels + i + j] = level - 1;
+      });
+    }
+    this.#levels.grow(n);
+  }
+
+  async #readOffsets(reader: Reader, n: number): Promise<void> {
+    await reader.expectVector("offsets", 8, n + 1);
+    const offsets = this.#offsets.reserve(n + 1) >>> 2;
+    let next = 0;
+    for (let i = 0; i <= n; i += CHUNK) {
+      const some = await reader.i64s("offsets", Math.min(CHUNK, n + 1 - i));
+      const { u8, u32 } = this.#engine;
+      some.forEach((offset, j) => {
+        if (i + j > 0) next += this.#widths[u8[this.#levels.address + i + j - 1] + 1];
+        if (next > MAX_LINKS || offset !== BigInt(next)) {
+          reader.wrong("offsets", (some.length - j) * 8, `has ${offset} as item ${i + j}, which the levels don't give`);
+        }
+        u32[offsets + i + j] = next;
+      });
+    }
+    if (n > 0) this.#offsets.grow(n + 1);
+  }
+
+  /** Checks that links lead to vertices of their level, and that the search can begin. */
+  #check(reader: Reader): void {
+    const { engine, n } = { engine: this.#engine, n: this.n };
+    const [entry, top] = [this.#entry, this.#top];
+    if (entry < -1 || entry >= n) reader.wrong("entry_point", 20, `is ${entry}, and there are ${n} vertices`);
+    const highest = entry < 0 ? -1 : engine.u8[this.#levels.address + entry];
+    if (top !== highest) reader.wrong("max_level", 16, `is ${top}, the level of the entry point ${highest}`);
+    const bad = engine.kernels.checkLinks(this.#describe(), this.#levels.address);
+    if (bad >= 0) reader.wrong("neighbors", 20 + (this.#links.count - bad) * 4, `has an impossible item ${bad}`);
+  }
+
   /** Removes all vertices. The levels of later ones are drawn on from where they were, as in faiss. */
   clear(): void {
     this.#levels.clear();
@@ -224,6 +354,10 @@ export class Hierarchy {
 const ENTRY = 4;
 const TOP = 5;
 const RECORD_BYTES = 24;
+
+function bytesOf(array: Float64Array | Int32Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
 
 /** The slots of new vertices, from `first` on: higher levels first, and faiss' random order within one. */
 function inOrder(levels: Uint8Array, first: number): Int32Array<ArrayBuffer> {

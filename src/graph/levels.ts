@@ -1,6 +1,6 @@
 // How vertices of an HNSW graph are spread over its levels: faiss' rule and numbers.
 
-import type { Random } from "../training/random.js";
+import type { Random } from "../work/random.js";
 
 /** Levels with a smaller share of the vertices than this are left out. */
 const SMALLEST = 1e-9;

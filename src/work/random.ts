@@ -9,6 +9,14 @@ export class Random {
     for (let i = 1; i < 624; i++) state[i] = Math.imul(1812433253, state[i - 1] ^ (state[i - 1] >>> 30)) + i;
   }
 
+  /** A generator that goes on as this one does. */
+  copy(): Random {
+    const other = new Random(0);
+    other.#state.set(this.#state);
+    other.#next = this.#next;
+    return other;
+  }
+
   /** The next 32 random bits, as a number from 0 to 2^32 - 1. */
   bits(): number {
     const state = this.#state;
