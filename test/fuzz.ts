@@ -37,6 +37,13 @@ export async function seeds(): Promise<{ small: Seed[]; large: Seed[] }> {
   await nested.train(uniform(randomOf(1), 90));
   await nested.addWithIds(uniform(randomOf(2), 15), [5, 6, 7, 8, 9]);
   all.push(seedOf("nested", nested.toBytes()));
+  for (const description of ["HNSW3", "HNSW2,IDMap", "IVF4_HNSW2,Flat"]) {
+    const graph = await indexFactory(3, description);
+    const rows = uniform(randomOf(5), 60);
+    await graph.train(rows);
+    await (description.endsWith("IDMap") ? graph.addWithIds(rows, [...rows.keys()].slice(20, 40)) : graph.add(rows));
+    all.push(seedOf(description, graph.toBytes()));
+  }
   for (const description of ["Flat", "IVF4,Flat"]) {
     // Wide enough for codes of rows.
     const wide = await indexFactory(128, description);

@@ -193,7 +193,9 @@ describe("refusals", () => {
     [8, "IVF0,Flat", /the number of lists should be from 1/],
     [8, "IVF2147483648,Flat", /the number of lists should be from 1 to 2147483647/],
     [8, "IVF2048M,Flat", /the number before M should be from 1 to 2047, not 2048/],
-    [8, "HNSW0", /M should be/],
+    [8, "HNSW0", /M of HNSW should be from 1 to/],
+    [8, "HNSW1", /M of HNSW should be from 2 to 524288, not 1/],
+    [8, "IVF16_HNSW1,Flat", /M of HNSW should be from 2/],
     [8, "PQ4x0", /bits of a PQ code should be from 1 to 24/],
     [8, "PQ4x25", /bits of a PQ code should be from 1 to 24/],
     [8, "PQ4x4fs_48", /block size 48 should be a multiple of 32/],
@@ -302,7 +304,7 @@ describe("properties", () => {
   const tree = (d: number, levels: number): fc.Arbitrary<IndexTree> => {
     const basic = fc.oneof(
       code(d, false),
-      fc.tuple(fc.integer({ min: 1, max: 64 }), storage(d)).map((x) => hnsw(...x)),
+      fc.tuple(fc.integer({ min: 2, max: 64 }), storage(d)).map((x) => hnsw(...x)),
     );
     if (levels === 0) return basic;
     const inner = tree(d, levels - 1);

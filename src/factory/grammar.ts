@@ -6,6 +6,8 @@ import type { IndexTree, ScalarType, TransformTree } from "../indexes/tree.js";
 /** Trees and parentheses nest no deeper; faiss 1.15 refuses files beyond the same number. */
 const MAX_LEVELS = 50;
 const MAX_COUNT = 2 ** 31 - 1;
+/** Links of a vertex of an HNSW; twice as many are the most that a file may have. */
+const MAX_LINKS = 2 ** 19;
 /** ProductQuantizer's limit in faiss. */
 const MAX_PQ_BITS = 24;
 /** Vectors that a FastScan kernel handles at once: the default of `bbs`, which is a multiple of it. */
@@ -104,7 +106,7 @@ class Parser {
   hnsw(text: string, d: number): IndexTree | undefined {
     const match = /^HNSW([0-9]*)(?:[,_]([^]*))?$/.exec(text);
     if (!match) return undefined;
-    const m = this.count(text, "M", match[1], 32);
+    const m = this.links(text, match[1]);
     const code = match[2] ?? "";
     const storage = this.code(code || "Flat", d, false);
     if (storage?.kind !== "flat" && storage?.kind !== "pq" && storage?.kind !== "sq")
@@ -123,7 +125,7 @@ class Parser {
     let coarse: IndexTree = { kind: "flat" };
     let comma = length;
     if (graph !== undefined) {
-      coarse = { kind: "hnsw", m: this.count(text, "M of HNSW", graph, 32), storage: coarse };
+      coarse = { kind: "hnsw", m: this.links(text, graph), storage: coarse };
     } else if (text[length] === "(") {
       comma = partner(text, length) + 1;
       coarse = this.index(text.slice(length + 1, comma - 1), d, level + 1);
@@ -198,6 +200,12 @@ class Parser {
       "ERR_FACTORY",
       `${this.quote(part)}: ${what} should be from 1 to ${Math.floor(max)}, not ${shorten(String(digits))}`,
     );
+  }
+
+  /** Links of a vertex: of one no graph can be made. */
+  links(part: string, digits: string | undefined): number {
+    const m = this.count(part, "M of HNSW", digits, 32, MAX_LINKS);
+    return m > 1 ? m : fail("ERR_FACTORY", `${this.quote(part)}: M of HNSW should be from 2 to ${MAX_LINKS}, not 1`);
   }
 
   /** An M that cuts d (or a transform's dout) into equal parts. */

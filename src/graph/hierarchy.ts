@@ -52,14 +52,11 @@ export class Hierarchy {
   #random = new Random(LEVEL_SEED);
   /** Address of the record that kernels read, the widths behind it. */
   readonly #record: number;
-  /** Links of the longest list. */
-  readonly #width: number;
 
   private constructor(engine: Engine, shares: Float64Array<ArrayBuffer>, widths: Int32Array<ArrayBuffer>) {
     this.#engine = engine;
     this.#shares = shares;
     this.#widths = widths;
-    this.#width = widths.reduce((most, width, level) => Math.max(most, level === 0 ? 0 : width - widths[level - 1]), 0);
     this.#levels = new Rows(engine, 1);
     this.#offsets = new Rows(engine, 4);
     this.#links = new Rows(engine, 4);
@@ -85,6 +82,13 @@ export class Hierarchy {
     return widths.length > 2 ? widths[2] - widths[1] : widths[1] >> 1;
   }
 
+  /** Links of the longest list of the levels up to one. */
+  #width(top: number): number {
+    let most = 0;
+    for (let level = 0; level <= top; level++) most = Math.max(most, this.#widths[level + 1] - this.#widths[level]);
+    return most;
+  }
+
   /** How many of the nearest a search for k keeps. */
   #kept(k: number, ef: number): number {
     return Math.min(Math.max(k, ef), Math.max(this.n, 1));
@@ -92,7 +96,7 @@ export class Hierarchy {
 
   /** Bytes of scratch that a search takes. */
   scratchBytes(k: number, ef: number): number {
-    return scratchSize(this.#engine.kernels.searchGraphScratch(this.n, this.#width, this.#kept(k, ef)));
+    return scratchSize(this.#engine.kernels.searchGraphScratch(this.n, this.#width(this.#top), this.#kept(k, ef)));
   }
 
   /** Searches for nq queries; all but `ef`, `k` and `nq` are addresses. `admitted`: a bit for each slot, 0 for all. */
@@ -112,7 +116,7 @@ export class Hierarchy {
     const { rows, d, metric } = vertices;
     const graph = this.#describe();
     const room = this.#kept(k, ef);
-    const width = this.#width;
+    const width = this.#width(this.#top);
     engine.kernels.searchGraph(
       queries, nq, rows, d, metric, graph, width, k, ef, room, admitted, distances, slots, scratch,
     ); // prettier-ignore
@@ -124,6 +128,7 @@ export class Hierarchy {
    * random. All or nothing.
    */
   async add(vertices: Vertices, n: number, pace: Pace): Promise<void> {
+    if (n === 0) return;
     const engine = this.#engine;
     const before = this.n;
     const drawn = this.#random.copy();
@@ -138,11 +143,12 @@ export class Hierarchy {
     const linked = this.#links.count;
     this.#reserve(levels);
     try {
-      const scratch = engine.kernels.addVerticesScratch(before + n, this.#width, this.#building(before + n));
+      const width = this.#width(Math.max(top, levels[order[0] - before]));
+      const scratch = engine.kernels.addVerticesScratch(before + n, width, this.#building(before + n));
       engine.reserveScratch(scratchSize(AT_ONCE * 4) + scratchSize(scratch));
       for (let i = 0; i < n; i += AT_ONCE) {
         const count = Math.min(AT_ONCE, n - i);
-        this.#link(vertices, order.subarray(i, i + count), scratch);
+        this.#link(vertices, order.subarray(i, i + count), width, scratch);
         if (n > AT_ONCE) await pace.step("link", i + count, n);
       }
     } catch (error) {
@@ -186,7 +192,7 @@ export class Hierarchy {
   }
 
   /** Adds vertices that have their empty lists. */
-  #link(vertices: Vertices, order: Int32Array, scratchBytes: number): void {
+  #link(vertices: Vertices, order: Int32Array, width: number, scratchBytes: number): void {
     const engine = this.#engine;
     const top = engine.scratchTop;
     const slots = engine.takeScratch(order.length * 4);
@@ -195,18 +201,7 @@ export class Hierarchy {
     const { rows, d, metric } = vertices;
     const graph = this.#describe();
     const ef = this.#building(this.n);
-    engine.kernels.addVertices(
-      graph,
-      this.#levels.address,
-      slots,
-      order.length,
-      rows,
-      d,
-      metric,
-      this.#width,
-      ef,
-      scratch,
-    );
+    engine.kernels.addVertices(graph, this.#levels.address, slots, order.length, rows, d, metric, width, ef, scratch);
     this.#entry = engine.i32[(graph >>> 2) + ENTRY];
     this.#top = engine.i32[(graph >>> 2) + TOP];
     engine.returnScratch(top);
