@@ -55,7 +55,13 @@ export interface SearchResult {
 export type Ids = Int32Array | BigInt64Array | readonly number[] | readonly bigint[];
 
 /** Options of {@link readIndex}. */
-export interface ReadOptions extends EngineOptions, Work {}
+export interface ReadOptions extends EngineOptions, Work {
+  /**
+   * Bytes of the file, where the caller knows and the source does not say: progress counts on it, nothing else. Without it the total is
+   * a response's Content-Length, or what the file's header lets expect.
+   */
+  bytes?: number | undefined;
+}
 
 /**
  * A set of vectors that can be searched. Vectors are Float32Arrays of n x d, row-major; they may be subarrays and may live in

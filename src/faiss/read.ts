@@ -1,7 +1,7 @@
 import type { Index, ReadOptions } from "../api.js";
-import { fail } from "../errors.js";
+import { CellistError, fail } from "../errors.js";
 import { Reader } from "../format/reader.js";
-import { openSource } from "../format/source.js";
+import { mangled, openIndexFile } from "../format/identify.js";
 import type { Bytes } from "../format/source.js";
 import { IvfNode } from "../indexes/ivf.js";
 import type { IndexNode } from "../indexes/node.js";
@@ -24,21 +24,22 @@ const MAX_DEPTH = 50;
  */
 export async function readIndex(source: Bytes, options: ReadOptions = {}): Promise<Index> {
   options.signal?.throwIfAborted();
-  const bytes = openSource(source);
-  let node;
+  const pace = new Pace(options);
+  const { source: bytes, head } = await openIndexFile(source, options.bytes, pace);
   try {
     const engine = new Engine(options);
-    const reader = new Reader(bytes, new Pace(options));
-    node = await readNode(reader, engine, 0);
+    const reader = new Reader(bytes, pace);
+    const node = await readNode(reader, engine, 0);
     await reader.finish();
     warnIfEmpty(node, engine);
+    return new VectorIndex(node);
   } catch (error) {
-    // Told, but not waited for: it may be stuck, and that be the reason of an abort.
-    bytes.close().catch(() => undefined);
+    const reason = error instanceof CellistError && error.code === "ERR_FORMAT" ? mangled(head) : undefined;
+    if (reason !== undefined) fail("ERR_FORMAT", reason);
     throw error;
+  } finally {
+    bytes.close();
   }
-  await bytes.close();
-  return new VectorIndex(node);
 }
 
 async function readNode(reader: Reader, engine: Engine, depth: number): Promise<IndexNode> {

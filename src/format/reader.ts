@@ -1,6 +1,7 @@
 import { fail } from "../errors.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
+import { nextBytes } from "./source.js";
 import type { ByteSource } from "./source.js";
 
 /** What is given at once where it is at hand, else promised: `await` takes both. */
@@ -23,9 +24,13 @@ const AHEAD = 1 << 20;
 export class Reader {
   readonly #source: ByteSource;
   readonly #pace: Pace;
+  /** Where the file ends as far as anyone has said: progress counts on it. */
+  #expected: number;
   #chunk = new Uint8Array(0);
   #view = new DataView(this.#chunk.buffer);
   #at = 0;
+  /** Bytes of the chunk as it came: it has none any more once its memory was transferred to somewhere else. */
+  #end = 0;
   /** Where the last step was. */
   #lastStep = 0;
   /** Bytes read so far. */
@@ -35,11 +40,17 @@ export class Reader {
   constructor(source: ByteSource, pace: Pace) {
     this.#source = source;
     this.#pace = pace;
+    this.#expected = source.expected;
   }
 
   /** Bytes left in the file; Infinity where that is not known. */
   get left(): number {
     return this.#source.total - this.offset;
+  }
+
+  /** Says that nearly all that is left of the file are the next `bytes` bytes, for progress where its length is not known. */
+  announce(bytes: number): void {
+    this.#expected = this.offset + bytes;
   }
 
   /** Throws ERR_FORMAT: names the field, and says that it started `back` bytes ago. */
@@ -198,7 +209,10 @@ export class Reader {
     bytes: number,
   ): { address: number; to: (done: number) => { address: number; room: number } } {
     this.#expect(field, 0, bytes);
-    let size = this.left === Infinity ? Math.min(bytes, AHEAD) : bytes;
+    const waits = this.left === Infinity;
+    // What can never fit is refused before it is loaded.
+    if (waits) engine.checkRoom(bytes);
+    let size = waits ? Math.min(bytes, AHEAD) : bytes;
     const block = {
       address: engine.allocate(size),
       to: (done: number): { address: number; room: number } => {
@@ -211,6 +225,11 @@ export class Reader {
       },
     };
     return block;
+  }
+
+  get #total(): number {
+    const { total } = this.#source;
+    return total === Infinity ? Math.max(this.#expected, this.offset) : total;
   }
 
   /** Reports that all is read. */
@@ -235,16 +254,19 @@ export class Reader {
 
   /** Between 1 and `most` bytes that have arrived, to be copied before the next call. */
   async #piece(field: string, most: number): Promise<Uint8Array> {
-    if (this.#at === this.#chunk.length || this.offset - this.#lastStep >= STEP) {
-      await this.#pace.step("read", this.offset, this.#source.total);
+    if (this.#at === this.#end || this.offset - this.#lastStep >= STEP) {
+      await this.#pace.step("read", this.offset, this.#total);
       this.#lastStep = this.offset;
     }
-    while (this.#at === this.#chunk.length) {
-      const chunk = await this.#pace.unlessAborted(() => this.#source.next());
+    if (this.#at === this.#end) {
+      const chunk = await nextBytes(this.#source, this.#pace);
       if (chunk === undefined) this.wrong(field, 0, "is missing: the file ends there");
       this.#chunk = chunk as Uint8Array<ArrayBuffer>;
       this.#view = new DataView(this.#chunk.buffer, this.#chunk.byteOffset, this.#chunk.length);
       this.#at = 0;
+      this.#end = chunk.length;
+    } else if (this.#chunk.length !== this.#end) {
+      fail("ERR_PARAMETER", "the bytes were transferred away while they were read: wait for the promise before");
     }
     const piece = this.#chunk.subarray(this.#at, this.#at + Math.min(most, STEP));
     this.#at += piece.length;

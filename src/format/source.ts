@@ -1,9 +1,12 @@
-import { fail } from "../errors.js";
+import { CellistError, fail } from "../errors.js";
+import type { Pace } from "../training/work.js";
+import { bytesOf, named, tagOf } from "./given.js";
 
 /** Where a file's bytes may come from. */
 export type Bytes =
   | Uint8Array
   | ArrayBuffer
+  | DataView
   | Blob
   | Response
   | ReadableStream<Uint8Array>
@@ -12,66 +15,191 @@ export type Bytes =
 
 /** Bytes as they come. */
 export interface ByteSource {
-  /** Bytes in all, Infinity where that is not known before the end. */
+  /** Bytes in all, where that is certain; else Infinity. */
   readonly total: number;
-  /** The next bytes, or undefined at the end. */
+  /** Bytes in all as far as anyone says so, which may be wrong: progress counts on it, and nothing else does. */
+  readonly expected: number;
+  /** The next bytes, or undefined at the end. A chunk may be empty. */
   next(): Promise<Uint8Array | undefined>;
-  /** Says that no more are wanted. */
-  close(): Promise<void>;
+  /** Says that no more are wanted. It may be stuck, and that be the reason: nobody waits for it. */
+  close(): void;
 }
 
-/** Opens whatever readIndex takes. ERR_PARAMETER for anything else, ERR_FORMAT for a response that is no success. */
-export function openSource(input: Bytes): ByteSource {
-  if (input instanceof Uint8Array) return fromChunks([input], input.byteLength);
-  if (input instanceof ArrayBuffer || isShared(input)) return fromChunks([new Uint8Array(input)], input.byteLength);
-  if (typeof Blob !== "undefined" && input instanceof Blob) return fromStream(input.stream(), input.size);
-  if (typeof Response !== "undefined" && input instanceof Response) {
-    // Its Content-Length is not used: under a Content-Encoding it counts other bytes than those that arrive.
-    if (!input.ok)
-      fail("ERR_FORMAT", `the response is ${input.status} ${input.statusText}, not an index: check its address`);
-    if (input.body === null || input.bodyUsed)
-      fail("ERR_FORMAT", "the response has no body: it may have been read already");
-    return fromStream(input.body, Infinity);
+/** Chunks in a row that may be empty before a source counts as one that has nothing to give. */
+const MOST_EMPTY = 100_000;
+
+/**
+ * Opens whatever readIndex takes.
+ *
+ * @param bytesInAll as the caller knows, for progress
+ * @throws {CellistError} ERR_PARAMETER for anything else, with what to do about it; ERR_FORMAT for a response that is no file
+ */
+export function openSource(input: Bytes, bytesInAll?: number): ByteSource {
+  const expected = bytesInAll ?? Infinity;
+  if (!(expected >= 0)) fail("ERR_PARAMETER", `bytes is ${named(expected)}: give how many bytes the file has`);
+  const bytes = bytesOf(input);
+  if (bytes !== undefined) return fromChunks([bytes], bytes.byteLength, bytes.byteLength);
+  switch (tagOf(input)) {
+    case "Blob":
+    case "File": {
+      const { size } = input as Blob;
+      return fromStream((input as Blob).stream(), size, size);
+    }
+    case "Response":
+      return fromResponse(input as Response, expected);
   }
-  if (typeof ReadableStream !== "undefined" && input instanceof ReadableStream) return fromStream(input, Infinity);
-  if (typeof input === "object" && input !== null && (Symbol.asyncIterator in input || Symbol.iterator in input)) {
-    return fromChunks(input as AsyncIterable<Uint8Array>, Infinity);
+  if (typeof (Object(input) as Partial<ReadableStream>).getReader === "function") {
+    return fromStream(input as ReadableStream<Uint8Array>, Infinity, expected);
   }
-  return fail(
-    "ERR_PARAMETER",
-    `can't read an index from ${input === null ? "null" : typeof input}: give a Uint8Array, ArrayBuffer, Blob, Response, ReadableStream or chunks`,
-  );
+  if (typeof input === "object" && input !== null && areChunks(input)) return fromChunks(input, Infinity, expected);
+  return fail("ERR_PARAMETER", `can't read a file's bytes from ${named(input)}: ${nextStep(input)}`);
 }
 
-function isShared(input: unknown): input is ArrayBuffer {
-  return typeof SharedArrayBuffer !== "undefined" && input instanceof SharedArrayBuffer;
+/** The next bytes of a source, or undefined at the end: never an empty chunk. Others have their turn, and the signal is heard. */
+export async function nextBytes(source: ByteSource, pace: Pace): Promise<Uint8Array | undefined> {
+  for (let empty = 0; empty < MOST_EMPTY; empty++) {
+    const chunk = await pace.unlessAborted(() => source.next());
+    if (chunk === undefined || chunk.length > 0) return chunk;
+    await pace.breathe();
+  }
+  return fail("ERR_FORMAT", `the source gave ${MOST_EMPTY} empty chunks in a row: it has nothing more, and does not end`);
 }
 
-function fromStream(stream: ReadableStream<Uint8Array>, total: number): ByteSource {
-  if (stream.locked) fail("ERR_PARAMETER", "the stream has a reader already: give one that is not locked");
-  const reader = stream.getReader();
+/** A source that gives these bytes again before the rest of another. */
+export function before(chunks: readonly Uint8Array[], rest: ByteSource, expected: number): ByteSource {
+  let at = 0;
   return {
-    total,
-    next: async () => checked((await reader.read()).value),
-    close: () => reader.cancel(),
+    total: rest.total,
+    expected,
+    next: async () => (at < chunks.length ? chunks[at++] : rest.next()),
+    close: () => rest.close(),
   };
 }
 
-function fromChunks(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, total: number): ByteSource {
+/** What to do with what no bytes can be read from. */
+function nextStep(input: unknown): string {
+  if (typeof input === "string") {
+    if (/^(https?|blob|data):/i.test(input)) return "fetch it first: readIndex(await fetch(url))";
+    if (/^[\w+/]{200,}={0,2}$/.test(input)) return "decode base64 to a Uint8Array first";
+    return "a path is not opened here: give (await readFile(path)) in Node, (await fetch(url)) in a page";
+  }
+  switch (tagOf(input)) {
+    case "Promise":
+      return "await it first, as in readIndex(await fetch(url))";
+    case "URL":
+    case "Request":
+      return "fetch it first: readIndex(await fetch(url)), or (await readFile(url)) for a file in Node";
+    case "FileList":
+      return "give one of its files, such as list[0]";
+    case "FileSystemFileHandle":
+      return "give (await handle.getFile())";
+    case "Array":
+      return "give Uint8Array.from(numbers) if these are bytes";
+  }
+  if (ArrayBuffer.isView(input)) {
+    return (
+      "these are numbers; make an index of vectors by indexFactory, train and add, " +
+      "or give new Uint8Array(array.buffer) if its memory is a file"
+    );
+  }
+  const { createReadStream, body, data } = Object(input) as Record<string, unknown>;
+  if (typeof createReadStream === "function") return "give handle.createReadStream()";
+  if (body !== undefined) return "give its body";
+  if (data !== undefined) return "give its data";
+  return "give a Uint8Array, ArrayBuffer, Blob, Response, ReadableStream, or chunks of bytes";
+}
+
+/** Whether something may be iterated for chunks: arrays of numbers and the like are told by name instead. */
+function areChunks(input: object): input is Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
+  if (ArrayBuffer.isView(input) || tagOf(input) === "FileList") return false;
+  if (Array.isArray(input) && input.length > 0 && typeof input[0] === "number") return false;
+  return Symbol.asyncIterator in input || Symbol.iterator in input;
+}
+
+function fromResponse(response: Response, expected: number): ByteSource {
+  const { status, statusText, type, url, body, headers } = response;
+  const from = url ? ` (${url})` : "";
+  if (type === "opaque" || type === "opaqueredirect") {
+    fail(
+      "ERR_FORMAT",
+      `the response is opaque, the browser keeps its bytes to itself${from}: fetch without mode "no-cors" and without ` +
+        `redirect "manual", from your own origin or a server that sends Access-Control-Allow-Origin`,
+    );
+  }
+  if (!response.ok) {
+    const said = `${status} ${statusText}`.trim();
+    fail("ERR_FORMAT", `the response is ${said}, not a file: check the address${from}, and whether it asks to sign in`);
+  }
+  if (response.bodyUsed || (body as ReadableStream | null)?.locked === true) {
+    fail("ERR_FORMAT", "the response has been read already: fetch it again, or read a response.clone()");
+  }
+  if (body === null) fail("ERR_FORMAT", `the response has no body (${status})${from}: check the address`);
+  const range = status === 206 ? /^bytes (\d+)-(\d+)\/(\d+)/.exec(headers.get("content-range") ?? "") : null;
+  if (range !== null && (range[1] !== "0" || Number(range[2]) + 1 !== Number(range[3]))) {
+    fail("ERR_FORMAT", `the response is a part of a file (${range[0]}): fetch it without a Range header`);
+  }
+  // Under a Content-Encoding it counts other bytes than those that arrive, and from another origin that header can't be seen.
+  const length = headers.get("content-encoding") === null ? headers.get("content-length") : null;
+  const total = expected === Infinity && length !== null ? Number(length) || Infinity : expected;
+  // A fetch that is not the runtime's own may give what is iterated and no ReadableStream.
+  if (typeof body.getReader !== "function") return fromChunks(body, Infinity, total);
+  return fromStream(body, Infinity, total);
+}
+
+function fromStream(stream: ReadableStream<Uint8Array>, total: number, expected: number): ByteSource {
+  if (stream.locked) fail("ERR_PARAMETER", "the stream has a reader already: give one that is not locked");
+  const reader = stream.getReader();
+  let arrived = 0;
+  return {
+    total,
+    expected,
+    next: async () => {
+      let chunk: Uint8Array | undefined;
+      try {
+        chunk = checked((await reader.read()).value);
+      } catch (error) {
+        throw inWords(error, arrived, expected);
+      }
+      arrived += chunk?.length ?? 0;
+      return chunk;
+    },
+    close: () => void reader.cancel().catch(() => undefined),
+  };
+}
+
+function fromChunks(
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  total: number,
+  expected: number,
+): ByteSource {
   const iterator = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
   return {
     total,
+    expected,
     next: async () => {
       const step = await iterator.next();
       return step.done === true ? undefined : checked(step.value);
     },
-    close: async () => {
-      await iterator.return?.();
-    },
+    close: () => void (async () => iterator.return?.())().catch(() => undefined),
   };
 }
 
 function checked(chunk: unknown): Uint8Array | undefined {
-  if (chunk === undefined || chunk instanceof Uint8Array) return chunk;
-  return fail("ERR_PARAMETER", `a chunk is ${typeof chunk} and no Uint8Array: decode it first`);
+  if (chunk === undefined) return undefined;
+  return (
+    bytesOf(chunk) ?? fail("ERR_PARAMETER", `a chunk is ${named(chunk)} and no Uint8Array: read without an encoding`)
+  );
+}
+
+/** The platform's own errors of a stream in a sentence; what the caller's code throws, an abort above all, stays as it is. */
+function inWords(error: unknown, arrived: number, expected: number): unknown {
+  const { name, message } = Object(error) as { name?: unknown; message?: unknown };
+  if (name !== "TypeError" && name !== "NetworkError" && name !== "NotReadableError") return error;
+  const of = Number.isFinite(expected) ? ` of ${expected}` : "";
+  const words = new CellistError(
+    "ERR_FORMAT",
+    `the source broke off after ${arrived}${of} bytes (${String(message)}): the connection was cut or the file has changed; load it again`,
+  );
+  words.cause = error;
+  return words;
 }

@@ -72,6 +72,7 @@ export async function readLists(
   if (count * (codeBytes + 8) > reader.left) {
     reader.wrong("inverted lists", 0, `need ${count * (codeBytes + 8)} bytes and the file has ${reader.left} left`);
   }
+  reader.announce(count * (codeBytes + 8));
   let ids = known ? engine.allocate(count * 8) : 0;
   const codes = reader.growing(engine, "codes of the inverted lists", count * codeBytes);
   let slot = 0;

@@ -148,6 +148,12 @@ export class Engine {
     return moved;
   }
 
+  /** Throws ERR_MEMORY where so many bytes more can't be had whatever happens. */
+  checkRoom(bytes: number): void {
+    const { end } = this.#allocator;
+    if (end + bytes > this.#maxBytes) this.#tooMuch(bytes, end + bytes);
+  }
+
   /** Takes a block back; address 0 is none. */
   release(address: number): void {
     if (address !== 0) this.#allocator.release(address);
@@ -192,13 +198,7 @@ export class Engine {
   #reach(wanted: number): void {
     const { end } = this.#allocator;
     if (end <= this.bytes) return;
-    if (Math.ceil(end / PAGE) * PAGE > this.#maxBytes) {
-      fail(
-        "ERR_MEMORY",
-        `${megabytes(wanted)} more are needed, ${megabytes(end)} in all, and ${megabytes(this.#maxBytes)} is the limit ` +
-          (this.#maxBytes < MAX_BYTES ? `(maxBytes)` : `(32-bit addresses)`),
-      );
-    }
+    if (Math.ceil(end / PAGE) * PAGE > this.#maxBytes) this.#tooMuch(wanted, end);
     try {
       this.#memory.grow(Math.ceil((end - this.bytes) / PAGE));
     } catch {
@@ -208,6 +208,14 @@ export class Engine {
       );
     }
     this.#refresh();
+  }
+
+  #tooMuch(wanted: number, end: number): never {
+    return fail(
+      "ERR_MEMORY",
+      `${megabytes(wanted)} more are needed, ${megabytes(end)} in all, and ${megabytes(this.#maxBytes)} is the limit ` +
+        (this.#maxBytes < MAX_BYTES ? `(maxBytes)` : `(32-bit addresses)`),
+    );
   }
 
   #refresh(): void {

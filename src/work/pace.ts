@@ -45,10 +45,16 @@ export class Pace {
       this.#done = done;
     }
     this.#phase = phase;
-    if (now - this.#last < SLICE) return;
-    await yieldToEvents();
-    this.#last = Date.now();
-    signal?.throwIfAborted();
+    await this.breathe();
+  }
+
+  /** To be called where there is nothing to report: lets the event loop run when it is time, and throws the signal's reason when aborted. */
+  async breathe(): Promise<void> {
+    if (Date.now() - this.#last >= SLICE) {
+      await yieldToEvents();
+      this.#last = Date.now();
+    }
+    this.#work.signal?.throwIfAborted();
   }
 }
 

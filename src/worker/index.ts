@@ -5,7 +5,7 @@
  * @module
  */
 import { METRIC_L2 } from "../api.js";
-import type { Metric, Work } from "../api.js";
+import type { Metric, ReadOptions, Work } from "../api.js";
 import { openSource } from "../format/source.js";
 import type { ByteSource, Bytes } from "../format/source.js";
 import type { EngineOptions } from "../wasm/engine.js";
@@ -29,7 +29,7 @@ export interface AsyncOptions extends EngineOptions {
 }
 
 /** Options of this entry's {@link readIndex}. */
-export interface AsyncReadOptions extends AsyncOptions, Work, Handover {}
+export interface AsyncReadOptions extends AsyncOptions, Work, Handover, Pick<ReadOptions, "bytes"> {}
 
 /**
  * Makes an empty index behind a worker: see indexFactory of "cellist".
@@ -61,17 +61,12 @@ export async function readIndex(source: Bytes, options: AsyncReadOptions = {}): 
     const bytes = parcel.put(source instanceof ArrayBuffer ? new Uint8Array(source) : source);
     return open("readIndex", [bytes, engine], parcel, options);
   }
-  const stream = openSource(source);
-  let index;
+  const stream = openSource(source, options.bytes);
   try {
-    index = await open("readIndex", [PULLED, engine], parcel, options, stream);
-  } catch (error) {
-    // Told, but not waited for: it may be stuck, and that be the reason of an abort.
-    stream.close().catch(() => undefined);
-    throw error;
+    return await open("readIndex", [PULLED, { ...engine, bytes: stream.expected }], parcel, options, stream);
+  } finally {
+    stream.close();
   }
-  await stream.close();
-  return index;
 }
 
 /** What of the options can go to a worker: warnings come back. */

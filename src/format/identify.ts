@@ -1,0 +1,201 @@
+import { fail } from "../errors.js";
+import type { Pace } from "../training/work.js";
+import { tagOf } from "./given.js";
+import { before, nextBytes, openSource } from "./source.js";
+import type { Bytes, ByteSource } from "./source.js";
+import { openZip } from "./zip.js";
+
+/** Bytes that tell what a file is, of an index (which begins with an I) and of all else. */
+const HEAD = 512;
+const INDEX = 0x49;
+const INDEX_HEAD = 64;
+
+/** What a file is that is no index, and what to do about it. */
+export interface Kind {
+  kind: "npy" | "zip" | "other";
+  what: string;
+  next: string;
+}
+
+/** Kinds that are told by their first bytes, as characters of one byte each. */
+const SIGNATURES: readonly [RegExp, what: string, next: string][] = [
+  [/^\x1f\x8b/, "compressed by gzip", "unpack it first, a stream by .pipeThrough(new DecompressionStream(\"gzip\"))"],
+  [/^(BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|\x04\x22\x4d\x18)/, "compressed (bzip2, xz, zstd or lz4)", "unpack it first"],
+  [/^(7z\xbc\xaf|Rar!)|^[^]{257}ustar/, "an archive (7z, rar or tar)", "unpack it, and take the .index out"],
+  [
+    /^\x80[\x02-\x05]/,
+    "a Python pickle (a .pkl, or an old .pth)",
+    "load it in Python; where an index is in it, faiss.write_index(index, path) saves it as a file",
+  ],
+  [/^[^]{8}\{"/, "a safetensors file, the weights of a model", "a voice's index is a file of its own, added_….index"],
+  [/^(RIFF|ID3|fLaC|OggS|\xff[\xf2\xf3\xfb])/, "a sound file", "give the index of a voice, or build one of features"],
+  [/^SQLite format 3/, "an SQLite database", "give the index itself"],
+  [/^(\x89PNG|%PDF|\xff\xd8\xff|GIF8)/, "a picture or a document", "check which file was meant"],
+];
+
+/** Kinds of text. */
+const TEXTS: readonly [RegExp, (text: string, match: RegExpExecArray) => [what: string, next: string]][] = [
+  [
+    /^version https:\/\/git-lfs[^]*?(?:\nsize (\d+))?/,
+    (text) => {
+      const size = /\nsize (\d+)/.exec(text)?.[1];
+      const of = size === undefined ? "" : ` to a file of ${size} bytes`;
+      return [`a Git LFS pointer${of}`, `run "git lfs pull", or download the file itself (…/resolve/main/…)`];
+    },
+  ],
+  [
+    /^\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype|html|head|body|!--|\?xml|error)/i,
+    (text) => {
+      const title = /<title[^>]*>\s*([^<]{1,60})/i.exec(text)?.[1].trim();
+      return [
+        `an HTML page${title === undefined ? "" : ` ("${title}")`}`,
+        "the address leads to a page, not to the file: check it (…/resolve/… and not …/blob/…), and whether it asks to sign in",
+      ];
+    },
+  ],
+  [/^\s*[{[]/, (text) => [`JSON, ${quote(text)}`, "this is a server's answer, not the file: check the address"]],
+  [/^/, (text) => [`text, ${quote(text)}`, "check the address or the path"]],
+];
+
+/** What bytes are that can't begin a faiss file; undefined where they may. */
+export function identify(head: Uint8Array): Kind | undefined {
+  let text = "";
+  for (const byte of head.subarray(0, HEAD)) text += String.fromCharCode(byte);
+  if (text === "") {
+    return { kind: "other", what: "empty, 0 bytes", next: "save or download it again" };
+  }
+  if (text.startsWith("\x93NUMPY")) {
+    return serialized(text)
+      ? {
+          kind: "npy",
+          what: "an .npy array of an index's bytes (faiss.serialize_index)",
+          next: "in Python, faiss.write_index(faiss.deserialize_index(numpy.load(path)), …) saves it as a file",
+        }
+      : {
+          kind: "npy",
+          what: "an .npy array of numpy",
+          next: "make an index of its rows: buildVoiceIndex or \"cellist build\", or indexFactory, train and add",
+        };
+  }
+  if (/^PK(\x03\x04|\x05\x06)/.test(text)) return { kind: "zip", what: "a zip", next: "unzip it first" };
+  // All that faiss writes begins with four letters or digits, and an I where it is an index.
+  if (/^I[A-Za-z0-9]{3}[^]*\0/.test(text)) return undefined;
+  for (const [signature, what, next] of SIGNATURES) if (signature.test(text)) return { kind: "other", what, next };
+  if (text.startsWith("\xef\xbb\xbfI") && text.includes("\0")) {
+    return { kind: "other", what: "an index that was saved as text", next: MANGLED };
+  }
+  if (text.length < 4 || /[\0-\x08\x0e-\x1a\x7f]/.test(text)) return undefined;
+  for (const [pattern, tell] of TEXTS) {
+    const match = pattern.exec(text);
+    if (match === null) continue;
+    const [what, next] = tell(text, match);
+    return { kind: "other", what, next };
+  }
+  return undefined;
+}
+
+const MANGLED = "its bytes are not what they were; load it again as bytes (arrayBuffer(), no encoding)";
+
+/** Whether the bytes of a file went through text, and what to say then: what is no UTF-8 has become U+FFFD, or two bytes. */
+export function mangled(head: Uint8Array): string | undefined {
+  let high = 0;
+  let replaced = 0;
+  for (let i = 0; i < Math.min(head.length, HEAD); i++) {
+    if (head[i] < 0x80) continue;
+    if (head[i] === 0xef && head[i + 1] === 0xbf && head[i + 2] === 0xbd) replaced++;
+    else if ((head[i] !== 0xc2 && head[i] !== 0xc3) || !(head[i + 1] >= 0x80 && head[i + 1] < 0xc0)) return undefined;
+    i += head[i] === 0xef ? 2 : 1;
+    high++;
+  }
+  // Floats of any index have more in 512 bytes than chance makes look like this.
+  return replaced >= 3 || high >= 8 ? `the file was read or saved as text: ${MANGLED}` : undefined;
+}
+
+/**
+ * Opens what readIndex takes and looks at how it begins. A zip that holds one index is opened.
+ *
+ * @param expected bytes in all, where the caller knows
+ * @returns the bytes from the start, and the first of them; rejects as openSource throws, or with ERR_FORMAT that names what the file is
+ */
+export async function openIndexFile(
+  input: Bytes,
+  expected: number | undefined,
+  pace: Pace,
+): Promise<{ source: ByteSource; head: Uint8Array }> {
+  let source = openSource(input, expected);
+  try {
+    let { head, chunks } = await readHead(source, pace);
+    let kind = identify(head);
+    let where = "the file";
+    if (kind?.kind === "zip" && typeof Blob === "function" && typeof DecompressionStream === "function") {
+      const { bytes, size } = await pace.unlessAborted(async () => openZip(await whole(input, chunks, source, pace)));
+      source.close();
+      source = openSource(bytes, size);
+      ({ head, chunks } = await readHead(source, pace));
+      kind = identify(head);
+      where = "the file in the zip";
+    }
+    if (kind !== undefined) fail("ERR_FORMAT", `${where} is ${kind.what}, not an index: ${kind.next}`);
+    return { source: before(chunks, source, source.expected === Infinity ? estimate(head) : source.expected), head };
+  } catch (error) {
+    source.close();
+    throw error;
+  }
+}
+
+/** What every index begins with in a file: fourcc, d, ntotal, two numbers that nobody uses, is_trained, metric_type. */
+const HEADER = 4 + 4 + 8 + 16 + 1 + 4;
+
+/** About how many bytes a file has that begins like this: exact for Flat and near for IVF,Flat, at most that for rows of codes. */
+function estimate(head: Uint8Array): number {
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  if (view.byteLength < INDEX_HEAD) return view.byteLength;
+  const u64 = (at: number): number => view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+  const rowBytes = view.getUint32(4, true) * 4;
+  const ntotal = u64(8);
+  // Iw is an IVF, whose lists keep ids beside the rows, and a table of sizes; ahead of them stand the centroids.
+  if (head[1] !== 0x77) return HEADER + 8 + ntotal * rowBytes;
+  return 2 * HEADER + 16 + 8 + 9 + 32 + u64(HEADER) * (rowBytes + 8) + ntotal * (rowBytes + 8);
+}
+
+/** The first chunks of a source, until there are enough bytes to tell what they are, or all of them. */
+async function readHead(source: ByteSource, pace: Pace): Promise<{ head: Uint8Array; chunks: Uint8Array[] }> {
+  const chunks: Uint8Array[] = [];
+  let head = new Uint8Array(0);
+  while (head.length < (head[0] === INDEX ? INDEX_HEAD : HEAD)) {
+    // Whoever gives chunks may use the memory of the last one again.
+    if (chunks.length > 0) chunks.push(new Uint8Array(chunks.pop() as Uint8Array));
+    const chunk = await nextBytes(source, pace);
+    if (chunk === undefined) break;
+    chunks.push(chunk);
+    const longer = new Uint8Array(Math.min(HEAD, head.length + chunk.length));
+    longer.set(head);
+    longer.set(chunk.subarray(0, longer.length - head.length), head.length);
+    head = longer;
+  }
+  return { head, chunks };
+}
+
+/** All bytes of a source that has given some: a zip is read from its end. */
+async function whole(input: Bytes, chunks: Uint8Array[], source: ByteSource, pace: Pace): Promise<Blob> {
+  if (tagOf(input) === "Blob" || tagOf(input) === "File") return input as Blob;
+  // One by one, since their memory may be used again, and may be shared, which a Blob does not take.
+  const parts = chunks.map(blobOf);
+  for (let chunk; (chunk = await nextBytes(source, pace)) !== undefined;) parts.push(blobOf(chunk));
+  return new Blob(parts);
+}
+
+function blobOf(chunk: Uint8Array): Blob {
+  return new Blob([new Uint8Array(chunk)]);
+}
+
+/** Whether an array holds bytes that begin as an index does. */
+function serialized(npy: string): boolean {
+  return /'descr': '\|u1'/.test(npy) && /\nI[A-Za-z0-9]{3}[^]{0,8}\0/.test(npy);
+}
+
+/** The beginning of a text, on one line. */
+function quote(text: string): string {
+  const line = text.trim().replace(/\s+/g, " ");
+  return JSON.stringify(line.length > 70 ? `${line.slice(0, 67)}...` : line);
+}
