@@ -34,7 +34,7 @@ export function addBlend(program: Command): void {
         await checkTarget(out);
         const { index } = await openIndex(file, watch);
         const { d } = index;
-        const { shape, rows } = await readVectors(features, d);
+        const { shape, rows } = await readVectors(features, d, watch);
         const n = rows.length / d;
         const seconds = await inBlocks("blend", n, watch, (first, end) => {
           blend(index, rows.subarray(first * d, end * d), { rate, k, nprobe });

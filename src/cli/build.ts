@@ -4,13 +4,13 @@ import { Option } from "commander";
 import type { Command } from "commander";
 import { indexFactory } from "../factory/build.js";
 import { buildVoiceIndex } from "../rvc/build.js";
-import type { Slice } from "../rvc/npy.js";
-import { parseNpy } from "../rvc/npy.js";
-import { listNpy, pathError, readBytes } from "./files.js";
+import type { Slice } from "../rvc/slices.js";
+import { listNpy, openSlice, pathError, readNpy } from "./files.js";
 import { cellsOf } from "./info.js";
 import { jsonOption, namePart, wholeNumber } from "./options.js";
 import { checkFolder, writeFiles } from "./output.js";
 import { InputError, run, secondsSince } from "./run.js";
+import type { Watch } from "./run.js";
 import { size, table, whole } from "./text.js";
 
 /** RVC's versions by the dimensions of their features. */
@@ -60,7 +60,7 @@ export function addBuild(program: Command): void {
         const started = performance.now();
         const { factory, seed, out } = flags;
         const files = await listNpy(folder);
-        const version = flags.version ?? (await guessVersion(folder, files[0]));
+        const version = flags.version ?? (await guessVersion(folder, files[0], watch));
         const name = flags.name ?? guessName(folder);
         // Whatever else can be wrong is found before the features are read, which may take minutes.
         if (factory !== undefined) (await indexFactory(DIMENSIONS[version], factory)).dispose();
@@ -102,16 +102,16 @@ export function addBuild(program: Command): void {
 
 /** The slices one after the other: of the files' bytes, only one file's are in memory. */
 async function* slices(folder: string, files: readonly string[]): AsyncGenerator<Slice> {
-  for (const name of files) yield { name, data: await readBytes(join(folder, name)) };
+  for (const name of files) yield openSlice(folder, name);
 }
 
 /** The version by the folder's name, where that says 256 or 768, or else by the dimensions of its first file. */
-async function guessVersion(folder: string, first: string): Promise<"v1" | "v2"> {
+async function guessVersion(folder: string, first: string, watch: Watch): Promise<"v1" | "v2"> {
   const named = /(?<!\d)(?:256|768)(?!\d)/.exec(basename(resolve(folder)));
   let version = VERSIONS[Number(named?.[0])];
   if (version === undefined) {
     const path = join(folder, first);
-    const { shape } = await parseNpy(path, await readBytes(path));
+    const { shape } = await readNpy(path, watch, () => undefined);
     version = VERSIONS[shape.length === 2 ? shape[1] : NaN];
     if (version === undefined) {
       throw new InputError(

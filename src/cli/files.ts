@@ -1,10 +1,14 @@
 import { createReadStream } from "node:fs";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Index } from "../api.js";
 import { CellistError } from "../errors.js";
 import { readIndex } from "../faiss/read.js";
-import { parseNpy } from "../rvc/npy.js";
+import { openNpy } from "../format/npy.js";
+import { openSource } from "../format/source.js";
+import type { ByteSource, Bytes } from "../format/source.js";
+import type { Slice } from "../rvc/slices.js";
+import { Pace } from "../work/pace.js";
 import { InputError } from "./run.js";
 import type { Watch } from "./run.js";
 
@@ -29,40 +33,63 @@ export function pathError(doing: string, path: string, error: unknown): unknown 
   return new InputError(`can't ${doing} ${path}: ${REASONS[error.code] ?? error.message}`);
 }
 
-/** Opens an index as its bytes come from the disk: the file is never in memory beside the index. */
+/** A file's bytes as they come from the disk: it is never in memory as a whole. */
+async function openFile(path: string): Promise<ByteSource> {
+  const { size } = await stat(path);
+  const chunks = openSource(createReadStream(path, { highWaterMark: CHUNK }));
+  return { ...chunks, total: size, expected: size };
+}
+
+/** Opens an index as its bytes come. */
 export async function openIndex(path: string, watch: Watch): Promise<{ index: Index; bytes: number }> {
   try {
-    const { size: bytes } = await stat(path);
-    const index = await readIndex(createReadStream(path, { highWaterMark: CHUNK }), {
-      ...watch,
-      onProgress: ({ phase, done }) => watch.onProgress({ phase, done, total: bytes }),
-    });
-    return { index, bytes };
+    const source = await openFile(path);
+    return { index: await readIndex(source as unknown as Bytes, watch), bytes: source.total };
   } catch (error) {
     throw pathError("read", path, error);
   }
 }
 
-/** The bytes of a file. */
-export async function readBytes(path: string): Promise<Uint8Array | ArrayBuffer> {
+/** The shape of an `.npy` file, and its numbers unless `check` throws for the shape. */
+export async function readNpy(
+  path: string,
+  watch: Watch,
+  check: (shape: readonly number[]) => void,
+): Promise<{ shape: number[]; rows: Float32Array }> {
   try {
-    const bytes = await readFile(path);
-    // parseNpy copies a Uint8Array, which may be a part of something, but not an ArrayBuffer.
-    return bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength ? bytes.buffer : bytes;
+    const source = await openFile(path);
+    try {
+      const npy = await openNpy(path, source, new Pace(watch));
+      check(npy.shape);
+      return { shape: npy.shape, rows: await npy.floats() };
+    } finally {
+      source.close();
+    }
+  } catch (error) {
+    // Its sentences begin with the path.
+    throw error instanceof CellistError ? error : pathError("read", path, error);
+  }
+}
+
+/** A slice of a voice, for buildVoiceIndex. */
+export async function openSlice(folder: string, name: string): Promise<Slice> {
+  const path = join(folder, name);
+  try {
+    return { name, data: (await openFile(path)) as unknown as Bytes };
   } catch (error) {
     throw pathError("read", path, error);
   }
 }
 
 /** The vectors of an `.npy` file, [n, d], or one of [d]: an InputError for any other shape. */
-export async function readVectors(path: string, d: number): Promise<{ shape: number[]; rows: Float32Array }> {
-  const { shape, rows } = await parseNpy(path, await readBytes(path));
-  if (shape.length < 1 || shape.length > 2 || shape.at(-1) !== d) {
-    throw new InputError(
-      `${path} has the shape [${shape.join(", ")}], and vectors of the index have ${d} dimensions: give [n, ${d}]`,
-    );
-  }
-  return { shape, rows };
+export function readVectors(path: string, d: number, watch: Watch): Promise<{ shape: number[]; rows: Float32Array }> {
+  return readNpy(path, watch, (shape) => {
+    if (shape.length < 1 || shape.length > 2 || shape.at(-1) !== d) {
+      throw new InputError(
+        `${path} has the shape [${shape.join(", ")}], and vectors of the index have ${d} dimensions: give [n, ${d}]`,
+      );
+    }
+  });
 }
 
 /** The names of a folder's `.npy` files, sorted; an InputError where there are none. */

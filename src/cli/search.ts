@@ -34,7 +34,7 @@ export function addSearch(program: Command): void {
         for (const target of targets) await checkTarget(target);
         const { index } = await openIndex(file, watch);
         const { d, metric, ntotal } = index;
-        const { rows } = await readVectors(queries, d);
+        const { rows } = await readVectors(queries, d, watch);
         const n = rows.length / d;
         const { distances, labels } = results(n, k);
         const seconds = await inBlocks("search", n, watch, (first, end) => {

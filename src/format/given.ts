@@ -1,3 +1,5 @@
+import { fail } from "../errors.js";
+
 // What callers hand in, told by what it is and not by whose constructor made it: an iframe, a worklet or a test's sandbox has
 // constructors of its own, and `instanceof` takes none of theirs.
 
@@ -6,21 +8,23 @@ export function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice(8, -1);
 }
 
-/** The bytes of whatever holds bytes and nothing else, without a copy; undefined for anything else, arrays of numbers included. */
+/**
+ * The bytes of whatever holds bytes and nothing else, without a copy and of this realm; undefined for anything else, arrays of numbers
+ * included. Throws ERR_PARAMETER where their memory is gone.
+ */
 export function bytesOf(value: unknown): Uint8Array | undefined {
-  switch (tagOf(value)) {
-    case "Uint8Array":
-    case "Uint8ClampedArray":
-    case "DataView": {
-      // Of this realm, and never a Buffer of Node, whose slices are no copies.
+  const tag = tagOf(value);
+  try {
+    if (tag === "Uint8Array" || tag === "Uint8ClampedArray" || tag === "DataView") {
       const { buffer, byteOffset, byteLength } = value as DataView;
       return new Uint8Array(buffer, byteOffset, byteLength);
     }
-    case "ArrayBuffer":
-    case "SharedArrayBuffer":
-      return new Uint8Array(value as ArrayBuffer);
-    default:
-      return undefined;
+    return tag === "ArrayBuffer" || tag === "SharedArrayBuffer" ? new Uint8Array(value as ArrayBuffer) : undefined;
+  } catch {
+    return fail(
+      "ERR_PARAMETER",
+      "the bytes' memory is gone: it was handed over, to a worker perhaps, before it was read",
+    );
   }
 }
 
@@ -29,7 +33,8 @@ export function named(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === "string")
     return `the text ${JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)}`;
-  if (typeof value !== "object") return typeof value === "function" ? "a function" : `${typeof value} ${String(value)}`;
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object") return `the ${typeof value} ${(value as number).toString()}`;
   const tag = tagOf(value);
   const name = tag === "Object" ? ((value.constructor as { name?: string } | undefined)?.name ?? "object") : tag;
   const { length } = value as { length?: unknown };

@@ -1,5 +1,5 @@
 import { fail } from "../errors.js";
-import type { Pace } from "../training/work.js";
+import type { Pace } from "../work/pace.js";
 import { tagOf } from "./given.js";
 import { before, nextBytes, openSource } from "./source.js";
 import type { Bytes, ByteSource } from "./source.js";
@@ -17,20 +17,42 @@ export interface Kind {
   next: string;
 }
 
-/** Kinds that are told by their first bytes, as characters of one byte each. */
-const SIGNATURES: readonly [RegExp, what: string, next: string][] = [
-  [/^\x1f\x8b/, "compressed by gzip", "unpack it first, a stream by .pipeThrough(new DecompressionStream(\"gzip\"))"],
-  [/^(BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|\x04\x22\x4d\x18)/, "compressed (bzip2, xz, zstd or lz4)", "unpack it first"],
-  [/^(7z\xbc\xaf|Rar!)|^[^]{257}ustar/, "an archive (7z, rar or tar)", "unpack it, and take the .index out"],
-  [
-    /^\x80[\x02-\x05]/,
-    "a Python pickle (a .pkl, or an old .pth)",
-    "load it in Python; where an index is in it, faiss.write_index(index, path) saves it as a file",
-  ],
-  [/^[^]{8}\{"/, "a safetensors file, the weights of a model", "a voice's index is a file of its own, added_….index"],
-  [/^(RIFF|ID3|fLaC|OggS|\xff[\xf2\xf3\xfb])/, "a sound file", "give the index of a voice, or build one of features"],
-  [/^SQLite format 3/, "an SQLite database", "give the index itself"],
-  [/^(\x89PNG|%PDF|\xff\xd8\xff|GIF8)/, "a picture or a document", "check which file was meant"],
+/** Kinds that are told by what they begin with, or have at another place: characters of one byte each. */
+const SIGNATURES: readonly { begins: readonly string[]; at?: number; what: string; next: string }[] = [
+  {
+    begins: ["\x1f\x8b"],
+    what: "compressed by gzip",
+    next: 'unpack it first, a stream by .pipeThrough(new DecompressionStream("gzip"))',
+  },
+  {
+    begins: ["BZh", "\xfd7zXZ", "\x28\xb5\x2f\xfd", "\x04\x22\x4d\x18"],
+    what: "compressed (bzip2, xz, zstd or lz4)",
+    next: "unpack it first",
+  },
+  { begins: ["7z\xbc\xaf", "Rar!"], what: "an archive (7z or rar)", next: "unpack it, and take the .index out" },
+  { begins: ["ustar"], at: 257, what: "an archive (tar)", next: "unpack it, and take the .index out" },
+  {
+    begins: ["\x80\x02", "\x80\x03", "\x80\x04", "\x80\x05"],
+    what: "a Python pickle (a .pkl, or an old .pth)",
+    next: "load it in Python; where an index is in it, faiss.write_index(index, path) saves it as a file",
+  },
+  {
+    begins: ['{"'],
+    at: 8,
+    what: "a safetensors file, the weights of a model",
+    next: "a voice's index is a file of its own, added_….index",
+  },
+  {
+    begins: ["RIFF", "ID3", "fLaC", "OggS", "\xff\xfb", "\xff\xf3"],
+    what: "a sound file",
+    next: "give the index of a voice, or build one of features",
+  },
+  { begins: ["SQLite format 3"], what: "an SQLite database", next: "give the index itself" },
+  {
+    begins: ["\x89PNG", "%PDF", "\xff\xd8\xff", "GIF8"],
+    what: "a picture or a document",
+    next: "check which file was meant",
+  },
 ];
 
 /** Kinds of text. */
@@ -74,17 +96,22 @@ export function identify(head: Uint8Array): Kind | undefined {
       : {
           kind: "npy",
           what: "an .npy array of numpy",
-          next: "make an index of its rows: buildVoiceIndex or \"cellist build\", or indexFactory, train and add",
+          next:
+            "make an index of its rows (indexFactory, train, add; buildVoiceIndex or cellist build for a voice); " +
+            "where both an index and an array are asked for, the index comes first",
         };
   }
-  if (/^PK(\x03\x04|\x05\x06)/.test(text)) return { kind: "zip", what: "a zip", next: "unzip it first" };
+  if (text.startsWith("PK\x03\x04") || text.startsWith("PK\x05\x06"))
+    return { kind: "zip", what: "a zip", next: "unzip it first" };
   // All that faiss writes begins with four letters or digits, and an I where it is an index.
-  if (/^I[A-Za-z0-9]{3}[^]*\0/.test(text)) return undefined;
-  for (const [signature, what, next] of SIGNATURES) if (signature.test(text)) return { kind: "other", what, next };
-  if (text.startsWith("\xef\xbb\xbfI") && text.includes("\0")) {
-    return { kind: "other", what: "an index that was saved as text", next: MANGLED };
+  if (isIndex(text)) return undefined;
+  for (const { begins, at = 0, what, next } of SIGNATURES) {
+    if (begins.some((characters) => text.startsWith(characters, at))) return { kind: "other", what, next };
   }
-  if (text.length < 4 || /[\0-\x08\x0e-\x1a\x7f]/.test(text)) return undefined;
+  if (text.startsWith("\xef\xbb\xbfI") && text.includes("\0")) {
+    return { kind: "other", what: "text, made of an index's bytes", next: MANGLED };
+  }
+  if (text.length < 4 || !isText(head)) return undefined;
   for (const [pattern, tell] of TEXTS) {
     const match = pattern.exec(text);
     if (match === null) continue;
@@ -94,21 +121,29 @@ export function identify(head: Uint8Array): Kind | undefined {
   return undefined;
 }
 
+/** Whether characters of one byte each begin as an index does: I, three letters or digits, d, which is never so large as to have no 0. */
+export function isIndex(text: string): boolean {
+  return /^I[A-Za-z0-9]{3}(?:[^]{3}\0|[^]{0,3}$)/.test(text);
+}
+
+/** Whether bytes could be text: those that are no characters in any encoding of it, but line breaks and the like, are not among them. */
+function isText(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => (byte >= 0x20 && byte !== 0x7f) || (byte >= 0x09 && byte <= 0x0d) || byte === 0x1b);
+}
+
 const MANGLED = "its bytes are not what they were; load it again as bytes (arrayBuffer(), no encoding)";
 
-/** Whether the bytes of a file went through text, and what to say then: what is no UTF-8 has become U+FFFD, or two bytes. */
+/** What to say where the bytes of a file went through text: they are valid UTF-8 then, which floats are not for long. */
 export function mangled(head: Uint8Array): string | undefined {
-  let high = 0;
-  let replaced = 0;
+  let characters = 0;
   for (let i = 0; i < Math.min(head.length, HEAD); i++) {
     if (head[i] < 0x80) continue;
-    if (head[i] === 0xef && head[i + 1] === 0xbf && head[i + 2] === 0xbd) replaced++;
-    else if ((head[i] !== 0xc2 && head[i] !== 0xc3) || !(head[i + 1] >= 0x80 && head[i + 1] < 0xc0)) return undefined;
-    i += head[i] === 0xef ? 2 : 1;
-    high++;
+    const more = head[i] >= 0xf0 ? 3 : head[i] >= 0xe0 ? 2 : 1;
+    if (head[i] < 0xc2 || head[i] > 0xf4) return undefined;
+    for (let j = 0; j < more; j++) if (++i < head.length && (head[i] & 0xc0) !== 0x80) return undefined;
+    characters++;
   }
-  // Floats of any index have more in 512 bytes than chance makes look like this.
-  return replaced >= 3 || high >= 8 ? `the file was read or saved as text: ${MANGLED}` : undefined;
+  return characters >= 8 ? `the file was read or saved as text: ${MANGLED}` : undefined;
 }
 
 /**
@@ -128,9 +163,9 @@ export async function openIndexFile(
     let kind = identify(head);
     let where = "the file";
     if (kind?.kind === "zip" && typeof Blob === "function" && typeof DecompressionStream === "function") {
-      const { bytes, size } = await pace.unlessAborted(async () => openZip(await whole(input, chunks, source, pace)));
+      const inside = await pace.unlessAborted(async () => openZip(await whole(input, chunks, source, pace)));
       source.close();
-      source = openSource(bytes, size);
+      source = inside;
       ({ head, chunks } = await readHead(source, pace));
       kind = identify(head);
       where = "the file in the zip";
@@ -164,7 +199,7 @@ async function readHead(source: ByteSource, pace: Pace): Promise<{ head: Uint8Ar
   let head = new Uint8Array(0);
   while (head.length < (head[0] === INDEX ? INDEX_HEAD : HEAD)) {
     // Whoever gives chunks may use the memory of the last one again.
-    if (chunks.length > 0) chunks.push(new Uint8Array(chunks.pop() as Uint8Array));
+    for (const last of chunks.splice(-1)) chunks.push(new Uint8Array(last));
     const chunk = await nextBytes(source, pace);
     if (chunk === undefined) break;
     chunks.push(chunk);
@@ -191,7 +226,7 @@ function blobOf(chunk: Uint8Array): Blob {
 
 /** Whether an array holds bytes that begin as an index does. */
 function serialized(npy: string): boolean {
-  return /'descr': '\|u1'/.test(npy) && /\nI[A-Za-z0-9]{3}[^]{0,8}\0/.test(npy);
+  return npy.includes("'descr': '|u1'") && isIndex(npy.slice(npy.indexOf("\n") + 1));
 }
 
 /** The beginning of a text, on one line. */

@@ -1,6 +1,6 @@
 import { fail } from "../errors.js";
-import type { Pace } from "../training/work.js";
-import { identify } from "./identify.js";
+import type { Pace } from "../work/pace.js";
+import { identify, isIndex } from "./identify.js";
 import { nextBytes } from "./source.js";
 import type { ByteSource } from "./source.js";
 
@@ -51,7 +51,8 @@ export async function openNpy(name: string, source: ByteSource, pace: Pace): Pro
   const view = new DataView(prefix.buffer, prefix.byteOffset, prefix.byteLength);
   if (prefix.length < start) cutOff(name, " in its header");
   const length = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
-  if (length > MAX_HEADER) fail("ERR_FORMAT", `${name} has a header of ${length} bytes: it is damaged, or no plain array`);
+  if (length > MAX_HEADER)
+    fail("ERR_FORMAT", `${name} has a header of ${length} bytes: it is damaged, or no plain array`);
   const head = await bytes.atLeast(start + length);
   if (head.length < start + length) cutOff(name, " in its header");
   const header = latin1(head.subarray(start, start + length));
@@ -113,7 +114,8 @@ function parseHeader(
   name: string,
   header: string,
 ): { descr: string; type: NumberType; shape: number[]; fortran: boolean } {
-  const key = (word: string): RegExp => new RegExp(`['"]${word}['"]\\s*:\\s*(?:['"]([^'"]*)['"]|([([][^)\\]]*)|(\\w+))`);
+  const key = (word: string): RegExp =>
+    new RegExp(`['"]${word}['"]\\s*:\\s*(?:['"]([^'"]*)['"]|([([][^)\\]]*)|(\\w+))`);
   const [descr, order, sizes] = ["descr", "fortran_order", "shape"].map((word) => key(word).exec(header));
   const fortran = order?.[3]?.toLowerCase();
   // 5L is what Python 2 called a whole number.
@@ -123,8 +125,16 @@ function parseHeader(
     .map((size) => size.trim())
     .filter((size) => size !== "")
     .map((size) => (/^\d+L?$/.test(size) ? parseInt(size, 10) : NaN));
-  if (descr === null || (fortran !== "true" && fortran !== "false") || shape === undefined || shape.some(Number.isNaN)) {
-    return fail("ERR_FORMAT", `${name} has a header that can't be understood (${header.trim().slice(0, 80)}): save it by numpy`);
+  if (
+    descr === null ||
+    (fortran !== "true" && fortran !== "false") ||
+    shape === undefined ||
+    shape.some(Number.isNaN)
+  ) {
+    return fail(
+      "ERR_FORMAT",
+      `${name} has a header that can't be understood (${header.trim().slice(0, 80)}): save it by numpy`,
+    );
   }
   return { descr: descr[1] ?? descr[2], type: parseType(name, descr[1] ?? ""), shape, fortran: fortran === "true" };
 }
@@ -207,7 +217,11 @@ function placeOf(shape: readonly number[]): (item: number) => number {
 }
 
 /** Bytes as the numbers that they are. */
-function numbersOf(raw: Uint8Array<ArrayBuffer>, { kind, bytes, bigEndian }: NumberType, name: string): ArrayLike<number | bigint> {
+function numbersOf(
+  raw: Uint8Array<ArrayBuffer>,
+  { kind, bytes, bigEndian }: NumberType,
+  name: string,
+): ArrayLike<number | bigint> {
   if (bigEndian) for (let at = 0; at < raw.length; at += bytes) raw.subarray(at, at + bytes).reverse();
   const { buffer } = raw;
   switch (kind + String(bytes)) {
@@ -218,7 +232,9 @@ function numbersOf(raw: Uint8Array<ArrayBuffer>, { kind, bytes, bigEndian }: Num
     case "f8":
       return new Float64Array(buffer);
     case "f16":
-      return Float64Array.from({ length: raw.length / 16 }, (_, i) => extendedToFloat(new DataView(buffer, i * 16), name));
+      return Float64Array.from({ length: raw.length / 16 }, (_, i) =>
+        extendedToFloat(new DataView(buffer, i * 16), name),
+      );
     case "i1":
       return new Int8Array(buffer);
     case "i2":
@@ -284,10 +300,11 @@ function cutOff(name: string, where: string): never {
 }
 
 function noNpy(name: string, head: Uint8Array): never {
-  if (/^I[A-Za-z0-9]{3}[^]*\0/.test(latin1(head.subarray(0, 64)))) {
+  if (head.length > 4 && isIndex(latin1(head.subarray(0, 64)))) {
     fail("ERR_FORMAT", `${name} is a faiss index, not an .npy array: give the index first, and then the array`);
   }
   const kind = identify(head);
-  const what = kind === undefined ? "no .npy file" : `${kind.what}, not an .npy file`;
+  const which = kind?.kind === "zip" ? "a zip, as an .npz of several arrays is" : kind?.what;
+  const what = which === undefined ? "no .npy file" : `${which}, not an .npy file`;
   return fail("ERR_FORMAT", `${name} is ${what}: save an array of floats by numpy.save(path, x)`);
 }

@@ -1,5 +1,5 @@
 import { CellistError, fail } from "../errors.js";
-import type { Pace } from "../training/work.js";
+import type { Pace } from "../work/pace.js";
 import { bytesOf, named, tagOf } from "./given.js";
 
 /** Where a file's bytes may come from. */
@@ -36,7 +36,9 @@ const MOST_EMPTY = 100_000;
  */
 export function openSource(input: Bytes, bytesInAll?: number): ByteSource {
   const expected = bytesInAll ?? Infinity;
-  if (!(expected >= 0)) fail("ERR_PARAMETER", `bytes is ${named(expected)}: give how many bytes the file has`);
+  if (typeof expected !== "number" || !(expected >= 0))
+    fail("ERR_PARAMETER", `bytes is ${named(expected)}: give how many bytes the file has`);
+  if (isSource(input)) return input;
   const bytes = bytesOf(input);
   if (bytes !== undefined) return fromChunks([bytes], bytes.byteLength, bytes.byteLength);
   switch (tagOf(input)) {
@@ -55,6 +57,11 @@ export function openSource(input: Bytes, bytesInAll?: number): ByteSource {
   return fail("ERR_PARAMETER", `can't read a file's bytes from ${named(input)}: ${nextStep(input)}`);
 }
 
+/** Whether something is a source already: the command line makes its own, of files whose size is known. */
+export function isSource(input: unknown): input is ByteSource {
+  return typeof input === "object" && input !== null && "next" in input && "total" in input && "close" in input;
+}
+
 /** The next bytes of a source, or undefined at the end: never an empty chunk. Others have their turn, and the signal is heard. */
 export async function nextBytes(source: ByteSource, pace: Pace): Promise<Uint8Array | undefined> {
   for (let empty = 0; empty < MOST_EMPTY; empty++) {
@@ -62,7 +69,10 @@ export async function nextBytes(source: ByteSource, pace: Pace): Promise<Uint8Ar
     if (chunk === undefined || chunk.length > 0) return chunk;
     await pace.breathe();
   }
-  return fail("ERR_FORMAT", `the source gave ${MOST_EMPTY} empty chunks in a row: it has nothing more, and does not end`);
+  return fail(
+    "ERR_FORMAT",
+    `the source gave ${MOST_EMPTY} empty chunks in a row: it has nothing more, and does not end`,
+  );
 }
 
 /** A source that gives these bytes again before the rest of another. */

@@ -1,4 +1,6 @@
-import { fail } from "../errors.js";
+import { CellistError, fail } from "../errors.js";
+import { openSource } from "./source.js";
+import type { ByteSource } from "./source.js";
 
 // A zip file ends in a directory of what it holds; only there are sizes always known. Layout: PKWARE's APPNOTE.TXT.
 
@@ -29,10 +31,10 @@ interface Entry {
 /**
  * Opens the one index that a zip holds, as voices are passed around.
  *
- * @returns its bytes, and how many the directory says they are; rejects with ERR_FORMAT, which says what is in the zip otherwise, or
+ * @returns its bytes; rejects with ERR_FORMAT, which says what is in the zip otherwise, or
  *   ERR_UNSUPPORTED where it is packed in a way that can't be undone here
  */
-export async function openZip(zip: Blob): Promise<{ bytes: ReadableStream<Uint8Array>; size: number }> {
+export async function openZip(zip: Blob): Promise<ByteSource> {
   const entries = await readDirectory(zip);
   const entry = chooseIndex(entries);
   const { name, method, packed, size, at } = entry;
@@ -42,7 +44,7 @@ export async function openZip(zip: Blob): Promise<{ bytes: ReadableStream<Uint8A
   const local = await viewOf(zip, at, at + LOCAL_BYTES);
   const start = at + LOCAL_BYTES + local.getUint16(26, true) + local.getUint16(28, true);
   const stream = zip.slice(start, start + packed).stream();
-  if (method === STORED) return { bytes: stream, size };
+  if (method === STORED) return openSource(stream, size);
   if (method !== DEFLATED) fail("ERR_UNSUPPORTED", `${name} is packed by method ${method} of zip: unzip it first`);
   let inflate: DecompressionStream;
   try {
@@ -50,7 +52,20 @@ export async function openZip(zip: Blob): Promise<{ bytes: ReadableStream<Uint8A
   } catch {
     return fail("ERR_UNSUPPORTED", `the file is a zip, and this runtime has no DecompressionStream: unzip it first`);
   }
-  return { bytes: stream.pipeThrough(inflate), size };
+  const source = openSource(stream.pipeThrough(inflate), size);
+  return {
+    ...source,
+    next: () =>
+      source.next().catch((error: unknown) => {
+        // Each runtime has an error of its own for what does not inflate.
+        const damaged = new CellistError(
+          "ERR_FORMAT",
+          `${name} in the zip is damaged (${String(error)}): load it again`,
+        );
+        damaged.cause = error;
+        throw damaged;
+      }),
+  };
 }
 
 /** The one index among files; ERR_FORMAT says what they are otherwise. */
@@ -62,7 +77,8 @@ function chooseIndex(entries: readonly Entry[]): Entry {
   const filled = indexes.length > 1 ? indexes.filter(({ name }) => !/(^|\/)trained_/.test(name)) : indexes;
   if (filled.length === 1) return filled[0];
   const names = list(filled.length > 1 ? filled : files);
-  if (filled.length > 1) return fail("ERR_FORMAT", `the file is a zip of several indexes (${names}): unzip one of them`);
+  if (filled.length > 1)
+    return fail("ERR_FORMAT", `the file is a zip of several indexes (${names}): unzip one of them`);
   if (files.some(({ name }) => /(^|\/)data\.pkl$/.test(name))) {
     return fail(
       "ERR_FORMAT",
@@ -75,7 +91,10 @@ function chooseIndex(entries: readonly Entry[]): Entry {
       `the file is an .npz of arrays (${names}), not an index: unzip it, and build an index of an array`,
     );
   }
-  return fail("ERR_FORMAT", `the file is a zip that holds no .index (${names || "it is empty"}): take the index itself`);
+  return fail(
+    "ERR_FORMAT",
+    `the file is a zip that holds no .index (${names || "it is empty"}): take the index itself`,
+  );
 }
 
 function list(files: readonly Entry[]): string {

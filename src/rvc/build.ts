@@ -1,12 +1,13 @@
 import type { Index, Work } from "../api.js";
 import { fail } from "../errors.js";
 import { indexFactory } from "../factory/build.js";
+import { named } from "../format/given.js";
 import { miniBatchKMeans } from "../training/mini-batch.js";
 import { permutation } from "../work/random.js";
 import { Pace } from "../work/pace.js";
 import type { EngineOptions } from "../wasm/engine.js";
-import { sliceRows } from "./npy.js";
-import type { Slice } from "./npy.js";
+import { eachSlice, sliceRows } from "./slices.js";
+import type { Slices } from "./slices.js";
 
 /** Dimensions of the features that RVC's models of each version take. */
 const DIMENSIONS = { v1: 256, v2: 768 } as const;
@@ -18,8 +19,12 @@ const CENTRES = 10_000;
 export interface VoiceOptions extends EngineOptions, Work {
   /** What the voice is called in the file's name. Default: "voice". */
   name?: string;
-  /** RVC's model version: "v1" has 256 dimensions, "v2" 768. Default: "v2". */
+  /** RVC's model version: "v1" has 256 dimensions, "v2" 768. Default: as d says, else "v2". */
   version?: "v1" | "v2";
+  /** Dimensions of a row. Default: as the version says. Another number than 256 and 768 is for features of another kind. */
+  d?: number | undefined;
+  /** Leave out rows with NaN or infinity, and count them; otherwise they are an error. Default: false. */
+  skipNonFinite?: boolean | undefined;
   /** Seed of the order of the rows and of all training. Default: 1234. */
   seed?: number;
   /** What to build, in faiss' language. Default: RVC's own, `IVF{nlist},Flat`. */
@@ -34,6 +39,8 @@ export interface Voice {
   fileName: string;
   /** Rows that were stored: those of the slices, or 10,000 centres for more than 200,000 of them. */
   rows: number;
+  /** Rows that were left out by `skipNonFinite`. */
+  skipped: number;
   /** Cells of the coarse quantizer by RVC's rule. */
   nlist: number;
 }
@@ -42,19 +49,25 @@ export interface Voice {
  * Builds a voice index from the features of its slices, by RVC's recipe (train_index.py) with a seed: slices in the order of their
  * names, rows shuffled, `nlist = min(16 sqrt(N), N / 39)`, `IVF{nlist},Flat` trained on all rows, nprobe 1.
  *
- * @returns rejects with ERR_DIMENSION for slices of another version, ERR_FORMAT for bytes that are no .npy, ERR_NOT_FINITE,
- *   ERR_PARAMETER where there are no rows, ERR_FACTORY, ERR_MEMORY, or the signal's reason
+ * @param slices an array, FileList, Map or generator of slices: `{ name, data }`, Files, responses, with `.npy` files or floats. What a
+ *   generator gives may be used again for its next slice; leave an array's alone until the promise has resolved
+ * @returns rejects with ERR_DIMENSION for slices of another version, ERR_FORMAT for bytes that are no .npy, ERR_NOT_FINITE (the
+ *   slice, its row and column), ERR_PARAMETER for what is no slice or where there are no rows, ERR_FACTORY, ERR_MEMORY, or the
+ *   signal's reason
+ * @example
+ *   const { index, fileName } = await buildVoiceIndex(input.files, { name: "alice" }); // <input type="file" multiple>
  */
-export async function buildVoiceIndex(
-  slices: Iterable<Slice> | AsyncIterable<Slice>,
-  options: VoiceOptions = {},
-): Promise<Voice> {
-  const { name = "voice", version = "v2", seed = 1234, factory, signal } = options;
-  if (!(version in DIMENSIONS)) fail("ERR_PARAMETER", `version is ${version}: give "v1" or "v2"`);
-  const d = DIMENSIONS[version];
+export async function buildVoiceIndex(slices: Slices, options: VoiceOptions = {}): Promise<Voice> {
+  const { name = "voice", seed = 1234, factory, signal } = options;
+  if (typeof name !== "string") fail("ERR_PARAMETER", `name is ${named(name)}: give a text`);
+  const { d, version } = kindOf(options);
   signal?.throwIfAborted();
-  let vectors = shuffled(await collect(slices, d, new Pace(options)), d, seed);
-  if (vectors.length === 0) fail("ERR_PARAMETER", "there are no rows: give slices with features of the voice");
+  const { parts, skipped } = await collect(slices, d, options);
+  let vectors = shuffled(parts, d, seed);
+  if (vectors.length === 0) {
+    const left = skipped > 0 ? ` (${skipped} with NaN or infinity were left out)` : "";
+    fail("ERR_PARAMETER", `there are no rows${left}: give slices with features of the voice`);
+  }
   if (vectors.length / d > MOST_ROWS) {
     vectors = await miniBatchKMeans(vectors, d, CENTRES, seed, options, new Pace(options));
   }
@@ -69,18 +82,64 @@ export async function buildVoiceIndex(
     throw error;
   }
   const kind = index.description.replace(/\W+/g, "_");
-  return { index, fileName: `added_${kind}_nprobe_1_${name}_${version}.index`, rows, nlist };
+  return { index, fileName: `added_${kind}_nprobe_1_${fileNamePart(name)}_${version}.index`, rows, skipped, nlist };
 }
 
-/** The rows of all slices, in the order of their names. */
-async function collect(slices: Iterable<Slice> | AsyncIterable<Slice>, d: number, pace: Pace): Promise<Float32Array[]> {
+/** The dimensions of a voice, and what its file's name says of them. */
+function kindOf({ version, d }: VoiceOptions): { d: number; version: string } {
+  if (version !== undefined && !Object.hasOwn(DIMENSIONS, version))
+    fail("ERR_PARAMETER", `version is ${named(version)}: give "v1" or "v2"`);
+  if (d === undefined) return { d: DIMENSIONS[version ?? "v2"], version: version ?? "v2" };
+  if (!Number.isSafeInteger(d) || d < 1) fail("ERR_PARAMETER", `d is ${named(d)}: give the dimensions of a row`);
+  if (version !== undefined && DIMENSIONS[version] !== d)
+    fail("ERR_DIMENSION", `d is ${d}, and ${version} has ${DIMENSIONS[version]} dimensions: leave one of them out`);
+  return { d, version: version ?? (d === DIMENSIONS.v1 ? "v1" : d === DIMENSIONS.v2 ? "v2" : `d${d}`) };
+}
+
+/** A text as a part of a file's name, on any system: what could be a path or a device in it becomes `_`. */
+function fileNamePart(name: string): string {
+  return name.replace(/[\p{Cc}/\\:*?"<>|]+/gu, "_") || "voice";
+}
+
+/** The rows of all slices, in the order of their names, and how many were left out. */
+async function collect(
+  slices: Slices,
+  d: number,
+  options: VoiceOptions,
+): Promise<{ parts: Float32Array[]; skipped: number }> {
+  const pace = new Pace(options);
   const parts: { name: string; rows: Float32Array }[] = [];
-  for await (const slice of slices) {
-    parts.push({ name: slice.name, rows: await sliceRows(slice, d) });
+  let skipped = 0;
+  for await (const { name, data } of eachSlice(slices)) {
+    const title = name === "" ? `slice ${parts.length}` : name;
+    const all = await sliceRows({ name: title, data }, d, pace);
+    const rows = finiteRows(title, all, d, options.skipNonFinite ?? false);
+    skipped += (all.length - rows.length) / d;
+    parts.push({ name, rows });
     await pace.step("read slices", parts.length, Infinity);
   }
   parts.sort((a, b) => compareCodePoints(a.name, b.name));
-  return parts.map(({ rows }) => rows);
+  return { parts: parts.map(({ rows }) => rows), skipped };
+}
+
+/** The rows without those that have NaN or infinity, moved together where they stand. Throws ERR_NOT_FINITE unless these may be left out. */
+function finiteRows(name: string, rows: Float32Array, d: number, skip: boolean): Float32Array {
+  let kept = 0;
+  for (let at = 0; at < rows.length; at += d) {
+    let column = 0;
+    while (column < d && rows[at + column] - rows[at + column] === 0) column++;
+    if (column === d) {
+      if (kept !== at) rows.copyWithin(kept, at, at + d);
+      kept += d;
+    } else if (!skip) {
+      fail(
+        "ERR_NOT_FINITE",
+        `${name}: row ${at / d} has ${rows[at + column]} in column ${column} (both counted from 0): mend the slice, or leave such ` +
+          `rows out by skipNonFinite (--skip-nonfinite on the command line)`,
+      );
+    }
+  }
+  return rows.subarray(0, kept);
 }
 
 /** All rows in one array, in the order that the seed draws. */

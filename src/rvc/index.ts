@@ -11,4 +11,4 @@ export { blend } from "./blend.js";
 export type { BlendOptions } from "./blend.js";
 export { buildVoiceIndex } from "./build.js";
 export type { Voice, VoiceOptions } from "./build.js";
-export type { Slice } from "./npy.js";
+export type { Slice, SliceData, SliceLike, Slices } from "./slices.js";

@@ -211,6 +211,7 @@ async function runBrowsers() {
       page: "page",
       worker: "module worker",
       worklet: "AudioWorklet",
+      classic: "AudioWorklet, classic script",
       helper: `page, ${HELPER}`,
     });
   }

@@ -7,4 +7,4 @@ import { behindWorker, checkWorker, runSearches } from "./searches.mjs";
 
 const file = new Uint8Array(readFileSync(new URL("vectors.npy", import.meta.url)));
 await checkWorker(worker, file);
-console.log(JSON.stringify(await runSearches(behindWorker(worker, rvc), file, { npy: true })));
+console.log(JSON.stringify(await runSearches(behindWorker(worker, rvc), file)));

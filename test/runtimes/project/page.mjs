@@ -9,9 +9,9 @@ const load = async () => new Uint8Array(await (await fetch("/vectors.npy")).arra
 
 window.runs = {
   ...window.runs,
-  page: async () => runSearches({ ...core, ...rvc }, await load(), { npy: true }),
+  page: async () => runSearches({ ...core, ...rvc }, await load()),
   helper: async () => {
     await checkWorker(worker, await load());
-    return runSearches(behindWorker(worker, rvc), await load(), { npy: true });
+    return runSearches(behindWorker(worker, rvc), await load());
   },
 };

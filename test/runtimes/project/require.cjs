@@ -7,5 +7,5 @@ const rvc = require("cellist/rvc");
 
 const file = new Uint8Array(readFileSync(join(__dirname, "vectors.npy")));
 void import("./searches.mjs").then(async ({ runSearches }) => {
-  console.log(JSON.stringify(await runSearches({ ...core, ...rvc }, file, { npy: true })));
+  console.log(JSON.stringify(await runSearches({ ...core, ...rvc }, file)));
 });

@@ -5,7 +5,7 @@ import { INDEXES, readVectors } from "./searches.mjs";
 
 const load = async () => new Uint8Array(await (await fetch("/vectors.npy")).arrayBuffer());
 
-window.runs = { ...window.runs, worker: runInWorker, worklet: runInWorklet };
+window.runs = { ...window.runs, worker: runInWorker, worklet: runInWorklet, classic: runByClassicScript };
 
 async function runInWorker() {
   const worker = new Worker("/worker.mjs", { type: "module" });
@@ -34,6 +34,16 @@ async function runInWorklet() {
   });
   await context.startRendering();
   return { ...sums, "ivf frames": await frames };
+}
+
+/** All searches in the worklet's scope, by the classic script, which another module of it made a global. */
+async function runByClassicScript() {
+  const context = new OfflineAudioContext(1, 128, 48000);
+  await context.audioWorklet.addModule("/node_modules/cellist/dist/cellist.iife.js");
+  await context.audioWorklet.addModule("/classic-worklet.mjs");
+  const node = new AudioWorkletNode(context, "classic");
+  node.connect(context.destination);
+  return answer(node.port, node, await load());
 }
 
 /** Sends the vectors and waits for what comes back. */

@@ -25,10 +25,9 @@ export function readVectors(file) {
  *
  * @param cellist indexFactory, readIndex, blend and, where there is one, buildVoiceIndex
  * @param file vectors.npy
- * @param npy whether slices of a voice may be .npy bytes: npyjs must be within reach
  * @param engine what indexes are made with
  */
-export async function runSearches(cellist, file, { npy = false, engine = {} } = {}) {
+export async function runSearches(cellist, file, { engine = {} } = {}) {
   const { base, queries } = readVectors(file);
   const sums = {};
   for (const [name, [description, metric, options]] of Object.entries(INDEXES)) {
@@ -61,7 +60,7 @@ export async function runSearches(cellist, file, { npy = false, engine = {} } = 
     // 516 rows of an RVC v1 voice, in two slices.
     const middle = 300 * 256;
     const slices = [
-      { name: "b", data: npy ? asNpy(base.subarray(middle)) : base.slice(middle) },
+      { name: "b", data: asNpy(base.subarray(middle)) },
       { name: "a", data: base.slice(0, middle) },
     ];
     const { index } = await cellist.buildVoiceIndex(slices, { version: "v1", seed: SEED, ...engine });

@@ -11,7 +11,7 @@ export default {
     const error = await core.indexFactory(4, "Flat").catch((thrown) => thrown);
     if (error.code !== "ERR_UNSUPPORTED")
       throw new Error("an index without a module was made: nothing is forbidden here");
-    const sums = await runSearches({ ...core, ...rvc }, new Uint8Array(file), { npy: true, engine: { module } });
+    const sums = await runSearches({ ...core, ...rvc }, new Uint8Array(file), { engine: { module } });
     console.log(JSON.stringify(sums));
   },
 };
