@@ -50,3 +50,25 @@ export class CellistError extends Error {
 export function fail(code: ErrorCode, message: string): never {
   throw new CellistError(code, message);
 }
+
+/** What engines say of an array that they can't make: V8, JavaScriptCore and SpiderMonkey have a sentence each, or two. */
+const NO_ARRAY = /allocat|memory|array (buffer )?length|too (large|big)/i;
+
+/** Runs something that makes arrays. Throws ERR_MEMORY where one can't be had, and whatever else is thrown as it is. */
+export function makingArrays<T>(job: () => T): T {
+  try {
+    return job();
+  } catch (error) {
+    return noArray(error);
+  }
+}
+
+/** Throws what was thrown: ERR_MEMORY in place of a RangeError that says so of an array. */
+export function noArray(error: unknown): never {
+  if (error instanceof RangeError && NO_ARRAY.test(error.message))
+    fail(
+      "ERR_MEMORY",
+      `the runtime does not give the memory for an array (${error.message}): free some, or do less at a time`,
+    );
+  throw error;
+}

@@ -95,3 +95,14 @@ export function idMapFile(
 ): Uint8Array<ArrayBuffer> {
   return concat(header("IxMp", d, ids.length, metric), base, i64(ids.length, ...ids));
 }
+
+export function refineFile(
+  d: number,
+  metric: Metric,
+  base: Uint8Array,
+  refine: Uint8Array,
+  ntotal: number,
+  kFactor = 1,
+): Uint8Array<ArrayBuffer> {
+  return concat(header("IxRF", d, ntotal, metric), base, refine, raw(Float32Array.of(kFactor)));
+}

@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index, Metric } from "../src/index.js";
 import { Allocator } from "../src/wasm/allocator.js";
-import { ascii, concat, flatFile, HEADER_BYTES, i64, idMapFile, ivfFile, u8 } from "./files.js";
+import { withFaults } from "./faults.js";
+import { ascii, concat, flatFile, header, HEADER_BYTES, i64, idMapFile, ivfFile, refineFile, u8 } from "./files.js";
 import type { List } from "./files.js";
 import { goldenFolder } from "./golden.js";
 import { floats } from "./npy.js";
@@ -628,6 +629,126 @@ describe("indexes in indexes", () => {
     expect([mapped.ntotal, ...mapped.search(Float32Array.of(0), 3).labels]).toEqual([2, 12, -1, -1]);
     const again = await readIndex(mapped.toBytes());
     expect([...again.search(Float32Array.of(0), 2).labels]).toEqual([12, -1]);
+  });
+
+  test("a Refine keeps count of vectors that its first index could not place", async () => {
+    // Row 3 of six was a NaN: it stands in no list, but among the rows.
+    const row = (x: number): Float32Array => Float32Array.of(x);
+    const lists = [{ ids: [0, 1, 2, 4, 5], rows: Float32Array.of(0, 1, 2, 4, 5) }];
+    const ivf = ivfFile({
+      d: 1,
+      metric: METRIC_L2,
+      nprobe: 1,
+      coarse: flatFile(1, METRIC_L2, row(0)),
+      lists,
+      ntotal: 6,
+    });
+    const file = refineFile(1, METRIC_L2, ivf, flatFile(1, METRIC_L2, Float32Array.of(0, 1, 2, NaN, 4, 5)), 6, 2);
+    const answers = async (index: Index, query: number): Promise<number[]> => {
+      const own = await readIndex(index.toBytes());
+      const found = index.search(row(query), 3);
+      expect(own.search(row(query), 3)).toEqual(found);
+      return [index.ntotal, ...Array.from(found.labels, Number), ...found.distances];
+    };
+    const NOTHING = Math.fround(3.4028234663852886e38);
+    const index = await readIndex(file);
+    expect(index.toBytes()).toEqual(file);
+    expect(await answers(index, 4)).toEqual([6, 4, 5, 2, 0, 1, 4]);
+    expect(index.removeIds([3])).toBe(1);
+    expect(await answers(index, 4)).toEqual([5, 3, 4, 2, 0, 1, 4]);
+    await index.add(row(77));
+    expect(await answers(index, 77)).toEqual([6, 5, 4, 3, 0, 72 * 72, 73 * 73]);
+    expect(index.reconstruct(5)).toEqual(row(77));
+    expect(index.removeIds([0, 1, 2, 3, 4])).toBe(5);
+    expect(await answers(index, 77)).toEqual([1, 0, -1, -1, 0, NOTHING, NOTHING]);
+
+    const other = await readIndex(file);
+    expect(other.removeIds([0, 5])).toBe(2);
+    expect(await answers(other, 4)).toEqual([4, 3, 1, 0, 0, 4, 9]);
+    const mapped = await readIndex(idMapFile(1, METRIC_L2, file, [10, 11, 12, 13, 14, 15]));
+    expect(mapped.removeIds([13, 10])).toBe(2);
+    expect(await answers(mapped, 4)).toEqual([4, 14, 15, 12, 0, 1, 4]);
+  });
+
+  test("an IDMap inside a Refine, with labels in another order, closes the gaps", async () => {
+    const rows = Float32Array.of(3, 2, 1, 0);
+    const map = idMapFile(1, METRIC_L2, flatFile(1, METRIC_L2, rows), [3, 2, 1, 0]);
+    const index = await readIndex(refineFile(1, METRIC_L2, map, flatFile(1, METRIC_L2, rows.slice().reverse()), 4, 2));
+    expect([...index.search(Float32Array.of(3), 2).labels]).toEqual([3, 2]);
+    expect(index.removeIds([1])).toBe(1);
+    for (const each of [index, await readIndex(index.toBytes())]) {
+      expect([...each.search(Float32Array.of(3), 3).labels]).toEqual([2, 1, 0]);
+      expect(each.reconstruct(2)).toEqual(Float32Array.of(3));
+    }
+  });
+
+  test("a second index of a Refine that has labels of its own, and metrics that disagree, are refused by name", async () => {
+    const rows = Float32Array.of(0, 1, 2);
+    const flat = (metric: Metric = METRIC_L2): Uint8Array => flatFile(1, metric, rows);
+    const lists = [{ ids: [0, 1, 2], rows }];
+    const coarse = flatFile(1, METRIC_L2, Float32Array.of(0));
+    const ivf = ivfFile({ d: 1, metric: METRIC_L2, nprobe: 1, coarse, lists });
+    const map = idMapFile(1, METRIC_L2, flat(), [2, 1, 0]);
+    for (const [wrong, message] of [
+      [refineFile(1, METRIC_L2, flat(), ivf, 3), /second index of the Refine, IVF1,Flat, does not keep/],
+      [refineFile(1, METRIC_L2, flat(), map, 3), /second index of the Refine, Flat,IDMap, does not keep/],
+      [
+        refineFile(1, METRIC_L2, flat(METRIC_INNER_PRODUCT), flat(), 3),
+        /first index .* inner product and the Refine L2/,
+      ],
+      [
+        refineFile(1, METRIC_L2, flat(), flat(METRIC_INNER_PRODUCT), 3),
+        /second index .* inner product and the Refine L2/,
+      ],
+      [refineFile(1, METRIC_INNER_PRODUCT, flat(), flat(), 3), /first index .* L2 and the Refine inner product/],
+      [idMapFile(1, METRIC_INNER_PRODUCT, flat(), [5, 6, 7]), /under the IDMap .* L2 and the IDMap inner product/],
+    ] as const) {
+      await expect(readIndex(wrong)).rejects.toMatchObject({
+        code: "ERR_UNSUPPORTED",
+        message: expect.stringMatching(message) as string,
+      });
+    }
+    const nested = refineFile(1, METRIC_L2, flat(), flat(), 3);
+    const index = await readIndex(refineFile(1, METRIC_L2, flat(), nested, 3));
+    expect([...index.search(Float32Array.of(2), 2).labels]).toEqual([2, 1]);
+  });
+
+  test("memory goes by what a file holds, whatever number of vectors it claims", async () => {
+    const MOST = 2 ** 31 - 1;
+    const lists = [{ ids: [7], rows: Float32Array.of(3) }];
+    const coarse = flatFile(1, METRIC_L2, Float32Array.of(0));
+    const ivf = ivfFile({ d: 1, metric: METRIC_L2, nprobe: 1, coarse, lists, ntotal: MOST });
+    const { faults, result: index } = await withFaults(Infinity, 0, async () => {
+      const read = await readIndex(ivf);
+      expect([...read.search(Float32Array.of(3), 2).labels]).toEqual([7, -1]);
+      expect(read.reconstruct(7)).toEqual(Float32Array.of(3));
+      expect(read.removeIds([0, 7, MOST])).toBe(1);
+      expect(read.toBytes().length).toBe(ivf.length - 12 - 8);
+      return read;
+    });
+    expect(faults.bytes).toBeLessThan(10_000);
+    expect([index.ntotal, index.memory, index.description]).toEqual([MOST - 1, 65536, "IVF1,Flat"]);
+
+    // Around it, something must have as many; and a Refine of two that only claim them is none.
+    for (const wrong of [
+      refineFile(1, METRIC_L2, ivf, ivf, MOST),
+      refineFile(1, METRIC_L2, ivf, flatFile(1, METRIC_L2, Float32Array.of(3)), MOST),
+      concat(header("IxMp", 1, MOST, METRIC_L2), ivf, i64(1, 5)),
+      ivfFile({ d: 1, metric: METRIC_L2, nprobe: 1, coarse: ivf, lists, ntotal: MOST }),
+    ]) {
+      const { faults, result } = await withFaults(Infinity, 0, () => readIndex(wrong).catch((error: unknown) => error));
+      expect(result).toMatchObject({ code: expect.stringMatching(/FORMAT|UNSUPPORTED/) as string });
+      expect(faults.bytes).toBeLessThan(10_000);
+    }
+    // Few of many: labels are looked at without a place for each that is claimed.
+    const few = (...ids: number[]): Uint8Array => {
+      const lists = [{ ids, rows: new Float32Array(ids.length) }];
+      const part = ivfFile({ d: 1, metric: METRIC_L2, nprobe: 1, coarse, lists, ntotal: 100 });
+      return refineFile(1, METRIC_L2, part, flatFile(1, METRIC_L2, new Float32Array(100)), 100);
+    };
+    expect([...(await readIndex(few(99, 0, 50))).search(Float32Array.of(0), 3).labels].sort()).toEqual([0, 50, 99]);
+    for (const wrong of [few(0, 99, 0), few(100, 0), few(5, -1)])
+      await expect(readIndex(wrong)).rejects.toMatchObject({ code: "ERR_FORMAT" });
   });
 
   test("labels that an index around it can't use are refused", async () => {

@@ -1,6 +1,6 @@
 import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../api.js";
 import type { Index, Metric } from "../api.js";
-import { fail } from "../errors.js";
+import { fail, makingArrays } from "../errors.js";
 import { KINDS, knownKinds, partsOf } from "../faiss/kinds.js";
 import type { IndexNode } from "../indexes/node.js";
 import { VectorIndex } from "../handle/vector-index.js";
@@ -30,7 +30,7 @@ export async function indexFactory(
   }
   const tree = parseFactory(d, description);
   checkBuildable(tree, description);
-  return new VectorIndex(buildNode(new Engine(engine), d, tree, metric));
+  return makingArrays(() => new VectorIndex(buildNode(new Engine(engine), d, tree, metric)));
 }
 
 /** Throws ERR_FACTORY for the first part of a tree that is not in the table. */

@@ -1,5 +1,5 @@
 import type { Index, ReadOptions } from "../api.js";
-import { CellistError, fail } from "../errors.js";
+import { CellistError, fail, noArray } from "../errors.js";
 import { Reader } from "../format/reader.js";
 import { mangled, openIndexFile } from "../format/identify.js";
 import type { Bytes } from "../format/source.js";
@@ -23,6 +23,10 @@ const MAX_DEPTH = 50;
  *   reason. Bytes behind the index are left alone, as in faiss.
  */
 export async function readIndex(source: Bytes, options: ReadOptions = {}): Promise<Index> {
+  return read(source, options).catch(noArray);
+}
+
+async function read(source: Bytes, options: ReadOptions): Promise<Index> {
   options.signal?.throwIfAborted();
   const pace = new Pace(options);
   const { source: bytes, head } = await openIndexFile(source, options.bytes, pace);

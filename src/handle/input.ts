@@ -1,5 +1,5 @@
 import type { Ids } from "../api.js";
-import { fail } from "../errors.js";
+import { fail, makingArrays } from "../errors.js";
 
 /** Rows in an array of vectors. ERR_PARAMETER for anything but a Float32Array, ERR_DIMENSION for a broken last row. */
 export function countRows(name: string, vectors: Float32Array, d: number): number {
@@ -31,7 +31,7 @@ export function toBigInts(ids: Ids): BigInt64Array<ArrayBuffer> {
   if (!Array.isArray(given) && !ArrayBuffer.isView(given)) {
     fail("ERR_ID", `ids are ${what(given)}: give an Int32Array, a BigInt64Array or an array`);
   }
-  const own = new BigInt64Array(ids.length);
+  const own = makingArrays(() => new BigInt64Array(ids.length));
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i];
     if (typeof id === "bigint" ? id !== BigInt.asIntN(64, id) : !Number.isSafeInteger(id)) {

@@ -1,6 +1,6 @@
 import type { Ids, Index, Metric, SearchOptions, SearchResult, TrainOptions, Work } from "../api.js";
 import { METRIC_INNER_PRODUCT } from "../api.js";
-import { fail } from "../errors.js";
+import { fail, makingArrays, noArray } from "../errors.js";
 import { describeTree } from "../indexes/describe.js";
 import { Writer } from "../format/writer.js";
 import { Pace } from "../work/pace.js";
@@ -202,6 +202,10 @@ export class VectorIndex implements Index {
 
   reconstructBatch(ids: Ids): Float32Array<ArrayBuffer> {
     const node = this.#ready();
+    return makingArrays(() => this.#reconstruct(node, ids));
+  }
+
+  #reconstruct(node: IndexNode, ids: Ids): Float32Array<ArrayBuffer> {
     const { engine, d } = node;
     const own = toBigInts(ids);
     const result = new Float32Array(own.length * d);
@@ -224,8 +228,10 @@ export class VectorIndex implements Index {
 
   removeIds(ids: Ids): number {
     const node = this.#ready();
-    const gone = new Set(toBigInts(ids));
-    return node.removeIds((label) => gone.has(label));
+    return makingArrays(() => {
+      const gone = new Set(toBigInts(ids));
+      return node.removeIds((label) => gone.has(label));
+    });
   }
 
   set(parameters: string): void {
@@ -254,9 +260,11 @@ export class VectorIndex implements Index {
 
   toBytes(): Uint8Array<ArrayBuffer> {
     const node = this.#ready();
-    const writer = new Writer(node.fileBytes);
-    node.write(writer);
-    return writer.finish();
+    return makingArrays(() => {
+      const writer = new Writer(node.fileBytes);
+      node.write(writer);
+      return writer.finish();
+    });
   }
 
   reset(): void {
@@ -376,6 +384,8 @@ export class VectorIndex implements Index {
     this.#busy = true;
     try {
       await job(new Pace(work));
+    } catch (error) {
+      noArray(error);
     } finally {
       this.#busy = false;
     }

@@ -1,5 +1,5 @@
 import type { SearchOptions } from "../api.js";
-import { fail } from "../errors.js";
+import { fail, makingArrays } from "../errors.js";
 import type { IndexNode } from "../indexes/node.js";
 import { checkK } from "./input.js";
 import { readSearchOptions } from "./options.js";
@@ -20,6 +20,16 @@ export function warmUp(index: VectorIndex, node: IndexNode, shape: { batch: numb
   checkK(k);
   readSearchOptions(options, { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: false });
   if (!node.isTrained) return;
+  try {
+    makingArrays(() => search(index, node, batch, k, options));
+  } catch (error) {
+    // What was made may have taken the memory that searches need.
+    node.unprepare();
+    throw error;
+  }
+}
+
+function search(index: VectorIndex, node: IndexNode, batch: number, k: number, options: SearchOptions): void {
   node.prepare();
   const queries = new Float32Array(batch * node.d).map((_, i) => ((i * 7919) % 1009) / 1009);
   // What a blend takes, which goes on until k are found, so that it need not grow the memory.

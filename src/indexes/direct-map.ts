@@ -6,6 +6,7 @@ import type { InvertedLists } from "../storage/lists.js";
 const NONE = 0;
 const ARRAY = 1;
 const HASHTABLE = 2;
+const EMPTY = new BigInt64Array(0);
 
 /**
  * The map from ids to places that an IVF file may carry. Searches do without; it is kept to be written back as it was read, and
@@ -14,7 +15,7 @@ const HASHTABLE = 2;
 export class DirectMap {
   #kind = NONE;
   /** ARRAY: places by id. HASHTABLE: pairs of id and place, in the order of the file. */
-  #entries = new BigInt64Array(0);
+  #entries = EMPTY;
   #stale = false;
 
   /** Whether ids must be in sequence, because they are places in an array. */
@@ -32,7 +33,7 @@ export class DirectMap {
   invalidate(removed: boolean): void {
     if (removed && this.#kind === ARRAY) {
       this.#kind = HASHTABLE;
-      this.#entries = new BigInt64Array(0);
+      this.#entries = EMPTY;
     }
     this.#stale = this.#kind !== NONE;
   }
@@ -89,7 +90,6 @@ export class DirectMap {
 
   #renew(lists: InvertedLists, ntotal: number): void {
     if (!this.#stale) return;
-    this.#stale = false;
     const places = new Map<bigint, bigint>();
     if (this.#kind === HASHTABLE) {
       // What was there keeps its order.
@@ -108,5 +108,6 @@ export class DirectMap {
       this.#entries = new BigInt64Array(ntotal).fill(-1n);
       for (const [id, place] of places) this.#entries[Number(id)] = place;
     }
+    this.#stale = false;
   }
 }

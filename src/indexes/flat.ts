@@ -107,6 +107,10 @@ export class FlatNode extends IndexNode {
     if (ntotal > 0) this.#codes.make(this.rows, ntotal, ntotal, [[0, ntotal]]);
   }
 
+  override unprepare(): void {
+    this.#codes.drop();
+  }
+
   #dropBounds(): void {
     this.engine.release(this.#bounds);
     this.#bounds = 0;

@@ -39,6 +39,15 @@ export async function readHeader(reader: Reader): Promise<Header> {
   return { d, ntotal, isTrained, metric };
 }
 
+/** Throws ERR_UNSUPPORTED: an index and one that it wraps have to be of one metric, or distances mean nothing. */
+export function otherMetric(inner: string, metric: Metric, outer: string, other: Metric): never {
+  const name = (of: Metric): string => (of === METRIC_L2 ? "L2" : "inner product");
+  return fail(
+    "ERR_UNSUPPORTED",
+    `${inner} has the metric ${name(metric)} and ${outer} ${name(other)}: only one metric for both can be searched here`,
+  );
+}
+
 /** Writes a node's fourcc and header. */
 export function writeHeader(writer: Writer, fourcc: string, node: IndexNode): void {
   writer.fourcc(fourcc);

@@ -3,10 +3,11 @@ import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { IdLookup } from "../storage/id-lookup.js";
+import { Places } from "../storage/places.js";
 import { Rows } from "../storage/rows.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
-import { HEADER_BYTES, readHeader, writeHeader } from "./header.js";
+import { HEADER_BYTES, otherMetric, readHeader, writeHeader } from "./header.js";
 import type { NodeReader } from "./ivf.js";
 import { hasPlacesForLabels, IndexNode } from "./node.js";
 import type { Parameter, SearchParams } from "./node.js";
@@ -16,6 +17,8 @@ import type { Parameter, SearchParams } from "./node.js";
  * from ids to vectors, which both make here when it is first asked for.
  */
 export class IdMapNode extends IndexNode {
+  /** Labels are the user's. */
+  override readonly isInSequence = false;
   readonly base: IndexNode;
   readonly #two: boolean;
   /** The id of each label of the base, i64. */
@@ -67,6 +70,10 @@ export class IdMapNode extends IndexNode {
     this.base.prepare();
   }
 
+  override unprepare(): void {
+    this.base.unprepare();
+  }
+
   scratchBytes(nq: number, k: number, params: SearchParams): number {
     return this.base.scratchBytes(nq, k, params);
   }
@@ -90,8 +97,7 @@ export class IdMapNode extends IndexNode {
   }
 
   override eachLabel(each: (label: bigint, slot: number) => void): void {
-    const { engine } = this;
-    for (let i = 0; i < this.#map.count; i++) each(engine.i64[(this.#map.address >>> 3) + i], i);
+    for (let place = 0; place < this.#map.count; place++) each(this.#id(place), place);
   }
 
   slotOf(label: number | bigint): number {
@@ -109,26 +115,33 @@ export class IdMapNode extends IndexNode {
   }
 
   removeIds(drop: (label: bigint) => boolean): number {
-    const gone = new Uint8Array(this.#map.count);
-    this.eachLabel((id, position) => (gone[position] = drop(id) && this.base.slotOf(position) >= 0 ? 1 : 0));
-    const removed = this.base.removeIds((label) => gone[Number(label)] === 1);
-    if (removed > 0) {
-      const labels = new Float64Array(gone.length);
-      for (let position = 0, kept = 0; position < gone.length; position++) {
-        labels[position] = kept;
-        kept += 1 - gone[position];
-      }
-      this.base.relabel((old) => BigInt(labels[Number(old)]));
-      this.#map.filter((position) => gone[position] === 0);
-      this.#lookup = undefined;
-    }
-    return removed;
+    const places = new Places(this.#map.count, (place) => drop(this.#id(place)) && this.base.slotOf(place) >= 0);
+    if (places.removed > 0) this.#removal(places)();
+    return places.removed;
   }
 
-  override relabel(label: (old: bigint) => bigint): void {
-    const { i64 } = this.engine;
-    this.eachLabel((id, position) => (i64[(this.#map.address >>> 3) + position] = label(id)));
-    this.#lookup = undefined;
+  override removal(places: Places): () => void {
+    const inner = new Places(this.#map.count, (place) => places.isGone(this.#id(place)));
+    const remove = this.#removal(inner);
+    return () => {
+      remove();
+      const { i64 } = this.engine;
+      this.eachLabel((id, place) => (i64[(this.#map.address >>> 3) + place] = BigInt(places.next(id))));
+    };
+  }
+
+  /** Removes places of the map and what they stand for. */
+  #removal(places: Places): () => void {
+    const remove = this.base.removal(places);
+    return () => {
+      remove();
+      this.#map.filter((place) => !places.isGone(place));
+      this.#lookup = undefined;
+    };
+  }
+
+  #id(place: number): bigint {
+    return this.engine.i64[(this.#map.address >>> 3) + place];
   }
 
   reset(): void {
@@ -159,9 +172,10 @@ export class IdMapNode extends IndexNode {
 
   /** Reads what follows the fourcc IxMp or IxM2. */
   static async read(reader: Reader, engine: Engine, two: boolean, readNode: NodeReader): Promise<IdMapNode> {
-    const { d, ntotal } = await readHeader(reader);
+    const { d, ntotal, metric } = await readHeader(reader);
     const base = await readNode(reader, engine);
     if (base.d !== d) reader.wrong("index under the IDMap", 0, `has d = ${base.d}, the IDMap ${d}`);
+    if (base.metric !== metric) otherMetric("the index under the IDMap", base.metric, "the IDMap", metric);
     if (base.ntotal !== ntotal)
       reader.wrong("index under the IDMap", 0, `has ${base.ntotal} vectors, the IDMap ${ntotal}`);
     await reader.expectVector("id_map", 8, ntotal);

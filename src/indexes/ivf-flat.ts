@@ -53,7 +53,7 @@ export class IvfFlatNode extends IvfNode {
     this.#codes.make(lists.codes, lists.slots, lists.count, runs);
   }
 
-  protected override forget(): void {
+  override unprepare(): void {
     this.#codes.drop();
   }
 

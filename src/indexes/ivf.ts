@@ -6,6 +6,7 @@ import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { IdLookup } from "../storage/id-lookup.js";
 import type { InvertedLists } from "../storage/lists.js";
+import type { Places } from "../storage/places.js";
 import { kmeans } from "../training/kmeans.js";
 import { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
@@ -46,6 +47,8 @@ export abstract class IvfNode extends IndexNode {
   readonly coarse: IndexNode;
   isTrained = false;
   ntotal = 0;
+  /** Vectors stand by their cells. */
+  override readonly isInSequence = false;
   protected readonly lists: InvertedLists;
   #nprobe = 1;
   /** Rows that a query scans at most; 0 is no limit. */
@@ -85,10 +88,6 @@ export abstract class IvfNode extends IndexNode {
     distances: number,
     slots: number,
   ): void;
-  /** Gives up what {@link prepare} made of the lists, which are about to change or have. */
-  protected forget(): void {
-    // Nothing, unless a subclass makes something.
-  }
   /** Bytes of the fields between the direct map and the end. */
   protected abstract get bodyBytes(): number;
   protected abstract writeBody(writer: Writer): void;
@@ -155,9 +154,9 @@ export abstract class IvfNode extends IndexNode {
     const codes = await this.encode(own, cells, pace);
 
     // From here on nothing can fail but the memory, and that at once.
-    this.forget();
-    lists.reserve(more);
     const slots = new Int32Array(n);
+    this.unprepare();
+    lists.reserve(more);
     for (let i = 0; i < n; i++) {
       slots[i] = lists.append(cells[i], ownIds === undefined ? BigInt(this.ntotal + i) : ownIds[i]);
     }
@@ -288,20 +287,24 @@ export abstract class IvfNode extends IndexNode {
 
   removeIds(drop: (label: bigint) => boolean): number {
     const removed = this.lists.remove(drop);
-    if (removed > 0) this.forget();
+    if (removed > 0) this.unprepare();
     this.ntotal -= removed;
     if (removed > 0) this.#changed(removed);
     return removed;
   }
 
-  override relabel(label: (old: bigint) => bigint): void {
-    const { lists, engine } = this;
-    this.eachLabel((id, slot) => (engine.i64[(lists.ids >>> 3) + slot] = label(id)));
-    this.#changed();
+  override removal(places: Places): () => void {
+    return () => {
+      const { lists, engine } = this;
+      if (lists.remove((label) => places.isGone(label)) > 0) this.unprepare();
+      this.eachLabel((id, slot) => (engine.i64[(lists.ids >>> 3) + slot] = BigInt(places.next(id))));
+      this.ntotal -= places.removed;
+      this.#changed(places.removed);
+    };
   }
 
   reset(): void {
-    this.forget();
+    this.unprepare();
     this.lists.clear();
     this.ntotal = 0;
     this.#changed();

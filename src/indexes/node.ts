@@ -2,11 +2,15 @@ import type { Metric } from "../api.js";
 import { fail } from "../errors.js";
 import type { IndexTree } from "./tree.js";
 import type { Writer } from "../format/writer.js";
+import type { Places } from "../storage/places.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 
 /** What a distance is where nothing was found (negated under inner product): FLT_MAX, as in faiss. */
 export const NOTHING = 3.4028234663852886e38;
+
+/** Bytes of an id in a file. */
+const ID_BYTES = 8;
 
 /** Parameters of one search; 0 stands for the index's own value. One object is used again and again. */
 export interface SearchParams {
@@ -69,6 +73,11 @@ export abstract class IndexNode {
     // Nothing, unless a node says otherwise.
   }
 
+  /** Gives up what {@link prepare} made. */
+  unprepare(): void {
+    // Nothing, unless a node says otherwise.
+  }
+
   /** Bytes of scratch that a search of nq queries takes. */
   abstract scratchBytes(nq: number, k: number, params: SearchParams): number;
   /**
@@ -94,6 +103,8 @@ export abstract class IndexNode {
     // Nothing is stored.
   }
 
+  /** Whether vector number n stands in slot n and has the label n: what an index that looks vectors up by their labels wants. */
+  readonly isInSequence: boolean = true;
   /** Where the float rows stand that slots index, or 0 for a node that stores codes. */
   abstract get rows(): number;
   /** The slot of a label, or -1. */
@@ -106,9 +117,17 @@ export abstract class IndexNode {
   abstract decode(slots: number, n: number, out: number): void;
   /** Removes vectors by label and returns how many. */
   abstract removeIds(drop: (label: bigint) => boolean): number;
-  /** Gives vectors other labels, where labels are stored; elsewhere they close the gaps by themselves. */
-  relabel(_label: (old: bigint) => bigint): void {
-    // Nothing is stored.
+  /**
+   * Makes all ready to remove the vectors whose labels are places that went, for an index around it that counts them: also those that
+   * can't be found. What it returns does it, gives the others the places that are left, and can't fail.
+   */
+  removal(places: Places): () => void {
+    // Where slots are labels, they close the gaps by themselves.
+    return () => void this.removeIds((label) => places.isGone(label));
+  }
+  /** Forgets the vectors added last, until there are n: what an add that failed elsewhere takes back. Can't fail. */
+  truncate(n: number): void {
+    this.removeIds((label) => label >= n);
   }
   /** Removes all vectors. */
   abstract reset(): void;
@@ -142,12 +161,19 @@ export function checkFinite(engine: Engine, address: number, n: number, d: numbe
 
 /** Whether all labels that are stored are from 0 to n - 1, each once, as an index around the node takes for granted. */
 export function hasPlacesForLabels(node: IndexNode, n: number): boolean {
-  let seen: Uint8Array | undefined;
   let fine = true;
-  node.eachLabel((label) => {
-    seen ??= new Uint8Array(n);
+  let count = 0;
+  if (n <= node.stored * ID_BYTES) {
+    const seen = new Uint8Array(n);
     // Anywhere else, the array has nothing.
-    fine &&= seen[Number(label)]++ === 0;
-  });
+    node.eachLabel((label) => (fine &&= seen[Number(label)]++ === 0));
+    return fine;
+  }
+  // A file may claim any number of vectors and hold a few: what is taken here goes by those that it holds.
+  node.eachLabel(() => count++);
+  const labels = new Float64Array(count);
+  node.eachLabel((label) => (labels[--count] = Number(label)));
+  labels.sort();
+  for (let i = 0; i < labels.length && fine; i++) fine = labels[i] >= 0 && labels[i] < n && labels[i] !== labels[i - 1];
   return fine;
 }

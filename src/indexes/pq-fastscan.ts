@@ -64,11 +64,11 @@ export class PqFastScanNode extends IndexNode {
     const numbers = await quantizeAll(engine, this.quantizer, vectors.slice(), pace);
     const layout = this.#layout;
     const blocks = layout.roundUp(this.#ntotal + n) / layout.bbs - this.#blocks.count;
+    const slots = new Int32Array(n).map((_, i) => this.#ntotal + i);
     const at = this.#blocks.reserve(blocks);
     layout.reserveScratch(engine);
     engine.u8.fill(0, at, at + blocks * layout.blockBytes);
     this.#blocks.grow(blocks);
-    const slots = Int32Array.from({ length: n }, (_, i) => this.#ntotal + i);
     layout.pack(engine, numbers, slots, this.#blocks.address);
     this.#ntotal += n;
   }
@@ -130,7 +130,6 @@ export class PqFastScanNode extends IndexNode {
   removeIds(drop: (label: bigint) => boolean): number {
     const { engine } = this;
     const layout = this.#layout;
-    layout.reserveScratch(engine);
     let kept = 0;
     for (let slot = 0; slot < this.#ntotal; slot++) {
       if (drop(BigInt(slot))) continue;

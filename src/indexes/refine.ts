@@ -2,10 +2,12 @@ import { fail } from "../errors.js";
 import type { IndexTree } from "./tree.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
+import { Places } from "../storage/places.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
-import { HEADER_BYTES, readHeader, writeHeader } from "./header.js";
+import { describeTree } from "./describe.js";
+import { HEADER_BYTES, otherMetric, readHeader, writeHeader } from "./header.js";
 import type { NodeReader } from "./ivf.js";
 import { hasPlacesForLabels, IndexNode } from "./node.js";
 import type { Parameter, SearchParams } from "./node.js";
@@ -65,18 +67,22 @@ export class RefineNode extends IndexNode {
       fail("ERR_UNSUPPORTED", `this index numbers its vectors itself: make an "IDMap,…" to give ids of your own`);
     }
     const own = vectors.slice();
-    const before = BigInt(this.ntotal);
+    const before = this.ntotal;
     await this.#refine.add(own, undefined, pace);
     try {
       await this.#base.add(own, undefined, pace);
     } catch (error) {
-      this.#refine.removeIds((label) => label >= before);
+      this.#refine.truncate(before);
       throw error;
     }
   }
 
   override prepare(): void {
     this.#base.prepare();
+  }
+
+  override unprepare(): void {
+    this.#base.unprepare();
   }
 
   scratchBytes(nq: number, k: number, params: SearchParams): number {
@@ -139,13 +145,19 @@ export class RefineNode extends IndexNode {
   }
 
   removeIds(drop: (label: bigint) => boolean): number {
-    const kept: bigint[] = [];
-    let next = 0n;
-    for (let label = 0; label < this.ntotal; label++) kept.push(drop(BigInt(label)) ? -1n : next++);
-    const gone = (label: bigint): boolean => kept[Number(label)] < 0n;
-    this.#base.removeIds(gone);
-    this.#base.relabel((old) => kept[Number(old)]);
-    return this.#refine.removeIds(gone);
+    const places = new Places(this.ntotal, (place) => drop(BigInt(place)));
+    if (places.removed > 0) this.removal(places)();
+    return places.removed;
+  }
+
+  override removal(places: Places): () => void {
+    const parts = [this.#base.removal(places), this.#refine.removal(places)];
+    return () => parts.forEach((remove) => remove());
+  }
+
+  override truncate(n: number): void {
+    this.#base.truncate(n);
+    this.#refine.truncate(n);
   }
 
   reset(): void {
@@ -176,14 +188,23 @@ export class RefineNode extends IndexNode {
 
   /** Reads what follows the fourcc IxRF. */
   static async read(reader: Reader, engine: Engine, readNode: NodeReader): Promise<RefineNode> {
-    const { d, ntotal } = await readHeader(reader);
+    const { d, ntotal, metric } = await readHeader(reader);
     const base = await readNode(reader, engine);
     const refine = await readNode(reader, engine);
+    if (!refine.isInSequence) {
+      const what = describeTree(refine.tree);
+      fail(
+        "ERR_UNSUPPORTED",
+        `the second index of the Refine, ${what}, does not keep its vectors in sequence, so that the first one's labels don't find ` +
+          `them: only such as Flat and PQ16x4fs re-rank here`,
+      );
+    }
     for (const [name, part] of [
       ["first index of the Refine", base],
       ["second index of the Refine", refine],
     ] as const) {
       if (part.d !== d) reader.wrong(name, 0, `has d = ${part.d}, the Refine ${d}`);
+      if (part.metric !== metric) otherMetric(`the ${name}`, part.metric, "the Refine", metric);
       if (part.ntotal !== ntotal) reader.wrong(name, 0, `has ${part.ntotal} vectors, the Refine ${ntotal}`);
       if (!hasPlacesForLabels(part, ntotal))
         reader.wrong(name, 0, `has labels that are not from 0 to ${ntotal - 1}, each once`);

@@ -1,5 +1,5 @@
 import type { Index, Work } from "../api.js";
-import { fail } from "../errors.js";
+import { fail, noArray } from "../errors.js";
 import { indexFactory } from "../factory/build.js";
 import { named } from "../format/given.js";
 import { miniBatchKMeans } from "../training/mini-batch.js";
@@ -58,6 +58,10 @@ export interface Voice {
  *   const { index, fileName } = await buildVoiceIndex(input.files, { name: "alice" }); // <input type="file" multiple>
  */
 export async function buildVoiceIndex(slices: Slices, options: VoiceOptions = {}): Promise<Voice> {
+  return build(slices, options).catch(noArray);
+}
+
+async function build(slices: Slices, options: VoiceOptions): Promise<Voice> {
   const { name = "voice", seed = 1234, factory, signal } = options;
   if (typeof name !== "string") fail("ERR_PARAMETER", `name is ${named(name)}: give a text`);
   const { d, version } = kindOf(options);

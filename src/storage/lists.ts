@@ -181,7 +181,6 @@ export class InvertedLists {
   remove(drop: (id: bigint) => boolean): number {
     // Without vectors there may be no tables either.
     if (this.#count === 0) return 0;
-    this.layout?.reserveScratch(this.#engine);
     const { u32 } = this.#engine;
     let removed = 0;
     for (let list = 0; list < this.nlist; list++) {
@@ -221,6 +220,7 @@ export class InvertedLists {
   #open(): void {
     if (this.starts !== 0) return;
     const engine = this.#engine;
+    const owned = new Uint32Array(this.nlist);
     const starts = engine.allocate(this.nlist * 4);
     try {
       this.sizes = engine.allocate(this.nlist * 4);
@@ -229,7 +229,7 @@ export class InvertedLists {
       throw error;
     }
     this.starts = starts;
-    this.#owned = new Uint32Array(this.nlist);
+    this.#owned = owned;
     for (const table of [this.starts, this.sizes]) engine.u32.fill(0, table >>> 2, (table >>> 2) + this.nlist);
   }
 

@@ -1,6 +1,8 @@
 import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 
+/** Vectors whose numbers share bytes: the second half of them has the high nibbles. */
+const GROUP = 32;
 /** Vectors packed or unpacked by one call of a kernel. */
 const CHUNK = 64;
 
@@ -51,28 +53,37 @@ export class PackedLayout {
     }
   }
 
-  /** Copies one vector's code over another's. */
-  move(engine: Engine, from: number, to: number, codes: number): void {
-    const { M, M2, bbs } = this;
-    this.reserveScratch(engine);
-    const numbers = engine.takeScratch(M);
-    const slot = engine.takeScratch(4);
-    engine.i32[slot >>> 2] = from;
-    engine.kernels.unpackCodes(codes, M, M2, bbs, slot, 1, numbers);
-    engine.i32[slot >>> 2] = to;
-    engine.kernels.packCodes(numbers, 1, M, M2, bbs, slot, codes);
+  /** Copies one vector's code over another's. Takes no memory, so that a removal can't fail. */
+  move({ u8 }: Engine, from: number, to: number, codes: number): void {
+    const [source, target] = [this.#byteOf(from), this.#byteOf(to)];
+    const high = from % GROUP >= GROUP / 2;
+    for (let m = 0; m < this.M2; m++) {
+      const at = (m >> 1) * this.bbs + (m % 2) * (GROUP / 2);
+      const byte = u8[codes + source + at];
+      this.#put(u8, codes + target + at, to, high ? byte >> 4 : byte & 15);
+    }
   }
 
-  /** Zeroes the places behind the first `count` vectors of a run of blocks, as files have them. */
-  clearTail(engine: Engine, codes: number, count: number): void {
-    const { M, M2, bbs } = this;
-    this.reserveScratch(engine);
-    const numbers = engine.takeScratch(M);
-    const slot = engine.takeScratch(4);
-    engine.u8.fill(0, numbers, numbers + M);
-    for (let i = count; i < this.roundUp(count); i++) {
-      engine.i32[slot >>> 2] = i;
-      engine.kernels.packCodes(numbers, 1, M, M2, bbs, slot, codes);
+  /** Zeroes the places behind the first `count` vectors of a run of blocks, as files have them. Takes no memory. */
+  clearTail({ u8 }: Engine, codes: number, count: number): void {
+    for (let slot = count; slot < this.roundUp(count); slot++) {
+      const target = this.#byteOf(slot);
+      for (let m = 0; m < this.M2; m++)
+        this.#put(u8, codes + target + (m >> 1) * this.bbs + (m % 2) * (GROUP / 2), slot, 0);
     }
+  }
+
+  /** Where the number of a vector for the first sub-quantizer is; those of the others are a fixed way off. */
+  #byteOf(slot: number): number {
+    const inBlock = slot % this.bbs;
+    const v = inBlock % 16;
+    return (
+      ((slot - inBlock) / this.bbs) * this.blockBytes + (inBlock - (inBlock % GROUP)) + (v < 8 ? 2 * v : 2 * v - 15)
+    );
+  }
+
+  /** Puts a number into the half of a byte that is a vector's. */
+  #put(u8: Uint8Array, at: number, slot: number, number: number): void {
+    u8[at] = slot % GROUP >= GROUP / 2 ? (u8[at] & 15) | (number << 4) : (u8[at] & 240) | number;
   }
 }

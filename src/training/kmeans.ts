@@ -156,9 +156,10 @@ async function headsOf(
 export function splitEmpty(centroids: Float32Array, counts: Int32Array, n: number): void {
   const k = counts.length;
   const d = centroids.length / k;
-  const random = new Random(1234);
+  let random: Random | undefined;
   for (let empty = 0; empty < k; empty++) {
     if (counts[empty] !== 0) continue;
+    random ??= new Random(1234);
     let donor = 0;
     while (random.unit() >= (counts[donor] - 1) / (n - k)) donor = (donor + 1) % k;
     for (let j = 0; j < d; j++) {

@@ -1,0 +1,74 @@
+// Makes one allocation fail, whichever is asked for: arrays of JavaScript's, blocks of an engine, growth of its memory, new memories.
+
+import { fail } from "../src/errors.js";
+import { Engine } from "../src/wasm/engine.js";
+
+const ARRAYS = ["Uint8Array", "Int32Array", "Uint32Array", "Float32Array", "Float64Array", "BigInt64Array"] as const;
+
+/** What becomes of allocations while a job runs. */
+export interface Faults {
+  /** Allocations so far. */
+  count: number;
+  /** Bytes of arrays made so far, engines' memories left aside. */
+  bytes: number;
+}
+
+/** Runs a job, counting what it allocates; `many` allocations from number `first` on fail, as they would for want of memory. */
+export async function withFaults<T>(
+  first: number,
+  many: number,
+  job: () => T,
+): Promise<{ faults: Faults; result: Awaited<T> }> {
+  const faults: Faults = { count: 0, bytes: 0 };
+  const isOver = (): boolean => {
+    const number = faults.count++;
+    return number >= first && number < first + many;
+  };
+  const restore: (() => void)[] = [];
+  const global = globalThis as unknown as Record<string, object>;
+  for (const name of ARRAYS) {
+    const original = global[name] as Uint8ArrayConstructor;
+    restore.push(() => (global[name] = original));
+    global[name] = new Proxy(original, {
+      construct(target, args: unknown[], newTarget) {
+        // A view of memory that is there takes none.
+        const isView = args[0] instanceof ArrayBuffer || args[0] instanceof SharedArrayBuffer;
+        if (!isView && isOver()) throw new RangeError("Array buffer allocation failed");
+        const array = Reflect.construct(target, args, newTarget) as Uint8Array;
+        if (!isView) faults.bytes += array.byteLength;
+        return array;
+      },
+    });
+  }
+  const before = (prototype: object, name: string, check: () => void): void => {
+    const method = Object.getOwnPropertyDescriptor(prototype, name);
+    const original = method?.value as (...args: unknown[]) => unknown;
+    Object.defineProperty(prototype, name, {
+      ...method,
+      value(this: unknown, ...args: unknown[]) {
+        check();
+        return original.apply(this, args);
+      },
+    });
+    restore.push(() => Object.defineProperty(prototype, name, { ...method }));
+  };
+  before(Engine.prototype, "allocate", () => {
+    if (isOver()) fail("ERR_MEMORY", "no block, for a test");
+  });
+  before(WebAssembly.Memory.prototype, "grow", () => {
+    if (isOver()) throw new RangeError("WebAssembly.Memory.grow(): Unable to grow instance memory");
+  });
+  const { Memory } = WebAssembly;
+  WebAssembly.Memory = new Proxy(Memory, {
+    construct(target, args, newTarget) {
+      if (isOver()) throw new RangeError("WebAssembly.Memory(): could not allocate memory");
+      return Reflect.construct(target, args, newTarget) as WebAssembly.Memory;
+    },
+  });
+  restore.push(() => (WebAssembly.Memory = Memory));
+  try {
+    return { faults, result: await job() };
+  } finally {
+    for (const undo of restore) undo();
+  }
+}
