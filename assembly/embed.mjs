@@ -1,8 +1,10 @@
-// Turns the compiled kernels into one TypeScript module: their bytes in base64, and an interface of their exports that is
+// Turns the compiled kernels into one TypeScript module: their bytes as text, and an interface of their exports that is
 // read off the declarations asc writes, so that TypeScript never guesses what the kernels take. The relaxed build is kept as what
 // makes it of the other one, which it shares all but a few instructions with: 1.2 KB in place of 31.
 
 import { readFileSync, writeFileSync } from "node:fs";
+
+import { textOf } from "./text.mjs";
 
 const root = new URL("../", import.meta.url);
 const read = (path) => readFileSync(new URL(path, root));
@@ -106,12 +108,12 @@ export interface Kernels {
 ${members.join("\n")}
 }
 
-/** The baseline build (SIMD128), base64. */
+/** The baseline build (SIMD128), as text (src/wasm/text.ts). */
 export const baseline: string =
-  "${baseline.toString("base64")}";
+  "${textOf(baseline)}";
 
-/** What makes the relaxed-SIMD build of the same source of it (patch.ts), base64. */
+/** What makes the relaxed-SIMD build of the same source of it (patch.ts), as text. */
 export const relaxedPatch: string =
-  "${patch.toString("base64")}";
+  "${textOf(patch)}";
 `,
 );

@@ -1,9 +1,9 @@
 import { fail } from "../errors.js";
 import { Allocator } from "./allocator.js";
-import { decodeBase64 } from "./base64.js";
 import { baseline, relaxedPatch } from "./kernels.gen.js";
 import type { Kernels } from "./kernels.gen.js";
 import { applyPatch } from "./patch.js";
+import { bytesOf } from "./text.js";
 
 /** How an index gets its WebAssembly instance, and whom it warns. */
 export interface EngineOptions {
@@ -39,16 +39,16 @@ const MAX_BYTES = 65536 * PAGE - PAGE;
 const FIRST_ADDRESS = 64;
 
 /** `i8x16.relaxed_swizzle` in an otherwise empty function: valid only where relaxed SIMD is. */
-const RELAXED_PROBE = "AGFzbQEAAAABBQFgAAF7AwIBAAoPAQ0AQQD9D0EA/Q/9gAIL";
+const RELAXED_PROBE = "%|.|@|:&%%%&*&|-%&|H('&%/4&2%h% 4h% 4 |M'0";
 
 const modules: { baseline?: WebAssembly.Module; relaxed?: WebAssembly.Module } = {};
 
 function compiled(options: EngineOptions): WebAssembly.Module {
   if (options.module !== undefined) return options.module;
-  if (options.relaxed === true && WebAssembly.validate(decodeBase64(RELAXED_PROBE))) {
-    return (modules.relaxed ??= compile(applyPatch(decodeBase64(baseline), decodeBase64(relaxedPatch))));
+  if (options.relaxed === true && WebAssembly.validate(bytesOf(RELAXED_PROBE))) {
+    return (modules.relaxed ??= compile(applyPatch(bytesOf(baseline), bytesOf(relaxedPatch))));
   }
-  return (modules.baseline ??= compile(decodeBase64(baseline)));
+  return (modules.baseline ??= compile(bytesOf(baseline)));
 }
 
 function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {

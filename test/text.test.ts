@@ -1,0 +1,24 @@
+import { execFileSync } from "node:child_process";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+
+import { bytesOf } from "../src/wasm/text.js";
+
+/** What assembly/text.mjs, which no types describe, makes of bytes. */
+function textsOf(all: readonly Uint8Array[]): string[] {
+  const script =
+    `import { textOf } from "./assembly/text.mjs";` +
+    `console.log(JSON.stringify(JSON.parse(process.argv[1]).map((bytes) => textOf(bytes))))`;
+  const input = JSON.stringify(all.map((bytes) => [...bytes]));
+  return JSON.parse(
+    execFileSync(process.execPath, ["--input-type=module", "-e", script, input]).toString(),
+  ) as string[];
+}
+
+test("what the build writes as text is read back, in characters that a string literal takes as they are", () => {
+  const all = [Uint8Array.from({ length: 256 }, (_, i) => i), ...fc.sample(fc.uint8Array({ maxLength: 100 }), 50)];
+  textsOf(all).forEach((text, i) => {
+    expect(text).toMatch(/^[ !#%-[\]-_a-~]*$/);
+    expect([...bytesOf(text)]).toEqual([...all[i]]);
+  });
+});
