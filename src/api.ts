@@ -7,12 +7,56 @@ export const METRIC_L2 = 1;
 /** How nearness is measured. */
 export type Metric = typeof METRIC_INNER_PRODUCT | typeof METRIC_L2;
 
+/** How wide ids are: what an index of them is called in types, and what `idType` says. */
+export type IdType = "int32" | "int64";
+
+/** The array that labels come in: a BigInt64Array for ids of 64 bits. */
+export type Labels<I extends IdType = IdType> = I extends "int64"
+  ? BigInt64Array<ArrayBuffer>
+  : Int32Array<ArrayBuffer>;
+
+/** Float16Array, where the runtime has it; spelt out here, since TypeScript knows it only in its newest library. */
+export interface Float16Like extends ArrayLike<number> {
+  readonly [Symbol.toStringTag]: "Float16Array";
+}
+
+/**
+ * A tensor as onnxruntime, transformers.js and npyjs have it: numbers, and a shape whose last part must be d; parts before it, such as a
+ * batch of 1, are all rows. The data are a Float32Array, a Float64Array, a Float16Array, or a Uint16Array of 16-bit floats with the
+ * `type` (or `dtype`) "float16".
+ */
+export type Tensor = {
+  readonly data: unknown;
+  readonly type?: unknown;
+  readonly dtype?: unknown;
+  readonly fortranOrder?: boolean;
+} & ({ readonly dims: readonly number[] } | { readonly shape: readonly number[] });
+
+/**
+ * Vectors, n x d, row by row. A Float32Array is taken without a copy; other floats are rounded to 32 bits. Where there is a shape it is
+ * checked: an array of rows and a tensor must have d columns, a plain array needs a whole number of rows.
+ *
+ * @example
+ *   await index.add(new Float32Array(100 * 384)); // 100 vectors of 384 dimensions
+ *   await index.add([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]); // two of 3
+ *   await index.add(await extractor(texts, { pooling: "mean" })); // a tensor of transformers.js
+ */
+export type Vectors =
+  | Float32Array
+  | Float64Array
+  | Float16Like
+  | readonly (readonly number[] | Float32Array | Float64Array | Float16Like)[]
+  | Tensor;
+
+/** Vectors that are used where they stand, without an allocation: a Float32Array, or a tensor of one. */
+export type Floats = Float32Array | Tensor;
+
 /** How long work is watched and stopped. */
 export interface Work {
   /** Rejects the promise with the signal's reason; the index is then what it was before. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called between chunks of the work, at the start and at the end of each phase. */
-  onProgress?: (progress: Progress) => void;
+  onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 /** How far a piece of work has come. */
@@ -25,14 +69,26 @@ export interface Progress {
   total: number;
 }
 
+/** What the caller takes for granted. */
+export interface Believed {
+  /**
+   * The dimensions that vectors and index should have: ERR_DIMENSION where the index has others. Without it, a plain array of 768-d
+   * vectors passes for twice as many of 384.
+   */
+  d?: number | undefined;
+}
+
+/** What adding takes. */
+export interface AddOptions extends Work, Believed {}
+
 /** What training takes. */
-export interface TrainOptions extends Work {
-  /** Seed of the sub-sampling, the first centroids and all else that is drawn. Default: 1234, as in faiss. */
-  seed?: number;
+export interface TrainOptions extends Work, Believed {
+  /** Seed of the sub-sampling, the first centroids and all else that is drawn, 0 to 2^32 - 1. Default: 1234, as in faiss. */
+  seed?: number | undefined;
 }
 
 /** Parameters for one search only; those that are left out, or do not concern the index, keep the index's own value. */
-export interface SearchOptions {
+export interface SearchOptions extends Believed {
   /** Lists to scan a query, clamped to nlist. */
   nprobe?: number | undefined;
   /** Candidates of a re-ranked search, as a multiple of k; may be a fraction. */
@@ -43,12 +99,20 @@ export interface SearchOptions {
   ensureK?: boolean | undefined;
 }
 
+/** What searches will be like, for `warmUp`. */
+export interface WarmUpShape extends SearchOptions {
+  /** Queries at a time. */
+  batch: number;
+  /** Neighbours of each. */
+  k: number;
+}
+
 /** n x k results, row-major, best first. */
-export interface SearchResult {
+export interface SearchResult<I extends IdType = "int32"> {
   /** Squared distances, or inner products; where nothing was found ±3.4028235e38. */
   distances: Float32Array<ArrayBuffer>;
   /** Ids: a BigInt64Array where the index's `idType` is "int64". -1 where nothing was found. */
-  labels: Int32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>;
+  labels: Labels<I>;
 }
 
 /** Ids of vectors: whole numbers of up to 64 bits. */
@@ -64,43 +128,155 @@ export interface ReadOptions extends EngineOptions, Work {
 }
 
 /**
- * A set of vectors that can be searched. Vectors are Float32Arrays of n x d, row-major; they may be subarrays and may live in
- * a SharedArrayBuffer, and are used up when a call has returned its promise.
+ * A set of vectors that can be searched. Vectors come as {@link Vectors}; arrays may be subarrays, may live in a SharedArrayBuffer, and
+ * are used up when a call has returned its promise.
  *
  * While a promise of an index is pending, every other call on it throws ERR_BUSY; after `dispose`, ERR_DISPOSED. A call that
- * fails or is aborted leaves the index as it was.
+ * fails or is aborted leaves the index as it was. The object is sealed: to assign to a name that it does not have throws in strict code.
+ *
+ * The type's parameter is how wide ids are. Labels of "int32", the default, are numbers and index an array of documents; an index whose
+ * ids are wider is an `Index<"int64">`, and one that may be either an `Index<IdType>`.
+ *
+ * @example
+ *   const index = await indexFactory(384, "IVF256,Flat");
+ *   await index.train(vectors);
+ *   await index.add(vectors);
+ *   index.nprobe = 16;
+ *   const { distances, labels } = index.search(query, 5, { d: 384 });
+ *   const best = docs[labels[0]];
  */
-export interface Index {
-  /** Dimensions of a vector. */
+export interface Index<I extends IdType = "int32"> {
+  /**
+   * Dimensions of a vector.
+   *
+   * @example
+   *   const query = new Float32Array(index.d);
+   */
   readonly d: number;
-  /** Vectors held. */
+  /**
+   * Vectors held.
+   *
+   * @example
+   *   await index.add(vectors);
+   *   console.log(`${index.ntotal} vectors`);
+   */
   readonly ntotal: number;
-  /** Whether vectors can be added. */
+  /**
+   * Whether vectors can be added.
+   *
+   * @example
+   *   if (!index.isTrained) await index.train(vectors);
+   */
   readonly isTrained: boolean;
-  /** METRIC_L2 or METRIC_INNER_PRODUCT. */
+  /**
+   * METRIC_L2 or METRIC_INNER_PRODUCT.
+   *
+   * @example
+   *   const larger = index.metric === METRIC_INNER_PRODUCT; // is nearer
+   */
   readonly metric: Metric;
-  /** The canonical factory string: defaults left out, `IDMap` and `RFlat` as suffix. */
+  /**
+   * The canonical factory string: defaults left out, `IDMap` and `RFlat` as suffix.
+   *
+   * @example
+   *   const empty = await indexFactory(index.d, index.description, index.metric);
+   */
   readonly description: string;
-  /** Whether labels are 32 or 64 bits wide: 64 for files with wider ids, and once ids came as a BigInt64Array. */
-  readonly idType: "int32" | "int64";
-  /** Bytes of memory held. It grows as vectors are added and does not shrink. */
+  /**
+   * Whether labels are 32 or 64 bits wide: 64 for files with wider ids, and once ids came as a BigInt64Array.
+   *
+   * @example
+   *   const labels = index.idType === "int64" ? new BigInt64Array(n * k) : new Int32Array(n * k);
+   */
+  readonly idType: IdType;
+  /**
+   * Bytes of memory held. It grows as vectors are added and does not shrink.
+   *
+   * @example
+   *   console.log(`${(index.memory / 1e6).toFixed(1)} MB`);
+   */
   readonly memory: number;
 
-  /** Learns what the index must know of its vectors: at least nlist of them. Does nothing where that is done already. */
-  train(vectors: Float32Array, options?: TrainOptions): Promise<void>;
-  /** Adds vectors under the ids ntotal, ntotal + 1, … */
-  add(vectors: Float32Array, work?: Work): Promise<void>;
-  /** Adds vectors under the ids given: any but -1, which means "none". */
-  addWithIds(vectors: Float32Array, ids: Ids, work?: Work): Promise<void>;
+  /**
+   * Cells that a query looks into; undefined for an index without cells. Throws ERR_PARAMETER where it is set to anything but a whole
+   * number from 1 on, or on an index without cells.
+   *
+   * @example
+   *   index.nprobe = 16; // as index.set("nprobe=16")
+   */
+  nprobe: number | undefined;
+  /**
+   * Candidates of a re-ranked search, as a multiple of k; undefined for an index that does not re-rank. From 1 to 1000, and may be a
+   * fraction; anything else throws ERR_PARAMETER. faiss calls it k_factor.
+   *
+   * @example
+   *   index.kFactor = 4; // as index.set("k_factor_rf=4")
+   */
+  kFactor: number | undefined;
+  /**
+   * Width of the beam of an HNSW search; undefined for an index that is no graph. Set as nprobe is.
+   *
+   * @example
+   *   index.efSearch = 64; // as index.set("efSearch=64")
+   */
+  efSearch: number | undefined;
 
-  /** Finds the k nearest vectors of each query. A query with a NaN finds nothing. */
-  search(queries: Float32Array, k: number, options?: SearchOptions): SearchResult;
+  /**
+   * Learns what the index must know of its vectors: at least nlist of them. Does nothing where that is done already.
+   *
+   * @example
+   *   await index.train(vectors, { seed: 1, onProgress: ({ phase, done, total }) => bar.show(phase, done / total) });
+   *
+   * @returns rejects with ERR_DIMENSION, ERR_NOT_FINITE, ERR_PARAMETER (too few vectors, a seed out of range), ERR_MEMORY, or the
+   *   signal's reason
+   */
+  train(vectors: Vectors, options?: TrainOptions): Promise<void>;
+  /**
+   * Adds vectors under the ids ntotal, ntotal + 1, …
+   *
+   * @example
+   *   await index.add(vectors, { d: 768, signal });
+   *
+   * @returns rejects with ERR_NOT_TRAINED, ERR_DIMENSION, ERR_NOT_FINITE, ERR_MEMORY, ERR_ID where ids must be given, or the signal's
+   *   reason
+   */
+  add(vectors: Vectors, options?: AddOptions): Promise<void>;
+  /**
+   * Adds vectors under the ids given: any but -1, which means "none". The first of an empty index decide on the width of all: 64 bits
+   * where they are a BigInt64Array.
+   *
+   * @example
+   *   await index.addWithIds(vectors, rows.map((row) => row.id)); // of an "IDMap,Flat" or "IVF256,Flat"
+   *
+   * @returns rejects as `add` does, with ERR_ID for ids that don't fit, and with ERR_UNSUPPORTED for an index that numbers its vectors
+   *   itself
+   */
+  addWithIds(vectors: Vectors, ids: Ids, options?: AddOptions): Promise<void>;
+
+  /**
+   * Finds the k nearest vectors of each query. A query with a NaN finds nothing.
+   *
+   * k may be larger than what can be found: the rest of each row is -1. Beyond ntotal that is filling only, so that a call may ask for
+   * at most 16,777,216 results then (ERR_MEMORY).
+   *
+   * @example
+   *   const { distances, labels } = index.search(query, 5, { nprobe: 16, d: 384 });
+   *   for (let i = 0; i < 5; i++) if (labels[i] >= 0) console.log(docs[labels[i]], distances[i]);
+   *
+   * @returns n x k distances and labels; throws ERR_DIMENSION, ERR_PARAMETER, ERR_NOT_TRAINED, ERR_MEMORY
+   */
+  search(queries: Vectors, k: number, options?: SearchOptions): SearchResult<I>;
   /**
    * As `search`, into arrays of the caller's, of n x k or longer: allocates nothing once it has seen the batch, k and nprobe. An
-   * index of 64-bit ids wants a BigInt64Array, another takes both.
+   * index of 64-bit ids wants a BigInt64Array, another takes both. The arrays must not lie over the queries, nor over one another
+   * (ERR_PARAMETER).
+   *
+   * @example
+   *   const [distances, labels] = [new Float32Array(16 * 8), new Int32Array(16 * 8)]; // once
+   *   index.searchInto(frames, 8, distances, labels, { nprobe: 4 }); // for each block of 16 frames
    */
   searchInto(
-    queries: Float32Array,
+    queries: Floats,
     k: number,
     distances: Float32Array,
     labels: Int32Array | BigInt64Array,
@@ -109,27 +285,102 @@ export interface Index {
   /**
    * Does ahead what the first searches of so many queries would: memory, and the compiler's second tier. Where vectors are kept as they
    * are (Flat, IVF,Flat) it also makes the 8-bit codes that let searches pass over most of them, a quarter of their bytes; adding or
-   * removing vectors drops these, so call it after the last change.
+   * removing vectors drops these, so call it after the last change. Where there is no room for the codes it says so by WARN_MEMORY, and
+   * searches do without.
+   *
+   * @example
+   *   index.warmUp({ batch: 16, k: 8, nprobe: 4 });
    */
-  warmUp(shape: { batch: number; k: number } & SearchOptions): void;
+  warmUp(shape: WarmUpShape): void;
 
-  /** The vector of an id, as far as it is stored. ERR_ID for an id that is not there. */
+  /**
+   * The vector of an id, as far as it is stored. ERR_ID for an id that is not there.
+   *
+   * @example
+   *   const vector = index.reconstruct(labels[0]); // Float32Array of d
+   */
   reconstruct(id: number | bigint): Float32Array<ArrayBuffer>;
-  /** The vectors of ids, n x d. ERR_ID where one is not there. */
+  /**
+   * The vectors of ids, n x d. ERR_ID where one is not there.
+   *
+   * @example
+   *   const vectors = index.reconstructBatch([3, 5, 8]); // Float32Array of 3 x d
+   */
   reconstructBatch(ids: Ids): Float32Array<ArrayBuffer>;
-  /** Removes vectors and returns how many; unknown ids are ignored. Flat closes the gaps, so ids behind them change. */
+  /**
+   * Removes vectors and returns how many; unknown ids are ignored. Flat closes the gaps, so ids behind them change.
+   *
+   * @example
+   *   const removed = index.removeIds([3, 5, 8]);
+   */
   removeIds(ids: Ids): number;
 
-  /** Sets parameters by faiss' names, all or none: `"nprobe=8,k_factor_rf=4"`. */
+  /**
+   * Sets parameters by faiss' names, all or none. ERR_PARAMETER for a name that the index does not have, or a value out of its range.
+   *
+   * @example
+   *   index.set("nprobe=8,k_factor_rf=4");
+   */
   set(parameters: string): void;
-  /** The value of a parameter. */
+  /**
+   * The value of a parameter, by faiss' name. ERR_PARAMETER for one that the index does not have.
+   *
+   * @example
+   *   const nprobe = index.get("nprobe");
+   */
   get(name: string): number;
-  /** The index as a faiss file. */
+  /**
+   * The index as a faiss file.
+   *
+   * @example
+   *   await writeFile("alice.index", index.toBytes());
+   */
   toBytes(): Uint8Array<ArrayBuffer>;
-  /** Removes all vectors; what was trained stays. */
+  /**
+   * The same file in chunks of up to a megabyte, made when they are asked for: what is saved is not in memory twice. Searches may go on
+   * meanwhile; once the index is changed the stream fails with ERR_BUSY, for its file would be of neither state.
+   *
+   * @example
+   *   await index.stream().pipeTo(await fileHandle.createWritable());
+   *   await pipeline(index.stream(), createWriteStream("alice.index")); // in Node
+   *   await fetch(address, { method: "PUT", body: index.stream(), duplex: "half" });
+   *
+   * @returns throws ERR_UNSUPPORTED where there are no streams, as in a worklet
+   */
+  stream(): ReadableStream<Uint8Array<ArrayBuffer>>;
+  /**
+   * Removes all vectors; what was trained stays.
+   *
+   * @example
+   *   index.reset();
+   */
   reset(): void;
-  /** Gives the memory back. Every later call throws ERR_DISPOSED. */
+  /**
+   * Gives the memory back. Every later call throws ERR_DISPOSED.
+   *
+   * @example
+   *   index.dispose();
+   */
   dispose(): void;
-  /** As dispose, for `using`; missing where the runtime has no Symbol.dispose. */
+  /**
+   * As dispose, for `using`; missing where the runtime has no Symbol.dispose.
+   *
+   * @example
+   *   using index = await readIndex(bytes);
+   */
   [Symbol.dispose](): void;
+  /**
+   * What the index is, in a line; never throws.
+   *
+   * @example
+   *   console.log(`${index}`); // Index(IVF256,Flat: 10000 x 384, L2, nprobe 16)
+   */
+  toString(): string;
+  /**
+   * What the index is, for JSON: not its vectors, which toBytes gives.
+   *
+   * @example
+   *   console.log(JSON.stringify(index)); // {"description":"IVF256,Flat","d":384,"ntotal":10000, …}
+   */
+  toJSON(): Record<string, unknown>;
 }

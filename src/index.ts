@@ -5,14 +5,23 @@
  */
 export { METRIC_INNER_PRODUCT, METRIC_L2 } from "./api.js";
 export type {
+  AddOptions,
+  Believed,
+  Float16Like,
+  Floats,
   Ids,
+  IdType,
   Index,
+  Labels,
   Metric,
   Progress,
   ReadOptions,
   SearchOptions,
   SearchResult,
+  Tensor,
   TrainOptions,
+  Vectors,
+  WarmUpShape,
   Work,
 } from "./api.js";
 export { CellistError } from "./errors.js";

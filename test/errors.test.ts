@@ -76,7 +76,7 @@ type Row = [on: keyof typeof INDEXES, call: (index: Index) => unknown, sentence:
 /** What callers in plain JavaScript give. */
 const odd = (value: unknown): never => value as never;
 const search = (index: Index, options: Record<string, unknown>): unknown => index.search(two, 1, odd(options));
-const NO_FLOATS = [[1, 2, 3, 4], new Float64Array(4), new Uint8Array(4), undefined, null, "1234"];
+const NO_FLOATS = [[1, 2, 3, 4], new Uint16Array(4), new Uint8Array(4), undefined, null, "1234"];
 const NO_COUNTS = [0, -1, 1.5, NaN, Infinity, 2 ** 53, "3", null];
 const NO_IDS = [1.5, NaN, Infinity, 2 ** 53, "7", undefined, 1n << 63n, null];
 const NO_ARRAYS = [new Set([1, 2]), undefined, null, "12", 2];
@@ -192,7 +192,7 @@ const table: Record<ErrorCode, Row[]> = {
     [
       "ivf",
       (index) => search(index, { nProbe: 4 }),
-      'there is no option "nProbe": nprobe, kFactor, efSearch and ensureK are',
+      'there is no option "nProbe": nprobe, kFactor, efSearch, ensureK and',
     ],
     ["ivf", (index) => index.searchInto(two, 1, floats(2), narrow(2), odd({ k: 4 })), /^there is no option "k"/],
     ["ivf", (index) => index.warmUp(odd({ batch: 1, k: 1, n: 4 })), /^there is no option "n"/],
@@ -299,7 +299,7 @@ const table: Record<ErrorCode, Row[]> = {
     [
       "flat",
       (index) => index.search(three, 2 ** 52),
-      /^3 queries with k = 4503599627370496 .* more than an array holds: ask for/,
+      /^3 queries with k = 4503599627370496 .* more than an index of 40 vectors fills up for: ask for fewer/,
     ],
     ["none", async () => (await INDEXES.small()).add(floats(5000 * D)), /is the limit \(maxBytes\)/],
     ["none", async () => trainIn(65536, 40), /is the limit \(maxBytes\)/],

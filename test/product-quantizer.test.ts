@@ -17,7 +17,7 @@ import { synthetic } from "./synthetic.js";
 
 /** The bytes that a file has of a quantizer. */
 function bytesOf(quantizer: ProductQuantizer): Uint8Array<ArrayBuffer> {
-  const writer = new Writer(quantizer.fileBytes);
+  const writer = new Writer(new Engine());
   quantizer.write(writer);
   return writer.finish();
 }

@@ -1,5 +1,6 @@
 import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../api.js";
-import type { Index, Metric } from "../api.js";
+import type { IdType, Index, Metric } from "../api.js";
+import { what } from "../checks.js";
 import { fail, makingArrays } from "../errors.js";
 import { KINDS, knownKinds, partsOf } from "../faiss/kinds.js";
 import type { IndexNode } from "../indexes/node.js";
@@ -13,20 +14,24 @@ import type { IndexTree } from "../indexes/tree.js";
 /**
  * Makes an empty index from a description in faiss' language, such as `"IVF1024,Flat"`.
  *
+ * @example
+ *   const index = await indexFactory(384, "IVF256,Flat");
+ *   const wide = await indexFactory<"int64">(384, "IDMap,Flat"); // ids will be a BigInt64Array: so will labels
+ *
  * @param d dimensions of a vector, 1 to 2^20
  * @param description what to build: `Flat`, `PQ{M}x4fs`, `IVF{n}` of either, `RFlat` or `Refine(…)` behind it, `IDMap` around it
  * @param metric METRIC_L2 (default) or METRIC_INNER_PRODUCT
  * @param engine memory limit, relaxed SIMD, a compiled module, onWarning
  * @returns the index; rejects with ERR_FACTORY, which says what was understood and what is missing, ERR_METRIC or ERR_MEMORY
  */
-export async function indexFactory(
+export async function indexFactory<I extends IdType = "int32">(
   d: number,
   description: string,
   metric: Metric = METRIC_L2,
   engine: EngineOptions = {},
-): Promise<Index> {
+): Promise<Index<I>> {
   if (metric !== METRIC_L2 && metric !== METRIC_INNER_PRODUCT) {
-    fail("ERR_METRIC", `metric is ${String(metric)}: give METRIC_L2 (1) or METRIC_INNER_PRODUCT (0)`);
+    fail("ERR_METRIC", `metric is ${what(metric)}: give METRIC_L2 (1) or METRIC_INNER_PRODUCT (0)`);
   }
   const tree = parseFactory(d, description);
   checkBuildable(tree, description);

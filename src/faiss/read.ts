@@ -1,12 +1,13 @@
-import type { Index, ReadOptions } from "../api.js";
+import type { IdType, Index, ReadOptions } from "../api.js";
 import { CellistError, fail, noArray } from "../errors.js";
 import { Reader } from "../format/reader.js";
 import { mangled, openIndexFile } from "../format/identify.js";
 import type { Bytes } from "../format/source.js";
 import { IvfNode } from "../indexes/ivf.js";
 import type { IndexNode } from "../indexes/node.js";
+import { readWork } from "../handle/options.js";
 import { VectorIndex } from "../handle/vector-index.js";
-import { Pace } from "../work/pace.js";
+import { Pace, throwIfAborted } from "../work/pace.js";
 import { Engine } from "../wasm/engine.js";
 import { KINDS, UNBUILT } from "./kinds.js";
 
@@ -16,19 +17,27 @@ const MAX_DEPTH = 50;
 /**
  * Opens a faiss file, from bytes that are there or as they come: a response is never held twice.
  *
+ * @example
+ *   const voice = await readIndex(await fetch("alice.index"));
+ *   const wide = await readIndex<"int64">(bytes); // a file whose ids are known to need more than 32 bits
+ *
  * @param source the file: Uint8Array, ArrayBuffer, Blob, Response, ReadableStream, or chunks, async or not. Bytes are read where they
  *   are, without a copy: leave them alone until the promise has resolved
  * @param options as for indexFactory; `signal` and `onProgress` watch the reading
  * @returns the index; rejects with ERR_FORMAT, which names the field and the offset, ERR_UNSUPPORTED, ERR_MEMORY, or the signal's
  *   reason. Bytes behind the index are left alone, as in faiss.
  */
-export async function readIndex(source: Bytes, options: ReadOptions = {}): Promise<Index> {
+export async function readIndex<I extends IdType = "int32">(
+  source: Bytes,
+  options: ReadOptions = {},
+): Promise<Index<I>> {
   return read(source, options).catch(noArray);
 }
 
-async function read(source: Bytes, options: ReadOptions): Promise<Index> {
-  options.signal?.throwIfAborted();
-  const pace = new Pace(options);
+async function read(source: Bytes, options: ReadOptions): Promise<VectorIndex> {
+  const work = readWork(options);
+  throwIfAborted(work.signal);
+  const pace = new Pace(work);
   const { source: bytes, head } = await openIndexFile(source, options.bytes, pace);
   try {
     const engine = new Engine(options);

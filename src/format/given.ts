@@ -1,12 +1,8 @@
+import { tagOf } from "../checks.js";
 import { fail } from "../errors.js";
 
 // What callers hand in, told by what it is and not by whose constructor made it: an iframe, a worklet or a test's sandbox has
 // constructors of its own, and `instanceof` takes none of theirs.
-
-/** The kind of a value by the language's own name for it: "Uint8Array", "Blob", "Promise", "Array", "Object", "Undefined" … */
-export function tagOf(value: unknown): string {
-  return Object.prototype.toString.call(value).slice(8, -1);
-}
 
 /**
  * The bytes of whatever holds bytes and nothing else, without a copy and of this realm; undefined for anything else, arrays of numbers

@@ -1,6 +1,6 @@
 import { fail } from "../errors.js";
 import type { Pace } from "../work/pace.js";
-import { tagOf } from "./given.js";
+import { tagOf } from "../checks.js";
 import { before, nextBytes, openSource } from "./source.js";
 import type { Bytes, ByteSource } from "./source.js";
 import { openZip } from "./zip.js";

@@ -1,6 +1,7 @@
 import { CellistError, fail } from "../errors.js";
 import type { Pace } from "../work/pace.js";
-import { bytesOf, named, tagOf } from "./given.js";
+import { tagOf } from "../checks.js";
+import { bytesOf, named } from "./given.js";
 
 /** Where a file's bytes may come from. */
 export type Bytes =

@@ -1,21 +1,43 @@
-import type { Ids, Index, Metric, SearchOptions, SearchResult, TrainOptions, Work } from "../api.js";
 import { METRIC_INNER_PRODUCT } from "../api.js";
+import type {
+  AddOptions,
+  Floats,
+  Ids,
+  IdType,
+  Index,
+  Metric,
+  SearchOptions,
+  SearchResult,
+  TrainOptions,
+  Vectors,
+  WarmUpShape,
+  Work,
+} from "../api.js";
+import { kindOf, what } from "../checks.js";
 import { fail, makingArrays, noArray } from "../errors.js";
 import { describeTree } from "../indexes/describe.js";
 import { Writer } from "../format/writer.js";
-import { Pace } from "../work/pace.js";
+import { NOTHING } from "../indexes/node.js";
+import type { IndexNode, Parameter, SearchParams } from "../indexes/node.js";
+import { Pace, throwIfAborted } from "../work/pace.js";
 import { scratchSize } from "../wasm/engine.js";
 import { Window } from "../wasm/window.js";
-import { checkK, copyRows, countRows, toBigInts, what } from "./input.js";
-import { readSearchOptions } from "./options.js";
+import { copyRows, countIds, floatsOf, ownRowsOf, rowsOf, toBigInts } from "./input.js";
+import { checkD, checkNames, checkOption, DEFAULTS, option, readSearch, readWork, SEARCH_NAMES } from "./options.js";
+import { checkApart, checkCount, checkResults, newResults } from "./results.js";
+import { lineOf, summaryOf } from "./summary.js";
 import { warmUp } from "./warm-up.js";
-import { NOTHING } from "../indexes/node.js";
-import type { IndexNode, SearchParams } from "../indexes/node.js";
 
 /** Results of a block at most: with a k of a million, a block is one query. */
 const BLOCK_RESULTS = 1 << 20;
-/** faiss' default seed. */
-const SEED = 1234;
+/** Scratch of a block at most: with many candidates or probes a query, a block is of fewer queries. */
+const BLOCK_SCRATCH = 64 << 20;
+/** Bytes of a chunk of a file. */
+const CHUNK = 1 << 20;
+/** The largest whole number that a parameter can be, unless it says less: they are 32-bit. */
+const MOST = 0x7fffffff;
+/** Faiss' names of the parameters that are properties. */
+const PARAMETERS = { nprobe: "nprobe", kFactor: "k_factor_rf", efSearch: "efSearch" } as const;
 
 /** Where a block of results stands in the engine's memory, until the next call. */
 export interface Retrieval {
@@ -28,7 +50,7 @@ export interface Retrieval {
  * What people hold: a tree of nodes, and around it everything that is asked of every index alike. It checks what comes in, cuts
  * searches into blocks, maps slots to labels, keeps calls apart and gives the memory back.
  */
-export class VectorIndex implements Index {
+export class VectorIndex implements Index<IdType> {
   /** Set on the prototype below, where the runtime has it. */
   declare [Symbol.dispose]: () => void;
   #node: IndexNode | undefined;
@@ -36,10 +58,12 @@ export class VectorIndex implements Index {
   #wide: boolean;
   /** Whether vectors were ever added since it was made, read empty or reset: the first decide on the width of ids. */
   #filled: boolean;
+  /** Goes up with every change, for those who read the index meanwhile. */
+  #version = 0;
   readonly #params: SearchParams = { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: false };
   readonly #retrieval: Retrieval = { queries: 0, distances: 0, slots: 0 };
-  /** @internal Where a blend copies features from. */
-  readonly blended: Window<Float32Array<ArrayBuffer>>;
+  /** Where a blend copies features from. */
+  readonly #blended = new Window(Float32Array);
   /** Where the results of a block are copied from. */
   readonly #distances = new Window(Float32Array);
   readonly #labels = new Window(Int32Array);
@@ -48,9 +72,10 @@ export class VectorIndex implements Index {
 
   constructor(node: IndexNode) {
     this.#node = node;
-    this.blended = new Window(Float32Array);
     this.#wide = node.hasWideLabels();
     this.#filled = node.ntotal > 0;
+    // Whatever is assigned to a wrong name throws, in strict code. Private fields are not concerned.
+    Object.freeze(this);
   }
 
   get d(): number {
@@ -73,7 +98,7 @@ export class VectorIndex implements Index {
     return describeTree(this.#ready().tree);
   }
 
-  get idType(): "int32" | "int64" {
+  get idType(): IdType {
     this.#ready();
     return this.#wide ? "int64" : "int32";
   }
@@ -82,94 +107,131 @@ export class VectorIndex implements Index {
     return this.#ready().engine.bytes;
   }
 
-  async train(vectors: Float32Array, options: TrainOptions = {}): Promise<void> {
-    const node = this.#ready();
-    const { seed = SEED } = options;
-    if (!Number.isSafeInteger(seed) || seed < 0)
-      fail("ERR_PARAMETER", `seed is ${String(seed)}: give a whole number from 0 on`);
-    const n = countRows("vectors", vectors, node.d);
-    for (let i = 0; i < vectors.length; i++) {
-      if (vectors[i] - vectors[i] !== 0) {
-        const place = `row ${Math.floor(i / node.d)} of ${n} has ${vectors[i]} in column ${i % node.d}`;
+  get nprobe(): number | undefined {
+    return this.#valueOf("nprobe");
+  }
+
+  set nprobe(value: number | undefined) {
+    this.#assign("nprobe", value);
+  }
+
+  get kFactor(): number | undefined {
+    return this.#valueOf("kFactor");
+  }
+
+  set kFactor(value: number | undefined) {
+    this.#assign("kFactor", value);
+  }
+
+  get efSearch(): number | undefined {
+    return this.#valueOf("efSearch");
+  }
+
+  set efSearch(value: number | undefined) {
+    this.#assign("efSearch", value);
+  }
+
+  async train(vectors: Vectors, options?: TrainOptions): Promise<void> {
+    const { d } = this.#ready();
+    const work = readWork(options);
+    const seed = option(options, "seed", DEFAULTS.seed);
+    checkD(options, d);
+    const own = ownRowsOf("vectors", vectors, d);
+    const n = own.length / d;
+    for (let i = 0; i < own.length; i++) {
+      if (own[i] - own[i] !== 0) {
+        const place = `row ${Math.floor(i / d)} of ${n} has ${own[i]} in column ${i % d}`;
         fail("ERR_NOT_FINITE", `${place}: leave out or mend rows with NaN or infinity`);
       }
     }
-    await this.#exclusively(options, (pace) => node.train(vectors, seed, pace));
+    await this.#exclusively(work, (node, pace) => node.train(own, seed, pace));
   }
 
-  async add(vectors: Float32Array, work: Work = {}): Promise<void> {
-    const node = this.#ready();
-    const n = countRows("vectors", vectors, node.d);
+  async add(vectors: Vectors, options?: AddOptions): Promise<void> {
+    const { d } = this.#ready();
+    const work = readWork(options);
+    checkD(options, d);
+    const own = ownRowsOf("vectors", vectors, d);
+    const n = own.length / d;
     this.#checkRoom(n);
-    await this.#exclusively(work, (pace) => node.add(vectors, undefined, pace));
+    await this.#exclusively(work, (node, pace) => node.add(own, undefined, pace));
     this.#filled ||= n > 0;
   }
 
-  async addWithIds(vectors: Float32Array, ids: Ids, work: Work = {}): Promise<void> {
-    const node = this.#ready();
-    const n = countRows("vectors", vectors, node.d);
-    const own = toBigInts(ids);
-    if (own.length !== n) fail("ERR_ID", `got ${own.length} ids for ${n} vectors: give one each`);
+  async addWithIds(vectors: Vectors, ids: Ids, options?: AddOptions): Promise<void> {
+    const { d } = this.#ready();
+    const work = readWork(options);
+    checkD(options, d);
+    const own = ownRowsOf("vectors", vectors, d);
+    const n = own.length / d;
+    const count = countIds(ids);
+    if (count !== n) fail("ERR_ID", `got ${count} ids for ${n} vectors: give one each`);
+    const ownIds = toBigInts(ids);
     this.#checkRoom(n);
     const filling = !this.#filled && n > 0;
-    const wide = filling ? ids instanceof BigInt64Array : this.#wide;
-    for (const id of own) {
+    const wide = filling ? kindOf(ids) === "BigInt64Array" : this.#wide;
+    for (const id of ownIds) {
       if (id === -1n) fail("ERR_ID", "-1 can't be an id: as a label it means that nothing was found");
       if (!wide && id !== BigInt.asIntN(32, id)) {
         const mend = filling ? "give the ids as a BigInt64Array" : "only reset() changes an index of 32-bit ids";
         fail("ERR_ID", `the id ${id} needs more than 32 bits: ${mend}`);
       }
     }
-    await this.#exclusively(work, (pace) => node.add(vectors, own, pace));
+    await this.#exclusively(work, (node, pace) => node.add(own, ownIds, pace));
     this.#wide = wide;
     this.#filled ||= n > 0;
   }
 
-  search(queries: Float32Array, k: number, options?: SearchOptions): SearchResult {
-    const n = countRows("queries", queries, this.#ready().d);
-    checkK(k);
-    let distances: Float32Array<ArrayBuffer>;
-    let labels: Int32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer>;
-    try {
-      distances = new Float32Array(n * k);
-      labels = this.#wide ? new BigInt64Array(n * k) : new Int32Array(n * k);
-    } catch {
-      return fail(
-        "ERR_MEMORY",
-        `${n} queries with k = ${k} have ${n * k} results, more than an array holds: ask for fewer`,
-      );
-    }
-    this.searchInto(queries, k, distances, labels, options);
+  search(queries: Vectors, k: number, options?: SearchOptions): SearchResult<IdType> {
+    const { d } = this.#ready();
+    const floats = rowsOf("queries", queries, d);
+    const n = floats.length / d;
+    checkOption("k", k);
+    this.#read(options, d);
+    checkCount(n, k, this.#ready().ntotal);
+    const { distances, labels } = newResults(n, k, this.#wide);
+    this.#search(floats, n, k, distances, labels);
     return { distances, labels };
   }
 
   searchInto(
-    queries: Float32Array,
+    queries: Floats,
     k: number,
     distances: Float32Array,
     labels: Int32Array | BigInt64Array,
     options?: SearchOptions,
   ): void {
-    const node = this.#ready();
-    const n = countRows("queries", queries, node.d);
-    checkK(k);
-    if (!(distances instanceof Float32Array) || distances.length < n * k) {
-      fail("ERR_DIMENSION", `distances must be a Float32Array of at least ${n} x ${k} items, not ${what(distances)}`);
-    }
-    const words = labels instanceof BigInt64Array;
-    if (!(words || (labels instanceof Int32Array && !this.#wide)) || labels.length < n * k) {
-      const types = this.#wide ? "a BigInt64Array (the ids are 64-bit)" : "an Int32Array or BigInt64Array";
-      fail("ERR_LABELS", `labels must be ${types} of at least ${n} x ${k} items, not ${what(labels)}`);
-    }
-    const params = readSearchOptions(options, this.#params);
-    if (!node.isTrained) fail("ERR_NOT_TRAINED", `${this.description} is not trained: call train first`);
+    const { d } = this.#ready();
+    const floats = floatsOf("queries", queries, d);
+    const n = floats.length / d;
+    checkOption("k", k);
+    this.#read(options, d);
+    this.#ready();
+    checkResults(n, k, this.#wide, distances, labels);
+    checkApart("distances", distances, "queries", floats);
+    checkApart("labels", labels, "queries", floats);
+    checkApart("labels", labels, "distances", distances);
+    this.#search(floats, n, k, distances, labels);
+  }
 
+  /** Searches with the parameters that were read, all else being checked. */
+  #search(
+    queries: Float32Array,
+    n: number,
+    k: number,
+    distances: Float32Array,
+    labels: Int32Array | BigInt64Array,
+  ): void {
+    const node = this.#ready();
+    if (!node.isTrained) fail("ERR_NOT_TRAINED", `${this.description} is not trained: call train first`);
+    const params = this.#params;
     const { engine } = node;
     const found = Math.min(k, node.ntotal);
-    const out = words ? this.#wordsOf(labels) : labels;
+    const words = !(labels instanceof Int32Array) && kindOf(labels) === "BigInt64Array";
+    const out = words ? this.#wordsOf(labels) : (labels as Int32Array);
     const width = words ? 2 : 1;
     const nothing = node.metric === METRIC_INNER_PRODUCT ? -NOTHING : NOTHING;
-    const block = this.blockSize(found);
+    const block = this.blockSize(n, found, params, 0);
     for (let first = 0; first < n; first += block) {
       const count = Math.min(block, n - first);
       const results = count * found;
@@ -192,7 +254,7 @@ export class VectorIndex implements Index {
     }
   }
 
-  warmUp(shape: { batch: number; k: number } & SearchOptions): void {
+  warmUp(shape: WarmUpShape): void {
     warmUp(this, this.#ready(), shape);
   }
 
@@ -230,6 +292,7 @@ export class VectorIndex implements Index {
     const node = this.#ready();
     return makingArrays(() => {
       const gone = new Set(toBigInts(ids));
+      this.#version++;
       return node.removeIds((label) => gone.has(label));
     });
   }
@@ -246,28 +309,54 @@ export class VectorIndex implements Index {
           /^(\w+)=(.+)$/.exec(part) ?? fail("ERR_PARAMETER", `could not parse "${part}": write name=value`);
         const parameter = this.#parameter(node, name);
         const value = Number(text);
-        if (!(value >= parameter.min && value <= 0x7fffffff)) {
-          fail("ERR_PARAMETER", `could not set ${name} to "${text}": give a number from ${parameter.min} on`);
-        }
+        checkRange(name, parameter, value, text);
         return () => parameter.set(parameter.whole ? Math.floor(value) : value);
       });
     for (const change of changes) change();
   }
 
   get(name: string): number {
-    return this.#parameter(this.#ready(), name).get();
+    const node = this.#ready();
+    if (typeof name !== "string") fail("ERR_PARAMETER", `the parameter is ${what(name)}: give a name like "nprobe"`);
+    return this.#parameter(node, name).get();
   }
 
   toBytes(): Uint8Array<ArrayBuffer> {
-    const node = this.#ready();
-    return makingArrays(() => {
-      const writer = new Writer(node.fileBytes);
-      node.write(writer);
-      return writer.finish();
-    });
+    return makingArrays(() => this.#write().finish());
+  }
+
+  stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    if (typeof ReadableStream === "undefined") fail("ERR_UNSUPPORTED", "this runtime has no streams: use toBytes");
+    const chunks = this.chunks();
+    return new ReadableStream(
+      {
+        pull: (controller) => {
+          const { done, value } = chunks.next();
+          if (done === true) controller.close();
+          else controller.enqueue(value);
+        },
+      },
+      // A chunk is made when it is asked for, and not before.
+      { highWaterMark: 0 },
+    );
+  }
+
+  /** @internal The file in chunks. Throws ERR_BUSY for the next one once the index has changed. */
+  chunks(): Iterator<Uint8Array<ArrayBuffer>, void> {
+    const chunks = makingArrays(() => this.#write()).chunks(CHUNK);
+    const version = this.#version;
+    return {
+      next: () => {
+        this.#ready();
+        if (version !== this.#version)
+          fail("ERR_BUSY", "the index was changed while its file was streamed: stream it again");
+        return makingArrays(() => chunks.next());
+      },
+    };
   }
 
   reset(): void {
+    this.#version++;
     this.#ready().reset();
     this.#wide = this.#filled = false;
   }
@@ -278,12 +367,27 @@ export class VectorIndex implements Index {
     this.#node = undefined;
     this.#words = undefined;
     // A view would keep the memory for as long as somebody keeps the index.
-    for (const window of [this.blended, this.#distances, this.#labels]) window.close();
+    for (const window of [this.#blended, this.#distances, this.#labels]) window.close();
+  }
+
+  toString(): string {
+    if (this.#node === undefined) return "Index(disposed of)";
+    return this.#busy ? "Index(busy: a promise is pending)" : lineOf(this.#node, this.#wide);
+  }
+
+  toJSON(): Record<string, unknown> {
+    if (this.#node === undefined) return { disposed: true };
+    return this.#busy ? { busy: true } : summaryOf(this.#node, this.#wide);
   }
 
   /** @internal The topmost node; for entries beside the core, which work on what is stored. */
   get node(): IndexNode {
     return this.#ready();
+  }
+
+  /** @internal Where a blend copies features from. */
+  get blended(): Window<Float32Array<ArrayBuffer>> {
+    return this.#blended;
   }
 
   /** @internal Bytes of scratch that a blend of k neighbours takes beyond a search: weights, a mean, and vectors made of codes. */
@@ -293,10 +397,12 @@ export class VectorIndex implements Index {
     return scratchSize(k * 4) + scratchSize(node.d * 4) + decoding;
   }
 
-  /** @internal Queries that one block takes when each has k results. */
-  blockSize(k: number): number {
-    const { engine } = this.#ready();
-    return Math.max(1, Math.min(engine.kernels.BLOCK.value, Math.floor(BLOCK_RESULTS / Math.max(k, 1))));
+  /** @internal Queries of n that one block takes when each has k results, `spare` bytes of scratch being wanted beside. */
+  blockSize(n: number, k: number, params: SearchParams, spare: number): number {
+    const node = this.#ready();
+    let count = Math.min(n, node.engine.kernels.BLOCK.value, Math.floor(BLOCK_RESULTS / Math.max(k, 1)));
+    while (count > 1 && blockScratch(node, count, k, params) + spare > BLOCK_SCRATCH) count = Math.ceil(count / 2);
+    return Math.max(1, count);
   }
 
   /**
@@ -308,19 +414,10 @@ export class VectorIndex implements Index {
     first: number,
     count: number,
     k: number,
-    options: SearchOptions,
+    params: SearchParams,
     spare: number,
   ): Retrieval {
-    return this.#retrieve(
-      this.#ready(),
-      queries,
-      first,
-      count,
-      k,
-      readSearchOptions(options, this.#params),
-      undefined,
-      spare,
-    );
+    return this.#retrieve(this.#ready(), queries, first, count, k, params, undefined, spare);
   }
 
   /** @param labels whether to map slots to labels, and to wide ones; undefined leaves slots */
@@ -336,13 +433,7 @@ export class VectorIndex implements Index {
   ): Retrieval {
     const { engine, d } = node;
     const results = count * k;
-    engine.reserveScratch(
-      scratchSize(count * d * 4) +
-        2 * scratchSize(results * 4) +
-        scratchSize(results * 8) +
-        node.scratchBytes(count, k, params) +
-        spare,
-    );
+    engine.reserveScratch(blockScratch(node, count, k, params) + spare);
     const into = this.#retrieval;
     into.queries = engine.takeScratch(count * d * 4);
     into.distances = engine.takeScratch(results * 4);
@@ -359,7 +450,35 @@ export class VectorIndex implements Index {
     return into;
   }
 
-  #parameter(node: IndexNode, name: string): ReturnType<IndexNode["parameter"]> & object {
+  /** Checks the options of a search and reads them into the one object that serves all calls. */
+  #read(options: SearchOptions | undefined, d: number): void {
+    checkNames(options, SEARCH_NAMES);
+    checkD(options, d);
+    readSearch(options, this.#params);
+  }
+
+  /** Collects the file of the index. */
+  #write(): Writer {
+    const node = this.#ready();
+    const writer = new Writer(node.engine);
+    node.write(writer);
+    return writer;
+  }
+
+  #valueOf(property: keyof typeof PARAMETERS): number | undefined {
+    return this.#ready().parameter(PARAMETERS[property])?.get();
+  }
+
+  #assign(property: keyof typeof PARAMETERS, value: number | undefined): void {
+    const node = this.#ready();
+    const parameter = this.#parameter(node, PARAMETERS[property]);
+    const number = checkOption(property, value);
+    checkRange(property, parameter, number, String(number));
+    // A factor as a file keeps it, so that it finds the same when it is read again.
+    parameter.set(property === "kFactor" ? Math.fround(number) : number);
+  }
+
+  #parameter(node: IndexNode, name: string): Parameter {
     return (
       node.parameter(name) ??
       fail("ERR_PARAMETER", `could not set or get parameter "${name}": ${this.description} does not have it`)
@@ -379,11 +498,13 @@ export class VectorIndex implements Index {
     if (node.ntotal + n > 0x7fffffff) fail("ERR_MEMORY", `${node.ntotal + n} vectors are more than 2^31 - 1`);
   }
 
-  async #exclusively(work: Work, job: (pace: Pace) => Promise<void>): Promise<void> {
-    work.signal?.throwIfAborted();
+  async #exclusively(work: Work, job: (node: IndexNode, pace: Pace) => Promise<void>): Promise<void> {
+    const node = this.#ready();
+    throwIfAborted(work.signal);
     this.#busy = true;
+    this.#version++;
     try {
-      await job(new Pace(work));
+      await job(node, new Pace(work));
     } catch (error) {
       noArray(error);
     } finally {
@@ -398,6 +519,13 @@ export class VectorIndex implements Index {
   }
 }
 
+// What consoles of Node, Deno and Bun show.
+Object.defineProperty(VectorIndex.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+  value(this: VectorIndex): string {
+    return this.toString();
+  },
+});
+
 // `using index = …` works where the runtime knows it; Safari has no Symbol.dispose yet.
 if (typeof Symbol.dispose === "symbol") {
   Object.defineProperty(VectorIndex.prototype, Symbol.dispose, {
@@ -405,4 +533,18 @@ if (typeof Symbol.dispose === "symbol") {
       this.dispose();
     },
   });
+}
+
+/** Bytes of scratch of one block: queries, results, labels, and what the nodes take. */
+function blockScratch(node: IndexNode, count: number, k: number, params: SearchParams): number {
+  const results = count * k;
+  const own = scratchSize(count * node.d * 4) + 2 * scratchSize(results * 4) + scratchSize(results * 8);
+  return own + node.scratchBytes(count, k, params);
+}
+
+/** Throws ERR_PARAMETER for a value that a parameter can't have. */
+function checkRange(name: string, { min, max }: Parameter, value: number, text: string): void {
+  if (value >= min && value <= (max ?? MOST)) return;
+  const range = `from ${min} ${max === undefined ? "on" : `to ${max}`}`;
+  fail("ERR_PARAMETER", `could not set ${name} to "${text}": give a number ${range}`);
 }

@@ -1,8 +1,9 @@
-import type { SearchOptions } from "../api.js";
+import type { SearchOptions, WarmUpShape } from "../api.js";
+import { what } from "../checks.js";
 import { fail, makingArrays } from "../errors.js";
-import type { IndexNode } from "../indexes/node.js";
-import { checkK } from "./input.js";
-import { readSearchOptions } from "./options.js";
+import type { IndexNode, SearchParams } from "../indexes/node.js";
+import { checkD, checkNames, checkOption, readSearch, WARM_UP_NAMES } from "./options.js";
+import { checkCount, newResults } from "./results.js";
 import type { VectorIndex } from "./vector-index.js";
 
 /**
@@ -11,17 +12,27 @@ import type { VectorIndex } from "./vector-index.js";
  */
 const ROUNDS = 64;
 const TIME = 500;
+/** Numbers in an array, at most: what the smallest limit of today's engines allows. */
+const MOST = 2 ** 31 - 1;
 
 /** Index.warmUp. */
-export function warmUp(index: VectorIndex, node: IndexNode, shape: { batch: number; k: number } & SearchOptions): void {
-  const { batch, k, ...options } = shape;
-  if (!Number.isSafeInteger(batch) || batch < 1)
-    fail("ERR_PARAMETER", `batch is ${String(batch)}: give a whole number from 1 on`);
-  checkK(k);
-  readSearchOptions(options, { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: false });
+export function warmUp(index: VectorIndex, node: IndexNode, shape: WarmUpShape): void {
+  if (shape === undefined)
+    fail("ERR_PARAMETER", `the shape is ${what(shape)}: give { batch, k }, as of the searches to come`);
+  checkNames(shape, WARM_UP_NAMES);
+  const { batch, k, nprobe, kFactor, efSearch, ensureK } = shape;
+  checkOption("batch", batch);
+  checkOption("k", k);
+  checkD(shape, node.d);
+  const options = { nprobe, kFactor, efSearch, ensureK };
+  const params: SearchParams = { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: false };
+  readSearch(options, params);
+  checkCount(batch, k, node.ntotal);
+  if (batch * Math.max(k, node.d) > MOST)
+    fail("ERR_MEMORY", `a batch of ${batch} is more than an array holds: give that of one search`);
   if (!node.isTrained) return;
   try {
-    makingArrays(() => search(index, node, batch, k, options));
+    makingArrays(() => search(index, node, batch, k, options, params));
   } catch (error) {
     // What was made may have taken the memory that searches need.
     node.unprepare();
@@ -29,15 +40,27 @@ export function warmUp(index: VectorIndex, node: IndexNode, shape: { batch: numb
   }
 }
 
-function search(index: VectorIndex, node: IndexNode, batch: number, k: number, options: SearchOptions): void {
-  node.prepare();
-  const queries = new Float32Array(batch * node.d).map((_, i) => ((i * 7919) % 1009) / 1009);
-  // What a blend takes, which goes on until k are found, so that it need not grow the memory.
+function search(
+  index: VectorIndex,
+  node: IndexNode,
+  batch: number,
+  k: number,
+  options: SearchOptions,
+  params: SearchParams,
+): void {
   const found = Math.min(k, node.ntotal);
-  const count = Math.min(batch, index.blockSize(found));
-  if (found > 0) index.retrieve(queries, 0, count, found, { ...options, ensureK: true }, index.blendScratch(found));
-  const distances = new Float32Array(batch * k);
-  const labels = new BigInt64Array(batch * k);
+  // Of a long batch one whole block and the rest: the others are the same again.
+  const block = index.blockSize(batch, found, params, 0);
+  const count = batch <= block ? batch : block + (batch % block);
+  const queries = new Float32Array(count * node.d).map((_, i) => ((i * 7919) % 1009) / 1009);
+  const { distances, labels } = newResults(count, k, true);
+  node.prepare();
+  // What a blend takes, which goes on until k are found, so that it need not grow the memory.
+  if (found > 0) {
+    params.ensureK = true;
+    const spare = index.blendScratch(found);
+    index.retrieve(queries, 0, index.blockSize(batch, found, params, spare), found, params, spare);
+  }
   const end = Date.now() + TIME;
   for (let i = 0; i < ROUNDS && Date.now() <= end; i++) index.searchInto(queries, k, distances, labels, options);
 }

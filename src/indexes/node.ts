@@ -29,6 +29,8 @@ export interface Parameter {
   set(value: number): void;
   /** The smallest value allowed. */
   min: number;
+  /** The largest, where it is less than 2^31 - 1. */
+  max?: number;
   /** Whether only whole numbers are allowed. */
   whole: boolean;
 }

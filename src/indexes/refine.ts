@@ -172,7 +172,7 @@ export class RefineNode extends IndexNode {
 
   override parameter(name: string): Parameter | undefined {
     if (name !== "k_factor_rf") return this.#base.parameter(name);
-    return { get: () => this.#kFactor, set: (value) => (this.#kFactor = value), min: 1, whole: true };
+    return { get: () => this.#kFactor, set: (value) => (this.#kFactor = value), min: 1, max: MAX_FACTOR, whole: true };
   }
 
   get fileBytes(): number {

@@ -1,8 +1,11 @@
-import type { Index, SearchOptions } from "../api.js";
+import type { Floats, IdType, Index, SearchOptions } from "../api.js";
 import { METRIC_L2 } from "../api.js";
+import { what } from "../checks.js";
 import { fail } from "../errors.js";
-import { checkK, countRows } from "../handle/input.js";
+import { floatsOf } from "../handle/input.js";
+import { BLEND_NAMES, checkD, checkNames, DEFAULTS, option, readSearch } from "../handle/options.js";
 import { VectorIndex } from "../handle/vector-index.js";
+import type { SearchParams } from "../indexes/node.js";
 
 /** How features are blended; the search's own options go along. */
 export interface BlendOptions extends SearchOptions {
@@ -10,13 +13,12 @@ export interface BlendOptions extends SearchOptions {
   k?: number | undefined;
   /** How far features move towards their neighbours, 0 to 1: RVC's "index rate". Default: 0.75, as in its web page. */
   rate?: number | undefined;
+  /** Features that the caller means to give, a block's: ERR_DIMENSION for another number of them. */
+  rows?: number | undefined;
 }
 
-/** The names of BlendOptions. */
-const KNOWN = new Set(["k", "rate", "nprobe", "kFactor", "efSearch", "ensureK"]);
-
-/** The search's options of the call at hand: one object for all calls, since a blend allocates nothing. */
-const search: SearchOptions = {};
+/** The search's parameters of the call at hand: one object for all calls, since a blend allocates nothing. */
+const params: SearchParams = { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: true };
 
 /**
  * Moves each feature towards the weighted mean of its neighbours, in place: RVC's retrieval, `rate * mean + (1 - rate) * feature`.
@@ -26,40 +28,47 @@ const search: SearchOptions = {};
  * empty index. Unless `ensureK` is false, a search goes on to the next nearest lists until k are found: a voice then never falls
  * back to raw features in the middle of a word. Allocates nothing after the first call with so many features.
  *
+ * @example
+ *   const voice = await readIndex(await fetch("alice.index"));
+ *   voice.warmUp({ batch: 16, k: 8, nprobe: 4 });
+ *   blend(voice, frames, { k: 8, rate: 0.75, nprobe: 4, d: 768, rows: 16 }); // frames: a Float32Array of 16 x 768
+ *
  * @param index an index of the wanted voice, of METRIC_L2
- * @param features n x d, row-major; overwritten
- * @returns features; throws ERR_METRIC for an inner-product index, ERR_DIMENSION, ERR_PARAMETER, ERR_NOT_TRAINED
+ * @param given n x d features, row-major, or a tensor of them; overwritten
+ * @returns what was given; throws ERR_METRIC for an inner-product index, ERR_DIMENSION, ERR_PARAMETER, ERR_NOT_TRAINED
  */
-export function blend(index: Index, features: Float32Array, options: BlendOptions = {}): Float32Array {
-  if (!(index instanceof VectorIndex)) fail("ERR_PARAMETER", "blend wants an index made by indexFactory or readIndex");
-  const { node } = index;
-  const { d, engine } = node;
-  const n = countRows("features", features, d);
-  for (const name in options) {
-    if (!KNOWN.has(name)) fail("ERR_PARAMETER", `there is no option "${name}": ${[...KNOWN].join(", ")} are known`);
+export function blend<F extends Floats>(index: Index<IdType>, given: F, options?: BlendOptions): F {
+  if (!(index instanceof VectorIndex)) {
+    fail(
+      "ERR_PARAMETER",
+      `the index is ${what(index)}: give one of indexFactory or readIndex (of a worker: index.blend)`,
+    );
   }
-  const k = options.k ?? 8;
-  const rate = options.rate ?? 0.75;
-  checkK(k);
-  if (!(rate >= 0 && rate <= 1)) fail("ERR_PARAMETER", `rate is ${String(rate)}: give a number from 0 to 1`);
+  const { d } = index.node;
+  const features = floatsOf("features", given, d);
+  const n = features.length / d;
+  checkNames(options, BLEND_NAMES);
+  const k = option(options, "k", DEFAULTS.k);
+  const rate = option(options, "rate", DEFAULTS.rate);
+  checkD(options, d);
+  const rows = option(options, "rows", n);
+  if (rows !== n) fail("ERR_DIMENSION", `features are ${n} x ${d}, and the caller says ${rows} rows: mend either`);
+  readSearch(options, params, true);
+  const { node } = index;
+  const { engine } = node;
   if (node.metric !== METRIC_L2) {
     fail(
       "ERR_METRIC",
       "the weights of a blend are made of L2 distances, and this index has inner products: make it with METRIC_L2",
     );
   }
-  search.nprobe = options.nprobe;
-  search.kFactor = options.kFactor;
-  search.efSearch = options.efSearch;
-  search.ensureK = options.ensureK ?? true;
-
   const found = Math.min(k, node.ntotal);
-  if (found === 0) return features;
-  const block = index.blockSize(found);
+  if (found === 0) return given;
   const spare = index.blendScratch(found);
+  const block = index.blockSize(n, found, params, spare);
   for (let first = 0; first < n; first += block) {
     const count = Math.min(block, n - first);
-    const { queries, distances, slots } = index.retrieve(features, first, count, found, search, spare);
+    const { queries, distances, slots } = index.retrieve(features, first, count, found, params, spare);
     const weights = engine.takeScratch(found * 4);
     const mean = engine.takeScratch(d * 4);
     const { i32, kernels } = engine;
@@ -78,5 +87,5 @@ export function blend(index: Index, features: Float32Array, options: BlendOption
     }
     features.set(index.blended.at(engine, queries, count * d), first * d);
   }
-  return features;
+  return given;
 }

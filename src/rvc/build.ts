@@ -2,9 +2,10 @@ import type { Index, Work } from "../api.js";
 import { fail, noArray } from "../errors.js";
 import { indexFactory } from "../factory/build.js";
 import { named } from "../format/given.js";
+import { DEFAULTS, option, readWork } from "../handle/options.js";
 import { miniBatchKMeans } from "../training/mini-batch.js";
 import { permutation } from "../work/random.js";
-import { Pace } from "../work/pace.js";
+import { Pace, throwIfAborted } from "../work/pace.js";
 import type { EngineOptions } from "../wasm/engine.js";
 import { eachSlice, sliceRows } from "./slices.js";
 import type { Slices } from "./slices.js";
@@ -62,25 +63,27 @@ export async function buildVoiceIndex(slices: Slices, options: VoiceOptions = {}
 }
 
 async function build(slices: Slices, options: VoiceOptions): Promise<Voice> {
-  const { name = "voice", seed = 1234, factory, signal } = options;
+  const work = readWork(options);
+  const seed = option(options, "seed", DEFAULTS.seed);
+  const { name = "voice", factory } = options;
   if (typeof name !== "string") fail("ERR_PARAMETER", `name is ${named(name)}: give a text`);
-  const { d, version } = kindOf(options);
-  signal?.throwIfAborted();
-  const { parts, skipped } = await collect(slices, d, options);
+  const { d, version } = dimensionsOf(options);
+  throwIfAborted(work.signal);
+  const { parts, skipped } = await collect(slices, d, options.skipNonFinite ?? false, new Pace(work));
   let vectors = shuffled(parts, d, seed);
   if (vectors.length === 0) {
     const left = skipped > 0 ? ` (${skipped} with NaN or infinity were left out)` : "";
     fail("ERR_PARAMETER", `there are no rows${left}: give slices with features of the voice`);
   }
   if (vectors.length / d > MOST_ROWS) {
-    vectors = await miniBatchKMeans(vectors, d, CENTRES, seed, options, new Pace(options));
+    vectors = await miniBatchKMeans(vectors, d, CENTRES, seed, options, new Pace(work));
   }
   const rows = vectors.length / d;
   const nlist = Math.max(1, Math.min(Math.floor(16 * Math.sqrt(rows)), Math.floor(rows / 39)));
   const index = await indexFactory(d, factory ?? `IVF${nlist},Flat`, undefined, options);
   try {
-    await index.train(vectors, { ...options, seed });
-    await index.add(vectors, options);
+    await index.train(vectors, { ...work, seed });
+    await index.add(vectors, work);
   } catch (error) {
     index.dispose();
     throw error;
@@ -90,7 +93,7 @@ async function build(slices: Slices, options: VoiceOptions): Promise<Voice> {
 }
 
 /** The dimensions of a voice, and what its file's name says of them. */
-function kindOf({ version, d }: VoiceOptions): { d: number; version: string } {
+function dimensionsOf({ version, d }: VoiceOptions): { d: number; version: string } {
   if (version !== undefined && !Object.hasOwn(DIMENSIONS, version))
     fail("ERR_PARAMETER", `version is ${named(version)}: give "v1" or "v2"`);
   if (d === undefined) return { d: DIMENSIONS[version ?? "v2"], version: version ?? "v2" };
@@ -109,15 +112,15 @@ function fileNamePart(name: string): string {
 async function collect(
   slices: Slices,
   d: number,
-  options: VoiceOptions,
+  skip: boolean,
+  pace: Pace,
 ): Promise<{ parts: Float32Array[]; skipped: number }> {
-  const pace = new Pace(options);
   const parts: { name: string; rows: Float32Array }[] = [];
   let skipped = 0;
   for await (const { name, data } of eachSlice(slices)) {
     const title = name === "" ? `slice ${parts.length}` : name;
     const all = await sliceRows({ name: title, data }, d, pace);
-    const rows = finiteRows(title, all, d, options.skipNonFinite ?? false);
+    const rows = finiteRows(title, all, d, skip);
     skipped += (all.length - rows.length) / d;
     parts.push({ name, rows });
     await pace.step("read slices", parts.length, Infinity);

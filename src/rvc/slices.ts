@@ -1,13 +1,15 @@
+import type { Vectors } from "../api.js";
 import { fail } from "../errors.js";
-import { bytesOf, named, tagOf } from "../format/given.js";
+import { tagOf } from "../checks.js";
+import { bytesOf, named } from "../format/given.js";
 import { openNpy } from "../format/npy.js";
 import { isSource, openSource } from "../format/source.js";
 import type { Bytes } from "../format/source.js";
-import { countRows } from "../handle/input.js";
+import { rowsOf } from "../handle/input.js";
 import type { Pace } from "../work/pace.js";
 
-/** Features of a slice: n x d floats, or the `.npy` file of n x d real numbers of any type, wherever its bytes come from. */
-export type SliceData = Bytes | Float32Array;
+/** Features of a slice: n x d floats in any form, or the `.npy` file of n x d real numbers of any type, wherever its bytes come from. */
+export type SliceData = Bytes | Vectors;
 
 /** Features of one slice of a recording. */
 export interface Slice {
@@ -58,10 +60,7 @@ export async function* eachSlice(slices: Slices): AsyncGenerator<NamedSlice> {
 export async function sliceRows({ name, data }: NamedSlice, d: number, pace: Pace): Promise<Float32Array> {
   const given = await data;
   // A generator may give the same array for each slice, filled anew.
-  if (!(holdsFile(given) || isStream(given))) {
-    countRows(name, given as Float32Array, d);
-    return (given as Float32Array).slice();
-  }
+  if (!(holdsFile(given) || isStream(given))) return rowsOf(name, given, d).slice();
   const source = openSource(given);
   try {
     const npy = await openNpy(name, source, pace);

@@ -51,7 +51,12 @@ export class RowCodes {
       engine.reserveScratch(scratchSize(kernels.encodeRowsScratch(d)) + scratchSize(SAMPLE * 4));
       block = engine.allocate(bytes);
     } catch {
-      return; // There is no memory for them: searches do without.
+      const mb = (bytes / 1e6).toFixed(1);
+      engine.warn(
+        "WARN_MEMORY",
+        `there is no room for ${mb} MB of codes that speed up searches: these do without, and find the same`,
+      );
+      return;
     }
     const scratch = engine.takeScratch(kernels.encodeRowsScratch(d));
     const sample = engine.takeScratch(SAMPLE * 4);

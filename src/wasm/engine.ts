@@ -1,3 +1,4 @@
+import { checkCallback, checkOptions, tagOf, what } from "../checks.js";
 import { fail } from "../errors.js";
 import { Allocator } from "./allocator.js";
 import { baseline, relaxedPatch } from "./kernels.gen.js";
@@ -11,23 +12,26 @@ export interface EngineOptions {
    * The compiled kernels, for a runtime that may not compile (`new WebAssembly.Module` of the package's `cellist.wasm`).
    * Default: compiled once from the bytes the library carries.
    */
-  module?: WebAssembly.Module;
+  module?: WebAssembly.Module | undefined;
   /** Use relaxed SIMD where the engine has it: faster, but results may differ in the last bits. Default: false. */
-  relaxed?: boolean;
+  relaxed?: boolean | undefined;
   /** The most bytes of memory that the index may hold. Default: 4 GiB, which is all that 32-bit addresses reach. */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /**
    * Make what speeds up exact searches beside the vectors, at most .3 of the bytes: heads of the centroids when cells are learnt or
    * read, 8-bit codes of the vectors by `warmUp`. Results are the same without. Default: true.
    */
-  bounds?: boolean;
-  /** Told of what is odd but no error: WARN_FEW_POINTS, WARN_EMPTY. Default: nobody; the library prints nothing. */
-  onWarning?: (warning: Warning) => void;
+  bounds?: boolean | undefined;
+  /** Told of what is odd but no error: WARN_FEW_POINTS, WARN_EMPTY, WARN_MEMORY. Default: nobody; the library prints nothing. */
+  onWarning?: ((warning: Warning) => void) | undefined;
 }
 
 /** Something odd that is no error. */
 export interface Warning {
-  /** `WARN_FEW_POINTS`: fewer than 39 training points a centroid. `WARN_EMPTY`: a trained file without a vector. */
+  /**
+   * `WARN_FEW_POINTS`: fewer than 39 training points a centroid. `WARN_EMPTY`: a trained file without a vector. `WARN_MEMORY`: no room
+   * for what speeds up searches.
+   */
   code: string;
   /** What was seen and what to do, for people. */
   message: string;
@@ -41,9 +45,18 @@ const FIRST_ADDRESS = 64;
 /** `i8x16.relaxed_swizzle` in an otherwise empty function: valid only where relaxed SIMD is. */
 const RELAXED_PROBE = "%|.|@|:&%%%&*&|-%&|H('&%/4&2%h% 4h% 4 |M'0";
 
+/** `i8x16.splat` in an otherwise empty function: valid only where SIMD is. */
+const SIMD_PROBE = "%|.|@|:&%%%&*&|-%&|H('&%/-&+%h% 40";
+
 const modules: { baseline?: WebAssembly.Module; relaxed?: WebAssembly.Module } = {};
 
 function compiled(options: EngineOptions): WebAssembly.Module {
+  if (typeof WebAssembly === "undefined") {
+    fail(
+      "ERR_UNSUPPORTED",
+      "this runtime has no WebAssembly, or has it switched off (a browser's lockdown mode): use another",
+    );
+  }
   if (options.module !== undefined) return options.module;
   if (options.relaxed === true && WebAssembly.validate(bytesOf(RELAXED_PROBE))) {
     return (modules.relaxed ??= compile(applyPatch(bytesOf(baseline), bytesOf(relaxedPatch))));
@@ -55,6 +68,10 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   try {
     return new WebAssembly.Module(bytes);
   } catch (error) {
+    if (!WebAssembly.validate(bytesOf(SIMD_PROBE))) {
+      const engines = "Chrome 91, Firefox 89, Safari 16.4, Node 20 or later, on a CPU with SSE4.1 or NEON";
+      fail("ERR_UNSUPPORTED", `the WebAssembly of this runtime has no SIMD: use ${engines}`);
+    }
     return fail(
       "ERR_UNSUPPORTED",
       `the runtime does not compile WebAssembly (${String(error)}): allow a page 'wasm-unsafe-eval' in its ` +
@@ -63,12 +80,27 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   }
 }
 
+/** The options of an engine, checked and copied: what the caller does to the object later is nothing to the index. */
+function readOptions(options: unknown): Readonly<EngineOptions> {
+  checkOptions(options);
+  const { module, relaxed, maxBytes, bounds, onWarning } = options as EngineOptions;
+  if (module !== undefined && tagOf(module) !== "WebAssembly.Module")
+    fail("ERR_PARAMETER", `module is ${what(module)}: give new WebAssembly.Module of the bytes of cellist.wasm`);
+  if (maxBytes !== undefined && !(typeof maxBytes === "number" && maxBytes > 0))
+    fail("ERR_PARAMETER", `maxBytes is ${what(maxBytes)}: give a number of bytes above 0`);
+  for (const [name, value] of Object.entries({ relaxed, bounds }))
+    if (value !== undefined && typeof value !== "boolean")
+      fail("ERR_PARAMETER", `${name} is ${what(value)}: give true or false`);
+  checkCallback("onWarning", onWarning);
+  return { module, relaxed, maxBytes, bounds, onWarning };
+}
+
 /**
  * One instance of the kernels on one linear memory, which belongs to one top-level index. Everything the index holds is a
  * block of this memory; dropping the engine returns it all.
  */
 export class Engine {
-  readonly options: EngineOptions;
+  readonly options: Readonly<EngineOptions>;
   readonly kernels: Kernels;
   readonly #memory: WebAssembly.Memory;
   readonly #allocator = new Allocator(FIRST_ADDRESS);
@@ -88,19 +120,21 @@ export class Engine {
 
   /** Instantiates the kernels. Throws ERR_PARAMETER for options that can't be, ERR_MEMORY where no memory can be had. */
   constructor(options: EngineOptions = {}) {
-    this.options = options;
-    const { maxBytes = MAX_BYTES } = options;
-    if (!(maxBytes > 0)) fail("ERR_PARAMETER", `maxBytes is ${String(maxBytes)}: give a number of bytes above 0`);
-    this.#maxBytes = Math.min(maxBytes, MAX_BYTES);
-    const module = compiled(options);
+    this.options = readOptions(options);
+    this.#maxBytes = Math.min(this.options.maxBytes ?? MAX_BYTES, MAX_BYTES);
+    const module = compiled(this.options);
     try {
       this.#memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
     } catch (error) {
       fail("ERR_MEMORY", `the runtime has no address space left for another index: dispose of one (${String(error)})`);
     }
     const abort = (): never => fail("ERR_MEMORY", "a kernel gave up");
-    const instance = new WebAssembly.Instance(module, { env: { memory: this.#memory, abort } });
-    this.kernels = instance.exports as unknown as Kernels;
+    try {
+      const instance = new WebAssembly.Instance(module, { env: { memory: this.#memory, abort } });
+      this.kernels = instance.exports as unknown as Kernels;
+    } catch (error) {
+      fail("ERR_PARAMETER", `module can't be used (${String(error)}): give the cellist.wasm of this version`);
+    }
     this.#refresh();
   }
 

@@ -1,4 +1,6 @@
 import type { Work } from "../api.js";
+import { what } from "../checks.js";
+import { fail } from "../errors.js";
 
 /** Work that yields to the event loop no more often than this, in ms: a frame of a page at 60 Hz is 16. */
 const SLICE = 12;
@@ -21,10 +23,10 @@ export class Pace {
   async unlessAborted<T>(promised: () => Promise<T>): Promise<T> {
     const { signal } = this.#work;
     if (signal === undefined) return promised();
-    signal.throwIfAborted();
+    throwIfAborted(signal);
     let stop = (): void => undefined;
     const aborted = new Promise<never>((_, reject) => {
-      stop = () => reject(signal.reason as Error);
+      stop = () => reject(reasonOf(signal));
       signal.addEventListener("abort", stop);
     });
     try {
@@ -37,7 +39,7 @@ export class Pace {
   /** To be called between chunks and once with done = total; throws the signal's reason when aborted. */
   async step(phase: string, done: number, total: number): Promise<void> {
     const { signal, onProgress } = this.#work;
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const now = Date.now();
     const news = phase !== this.#phase || (done !== this.#done && (now - this.#last >= SLICE || done === total));
     if (onProgress !== undefined && news) {
@@ -54,8 +56,32 @@ export class Pace {
       await yieldToEvents();
       this.#last = Date.now();
     }
-    this.#work.signal?.throwIfAborted();
+    throwIfAborted(this.#work.signal);
   }
+}
+
+/** Throws ERR_PARAMETER for a signal that can't be listened to, such as the controller of one. */
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined) return;
+  const { aborted, addEventListener, removeEventListener } = (signal ?? {}) as Partial<AbortSignal>;
+  if (
+    typeof aborted !== "boolean" ||
+    typeof addEventListener !== "function" ||
+    typeof removeEventListener !== "function"
+  )
+    fail("ERR_PARAMETER", `signal is ${what(signal)}: give the signal of an AbortController, or leave it out`);
+}
+
+/** Throws the reason of a signal that is aborted, of another realm's or a library's too, which may not know how to do that itself. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  if (typeof signal.throwIfAborted === "function") signal.throwIfAborted();
+  else if (signal.aborted) throw reasonOf(signal);
+}
+
+/** Why a signal was aborted. Signals of before 2022 have no reason. */
+export function reasonOf(signal: AbortSignal): Error {
+  return "reason" in signal ? (signal.reason as Error) : new DOMException("The operation was aborted", "AbortError");
 }
 
 /** Resolves after other events had their turn: the quickest way that the runtime has. */

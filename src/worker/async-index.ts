@@ -1,4 +1,15 @@
-import type { Ids, Metric, SearchOptions, SearchResult, TrainOptions, Work } from "../api.js";
+import type {
+  AddOptions,
+  Floats,
+  Ids,
+  IdType,
+  Metric,
+  SearchOptions,
+  SearchResult,
+  TrainOptions,
+  Vectors,
+  WarmUpShape,
+} from "../api.js";
 import type { BlendOptions } from "../rvc/blend.js";
 
 /** How arrays go to where the index is. */
@@ -13,66 +24,229 @@ export interface Handover {
 /**
  * An index that is elsewhere, in a worker: the names of Index, all of them promises. Searches may be called while others are
  * pending, and are answered in turn; while training or adding is pending, every other call rejects with ERR_BUSY. What goes
- * wrong rejects, nothing throws.
+ * wrong rejects; to assign to a property throws.
+ *
+ * @example
+ *   const index = await readIndex(await fetch("alice.index")); // of "cellist/worker"
+ *   await index.set("nprobe=16");
+ *   const { distances, labels } = await index.search(queries, 8);
+ *   await index.dispose();
  */
-export interface AsyncIndex {
-  /** Dimensions of a vector. */
+export interface AsyncIndex<I extends IdType = "int32"> {
+  /**
+   * Dimensions of a vector.
+   *
+   * @example
+   *   const query = new Float32Array(await index.d);
+   */
   readonly d: Promise<number>;
-  /** Vectors held. */
+  /**
+   * Vectors held.
+   *
+   * @example
+   *   console.log(`${await index.ntotal} vectors`);
+   */
   readonly ntotal: Promise<number>;
-  /** Whether vectors can be added. */
+  /**
+   * Whether vectors can be added.
+   *
+   * @example
+   *   if (!(await index.isTrained)) await index.train(vectors);
+   */
   readonly isTrained: Promise<boolean>;
-  /** METRIC_L2 or METRIC_INNER_PRODUCT. */
+  /**
+   * METRIC_L2 or METRIC_INNER_PRODUCT.
+   *
+   * @example
+   *   const larger = (await index.metric) === METRIC_INNER_PRODUCT; // is nearer
+   */
   readonly metric: Promise<Metric>;
-  /** The canonical factory string. */
+  /**
+   * The canonical factory string.
+   *
+   * @example
+   *   document.title = await index.description;
+   */
   readonly description: Promise<string>;
-  /** Whether labels are 32 or 64 bits wide. */
-  readonly idType: Promise<"int32" | "int64">;
-  /** Bytes of memory held. */
+  /**
+   * Whether labels are 32 or 64 bits wide.
+   *
+   * @example
+   *   const labels = (await index.idType) === "int64" ? new BigInt64Array(n * k) : new Int32Array(n * k);
+   */
+  readonly idType: Promise<IdType>;
+  /**
+   * Bytes of memory held.
+   *
+   * @example
+   *   console.log(`${((await index.memory) / 1e6).toFixed(1)} MB`);
+   */
   readonly memory: Promise<number>;
+  /**
+   * Cells that a query looks into, undefined where there are none. To assign throws ERR_PARAMETER: a worker can't be waited for so.
+   *
+   * @example
+   *   if ((await index.nprobe) === 1) await index.set("nprobe=16");
+   */
+  readonly nprobe: Promise<number | undefined>;
+  /**
+   * Candidates of a re-ranked search, as a multiple of k, undefined where nothing is re-ranked. To assign throws ERR_PARAMETER.
+   *
+   * @example
+   *   await index.set("k_factor_rf=4");
+   *   console.log(await index.kFactor); // 4
+   */
+  readonly kFactor: Promise<number | undefined>;
+  /**
+   * Width of the beam of an HNSW search, undefined where there is no graph. To assign throws ERR_PARAMETER.
+   *
+   * @example
+   *   if ((await index.efSearch) !== undefined) await index.set("efSearch=64");
+   */
+  readonly efSearch: Promise<number | undefined>;
 
-  /** Learns what the index must know of its vectors. */
-  train(vectors: Float32Array, options?: TrainOptions & Handover): Promise<void>;
-  /** Adds vectors under the ids ntotal, ntotal + 1, … */
-  add(vectors: Float32Array, work?: Work & Handover): Promise<void>;
-  /** Adds vectors under the ids given. */
-  addWithIds(vectors: Float32Array, ids: Ids, work?: Work & Handover): Promise<void>;
+  /**
+   * Learns what the index must know of its vectors.
+   *
+   * @example
+   *   await index.train(vectors, { signal, onProgress: ({ done, total }) => bar.show(done / total) });
+   */
+  train(vectors: Vectors, options?: TrainOptions & Handover): Promise<void>;
+  /**
+   * Adds vectors under the ids ntotal, ntotal + 1, …
+   *
+   * @example
+   *   await index.add(vectors, { transfer: true }); // vectors is empty now
+   */
+  add(vectors: Vectors, options?: AddOptions & Handover): Promise<void>;
+  /**
+   * Adds vectors under the ids given.
+   *
+   * @example
+   *   await index.addWithIds(vectors, rows.map((row) => row.id));
+   */
+  addWithIds(vectors: Vectors, ids: Ids, options?: AddOptions & Handover): Promise<void>;
 
-  /** Finds the k nearest vectors of each query. */
-  search(queries: Float32Array, k: number, options?: SearchOptions & Handover): Promise<SearchResult>;
-  /** As `search`, into arrays of the caller's, which are written when the answer is there. */
+  /**
+   * Finds the k nearest vectors of each query.
+   *
+   * @example
+   *   const { labels } = await index.search(query, 5, { nprobe: 16 });
+   *   const best = docs[labels[0]];
+   */
+  search(queries: Vectors, k: number, options?: SearchOptions & Handover): Promise<SearchResult<I>>;
+  /**
+   * As `search`, into arrays of the caller's, which are written when the answer is there.
+   *
+   * @example
+   *   await index.searchInto(queries, 8, distances, labels);
+   */
   searchInto(
-    queries: Float32Array,
+    queries: Floats,
     k: number,
     distances: Float32Array,
     labels: Int32Array | BigInt64Array,
     options?: SearchOptions & Handover,
   ): Promise<void>;
-  /** Does ahead what the first searches of so many queries would. */
-  warmUp(shape: { batch: number; k: number } & SearchOptions): Promise<void>;
-  /** "cellist/rvc"'s blend. Resolves to the blended features, a new array: those given stay as they were. */
-  blend(features: Float32Array, options?: BlendOptions & Handover): Promise<Float32Array<ArrayBuffer>>;
+  /**
+   * Does ahead what the first searches of so many queries would.
+   *
+   * @example
+   *   await index.warmUp({ batch: 16, k: 8 });
+   */
+  warmUp(shape: WarmUpShape): Promise<void>;
+  /**
+   * "cellist/rvc"'s blend. Resolves to the blended features, a new array: those given stay as they were.
+   *
+   * @example
+   *   const blended = await index.blend(frames, { rate: 0.75, nprobe: 4 });
+   */
+  blend(features: Floats, options?: BlendOptions & Handover): Promise<Float32Array<ArrayBuffer>>;
 
-  /** The vector of an id, as far as it is stored. */
+  /**
+   * The vector of an id, as far as it is stored.
+   *
+   * @example
+   *   const vector = await index.reconstruct(labels[0]);
+   */
   reconstruct(id: number | bigint): Promise<Float32Array<ArrayBuffer>>;
-  /** The vectors of ids, n x d. */
+  /**
+   * The vectors of ids, n x d.
+   *
+   * @example
+   *   const vectors = await index.reconstructBatch([3, 5, 8]);
+   */
   reconstructBatch(ids: Ids): Promise<Float32Array<ArrayBuffer>>;
-  /** Removes vectors and resolves to how many; unknown ids are ignored. */
+  /**
+   * Removes vectors and resolves to how many; unknown ids are ignored.
+   *
+   * @example
+   *   const removed = await index.removeIds([3, 5, 8]);
+   */
   removeIds(ids: Ids): Promise<number>;
 
-  /** Sets parameters by faiss' names, all or none. */
+  /**
+   * Sets parameters by faiss' names, all or none.
+   *
+   * @example
+   *   await index.set("nprobe=8,k_factor_rf=4");
+   */
   set(parameters: string): Promise<void>;
-  /** The value of a parameter. */
+  /**
+   * The value of a parameter.
+   *
+   * @example
+   *   const nprobe = await index.get("nprobe");
+   */
   get(name: string): Promise<number>;
-  /** The index as a faiss file. */
+  /**
+   * The index as a faiss file.
+   *
+   * @example
+   *   const file = new Blob([await index.toBytes()]);
+   */
   toBytes(): Promise<Uint8Array<ArrayBuffer>>;
-  /** Removes all vectors; what was trained stays. */
+  /**
+   * The same file in chunks, which come over from the worker as they are asked for. It fails with ERR_BUSY once the index is changed.
+   *
+   * @example
+   *   await (await index.stream()).pipeTo(await fileHandle.createWritable());
+   */
+  stream(): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
+  /**
+   * Removes all vectors; what was trained stays.
+   *
+   * @example
+   *   await index.reset();
+   */
   reset(): Promise<void>;
   /**
    * Gives the memory back, and ends the worker unless it is the caller's own. Every later call rejects with ERR_DISPOSED. In Deno
    * a program does not end before; elsewhere one that forgets to does.
+   *
+   * @example
+   *   await index.dispose();
    */
   dispose(): Promise<void>;
-  /** As dispose, for `await using`; missing where the runtime has no Symbol.asyncDispose. */
+  /**
+   * As dispose, for `await using`; missing where the runtime has no Symbol.asyncDispose.
+   *
+   * @example
+   *   await using index = await readIndex(bytes);
+   */
   [Symbol.asyncDispose](): Promise<void>;
+  /**
+   * What the index is, in a line; never throws.
+   *
+   * @example
+   *   console.log(`${index}`); // AsyncIndex(IVF256,Flat, d = 384, in a worker)
+   */
+  toString(): string;
+  /**
+   * What is known of the index here, for JSON.
+   *
+   * @example
+   *   console.log(JSON.stringify(index)); // {"kind":"IVF256,Flat, d = 384"}
+   */
+  toJSON(): Record<string, unknown>;
 }

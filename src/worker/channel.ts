@@ -1,6 +1,7 @@
 import type { Progress, Work } from "../api.js";
-import { CellistError } from "../errors.js";
+import { CellistError, fail } from "../errors.js";
 import type { ByteSource } from "../format/source.js";
+import { reasonOf, throwIfAborted } from "../work/pace.js";
 import type { Warning } from "../wasm/engine.js";
 import type { Hello, Reply, Request } from "./messages.js";
 import { Parcel } from "./parcel.js";
@@ -63,15 +64,20 @@ export class Channel {
     source?: ByteSource,
   ): Promise<unknown> {
     const { signal, onProgress } = work;
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     if (this.#closed !== undefined) throw this.#closed;
     const id = ++this.#last;
     const answered = new Promise<unknown>((resolve, reject) => {
       this.#calls.set(id, { resolve, reject, onProgress });
     });
-    const abort = (): void => this.#stop(id, signal?.reason);
+    const abort = (): void => signal && this.#stop(id, reasonOf(signal));
     try {
-      this.#send({ kind: "call", id, method, args, progress: onProgress !== undefined }, transfer);
+      try {
+        this.#send({ kind: "call", id, method, args, progress: onProgress !== undefined }, transfer);
+      } catch (error) {
+        // A function among the options, for one.
+        fail("ERR_PARAMETER", `what is given to ${method} can't be sent to a worker: ${String(error)}`);
+      }
       this.#source = source;
       signal?.addEventListener("abort", abort);
       this.#hold();

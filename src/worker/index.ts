@@ -5,9 +5,13 @@
  * @module
  */
 import { METRIC_L2 } from "../api.js";
-import type { Metric, ReadOptions, Work } from "../api.js";
+import type { IdType, Metric, ReadOptions, Work } from "../api.js";
+import { checkCallback, checkOptions, kindOf, tagOf, what } from "../checks.js";
+import { fail } from "../errors.js";
 import { openSource } from "../format/source.js";
 import type { ByteSource, Bytes } from "../format/source.js";
+import { readWork } from "../handle/options.js";
+import { reasonOf, throwIfAborted } from "../work/pace.js";
 import type { EngineOptions } from "../wasm/engine.js";
 import type { AsyncIndex, Handover } from "./async-index.js";
 import { Channel } from "./channel.js";
@@ -25,7 +29,7 @@ export interface AsyncOptions extends EngineOptions {
    * A worker to put the index in: one whose script imports "cellist/worker-script". It can hold several, and is left running when
    * they are disposed of. Default: one is started for the index, and ended with it.
    */
-  worker?: WorkerLike;
+  worker?: WorkerLike | undefined;
 }
 
 /** Options of this entry's {@link readIndex}. */
@@ -36,12 +40,12 @@ export interface AsyncReadOptions extends AsyncOptions, Work, Handover, Pick<Rea
  *
  * @returns rejects as that one does, and with ERR_UNSUPPORTED or ERR_DISPOSED where the worker can't be had
  */
-export async function indexFactory(
+export async function indexFactory<I extends IdType = "int32">(
   d: number,
   description: string,
   metric: Metric = METRIC_L2,
   options: AsyncOptions = {},
-): Promise<AsyncIndex> {
+): Promise<AsyncIndex<I>> {
   return open("indexFactory", [d, description, metric, engineOf(options)], new Parcel(), options);
 }
 
@@ -51,49 +55,61 @@ export async function indexFactory(
  *
  * @returns rejects as that one does, and with ERR_UNSUPPORTED or ERR_DISPOSED where the worker can't be had
  */
-export async function readIndex(source: Bytes, options: AsyncReadOptions = {}): Promise<AsyncIndex> {
-  options.signal?.throwIfAborted();
-  const parcel = new Parcel(options.transfer);
+export async function readIndex<I extends IdType = "int32">(
+  source: Bytes,
+  options: AsyncReadOptions = {},
+): Promise<AsyncIndex<I>> {
   const engine = engineOf(options);
-  if (typeof Blob !== "undefined" && source instanceof Blob)
-    return open("readIndex", [source, engine], parcel, options);
-  if (source instanceof ArrayBuffer || source instanceof Uint8Array) {
-    const bytes = parcel.put(source instanceof ArrayBuffer ? new Uint8Array(source) : source);
+  const { transfer } = options;
+  if (transfer !== undefined && typeof transfer !== "boolean")
+    fail("ERR_PARAMETER", `transfer is ${what(transfer)}: give true or false`);
+  throwIfAborted(readWork(options).signal);
+  const parcel = new Parcel(transfer);
+  const tag = tagOf(source);
+  if (tag === "Blob" || tag === "File") return open("readIndex", [source, engine], parcel, options);
+  if (tag === "ArrayBuffer" || kindOf(source) === "Uint8Array") {
+    const bytes = parcel.put(tag === "ArrayBuffer" ? new Uint8Array(source as ArrayBuffer) : source);
     return open("readIndex", [bytes, engine], parcel, options);
   }
   const stream = openSource(source, options.bytes);
   try {
-    return await open("readIndex", [PULLED, { ...engine, bytes: stream.expected }], parcel, options, stream);
+    return await open<I>("readIndex", [PULLED, { ...engine, bytes: stream.expected }], parcel, options, stream);
   } finally {
     stream.close();
   }
 }
 
-/** What of the options can go to a worker: warnings come back. */
-function engineOf({ module, relaxed, maxBytes, bounds }: EngineOptions): object {
-  return { ...(module && { module }), relaxed, bounds, ...(maxBytes !== undefined && { maxBytes }) };
+/** What of the options can go to a worker: warnings come back. ERR_PARAMETER for what are no options. */
+function engineOf(options: AsyncOptions): object {
+  checkOptions(options);
+  const { module, relaxed, maxBytes, bounds, onWarning, worker } = options;
+  checkCallback("onWarning", onWarning);
+  if (worker !== undefined && typeof (worker as Partial<WorkerLike> | null)?.postMessage !== "function")
+    fail("ERR_PARAMETER", `worker is ${what(worker)}: give a Worker, or leave it out`);
+  return { module, relaxed, maxBytes, bounds };
 }
 
-async function open(
+async function open<I extends IdType>(
   method: string,
   args: unknown[],
   parcel: Parcel,
   options: AsyncOptions & Work,
   source?: ByteSource,
-): Promise<AsyncIndex> {
-  const { signal, worker, onWarning } = options;
+): Promise<AsyncIndex<I>> {
+  const { worker, onWarning } = options;
+  const { signal, onProgress } = readWork(options);
   const channel = new Channel(worker, onWarning);
   // Nobody has the index yet, so an abort need not wait for the worker, which may still be loading.
-  const abort = (): void => channel.close(signal?.reason as Error);
+  const abort = (): void => signal && channel.close(reasonOf(signal));
   signal?.addEventListener("abort", abort);
+  let kind;
   try {
-    const { onProgress } = options;
-    await channel.call(method, args, parcel.transfer, onProgress && { onProgress }, source);
+    kind = await channel.call(method, args, parcel.transfer, { onProgress }, source);
   } catch (error) {
     channel.close(error as Error);
     throw error;
   } finally {
     signal?.removeEventListener("abort", abort);
   }
-  return new RemoteIndex(channel);
+  return new RemoteIndex(channel, kind as string);
 }

@@ -1,3 +1,6 @@
+import { isDetached, kindOf, tagOf } from "../checks.js";
+import { fail } from "../errors.js";
+
 /** Arrays on their way to a worker, and the memory that goes with them: copies, unless their owner hands them over. */
 export class Parcel {
   readonly transfer: ArrayBuffer[] = [];
@@ -7,23 +10,34 @@ export class Parcel {
     this.#handover = handover;
   }
 
-  /** What to send for an array. Anything else goes as it is: the index will say what it thinks of it. */
+  /**
+   * What to send for an array. Anything else goes as it is: the index will say what it thinks of it. Throws ERR_PARAMETER for an array
+   * whose memory is gone, which would not arrive.
+   */
   put<T>(value: T): T {
-    if (!isTypedArray(value)) return value;
-    const { buffer, byteLength } = value;
-    const whole = buffer instanceof ArrayBuffer && byteLength === buffer.byteLength;
+    if (kindOf(value) === undefined) return value;
+    const array = value as Uint8Array<ArrayBuffer> & T;
+    if (isDetached(array)) fail("ERR_PARAMETER", "the memory of an array is gone: it was handed over before");
+    const { buffer, byteLength } = array;
+    const whole = tagOf(buffer) === "ArrayBuffer" && byteLength === buffer.byteLength;
     // Not left to postMessage: it would send all of the buffer that a subarray is a part of, and share what is shared.
-    const own = (this.#handover && whole ? value : copyOf(value)) as Uint8Array<ArrayBuffer> & T;
+    const own = this.#handover && whole && !this.transfer.includes(buffer) ? array : copyOf(array);
     this.transfer.push(own.buffer);
     return own;
   }
-}
 
-function isTypedArray(value: unknown): value is Uint8Array | Float32Array {
-  return ArrayBuffer.isView(value) && !(value instanceof DataView);
+  /** What to send for vectors: of rows and of a tensor, which is an object that can't be sent, the arrays inside. */
+  vectors(value: unknown): unknown {
+    if (Array.isArray(value)) return value.map((row: unknown) => this.put(row));
+    if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || !("data" in value)) {
+      return this.put(value);
+    }
+    const { data, dims, shape, type, dtype, fortranOrder } = value as Record<string, unknown>;
+    return { data: this.put(data), dims, shape, type, dtype, fortranOrder };
+  }
 }
 
 /** A copy with memory of its own: what slice makes of Node's Buffer, which is a Uint8Array, has not. */
-function copyOf(array: Uint8Array | Float32Array): Uint8Array | Float32Array {
-  return array instanceof Uint8Array ? new Uint8Array(array) : array.slice();
+function copyOf<T>(array: Uint8Array & T): Uint8Array<ArrayBuffer> & T {
+  return (kindOf(array) === "Uint8Array" ? new Uint8Array(array) : array.slice()) as Uint8Array<ArrayBuffer> & T;
 }

@@ -1,5 +1,20 @@
-import type { Ids, Metric, SearchOptions, SearchResult, TrainOptions, Work } from "../api.js";
-import { CellistError } from "../errors.js";
+import type {
+  AddOptions,
+  Floats,
+  Ids,
+  IdType,
+  Metric,
+  SearchOptions,
+  SearchResult,
+  TrainOptions,
+  Vectors,
+  WarmUpShape,
+  Work,
+} from "../api.js";
+import { checkOptions, kindOf, what } from "../checks.js";
+import { CellistError, fail } from "../errors.js";
+import { readWork } from "../handle/options.js";
+import { checkApart } from "../handle/results.js";
 import type { BlendOptions } from "../rvc/blend.js";
 import type { AsyncIndex, Handover } from "./async-index.js";
 import type { Channel } from "./channel.js";
@@ -7,13 +22,18 @@ import { Parcel } from "./parcel.js";
 import type { Shape } from "./serve.js";
 
 /** An index at the other end of a channel. */
-export class RemoteIndex implements AsyncIndex {
+export class RemoteIndex implements AsyncIndex<IdType> {
   /** Set on the prototype below, where the runtime has it. */
   declare [Symbol.asyncDispose]: () => Promise<void>;
   readonly #channel: Channel;
+  /** What the index is, which does not change. */
+  readonly #kind: string;
 
-  constructor(channel: Channel) {
+  constructor(channel: Channel, kind: string) {
     this.#channel = channel;
+    this.#kind = kind;
+    // Whatever is assigned to a wrong name throws, in strict code.
+    Object.freeze(this);
   }
 
   get d(): Promise<number> {
@@ -44,60 +64,89 @@ export class RemoteIndex implements AsyncIndex {
     return this.#call("memory");
   }
 
-  async train(vectors: Float32Array, options: TrainOptions & Handover = {}): Promise<void> {
-    const { seed, transfer, ...work } = options;
-    const parcel = new Parcel(transfer);
-    await this.#call("train", [parcel.put(vectors), { seed }], parcel, work);
+  get nprobe(): Promise<number | undefined> {
+    return this.#call("nprobe");
   }
 
-  async add(vectors: Float32Array, { transfer, ...work }: Work & Handover = {}): Promise<void> {
-    const parcel = new Parcel(transfer);
-    await this.#call("add", [parcel.put(vectors)], parcel, work);
+  set nprobe(_value: Promise<number | undefined>) {
+    noSetter("nprobe", "nprobe=16");
   }
 
-  async addWithIds(vectors: Float32Array, ids: Ids, { transfer, ...work }: Work & Handover = {}): Promise<void> {
-    const parcel = new Parcel(transfer);
-    await this.#call("addWithIds", [parcel.put(vectors), parcel.put(ids)], parcel, work);
+  get kFactor(): Promise<number | undefined> {
+    return this.#call("kFactor");
   }
 
-  async search(
-    queries: Float32Array,
-    k: number,
-    { transfer, ...options }: SearchOptions & Handover = {},
-  ): Promise<SearchResult> {
+  set kFactor(_value: Promise<number | undefined>) {
+    noSetter("kFactor", "k_factor_rf=4");
+  }
+
+  get efSearch(): Promise<number | undefined> {
+    return this.#call("efSearch");
+  }
+
+  set efSearch(_value: Promise<number | undefined>) {
+    noSetter("efSearch", "efSearch=64");
+  }
+
+  async train(vectors: Vectors, options?: TrainOptions & Handover): Promise<void> {
+    const { transfer, work, rest } = split(options);
     const parcel = new Parcel(transfer);
-    return this.#call("search", [parcel.put(queries), k, options], parcel);
+    await this.#call("train", [parcel.vectors(vectors), rest], parcel, work);
+  }
+
+  async add(vectors: Vectors, options?: AddOptions & Handover): Promise<void> {
+    const { transfer, work, rest } = split(options);
+    const parcel = new Parcel(transfer);
+    await this.#call("add", [parcel.vectors(vectors), rest], parcel, work);
+  }
+
+  async addWithIds(vectors: Vectors, ids: Ids, options?: AddOptions & Handover): Promise<void> {
+    const { transfer, work, rest } = split(options);
+    const parcel = new Parcel(transfer);
+    await this.#call("addWithIds", [parcel.vectors(vectors), parcel.put(ids), rest], parcel, work);
+  }
+
+  async search(queries: Vectors, k: number, options?: SearchOptions & Handover): Promise<SearchResult<IdType>> {
+    const { transfer, rest } = split(options);
+    const parcel = new Parcel(transfer);
+    return this.#call("search", [parcel.vectors(queries), k, rest], parcel);
   }
 
   async searchInto(
-    queries: Float32Array,
+    queries: Floats,
     k: number,
     distances: Float32Array,
     labels: Int32Array | BigInt64Array,
-    { transfer, ...options }: SearchOptions & Handover = {},
+    options?: SearchOptions & Handover,
   ): Promise<void> {
-    const wide = labels instanceof BigInt64Array;
+    const { transfer, rest } = split(options);
+    const kind = kindOf(labels);
+    const wide = kind === "BigInt64Array";
     const shape: Shape = {
-      distances: distances instanceof Float32Array ? distances.length : undefined,
-      labels: wide || labels instanceof Int32Array ? labels.length : undefined,
+      distances: kindOf(distances) === "Float32Array" ? distances.length : undefined,
+      labels: wide || kind === "Int32Array" ? labels.length : undefined,
       wide,
     };
+    if (shape.distances !== undefined && shape.labels !== undefined)
+      checkApart("labels", labels, "distances", distances);
     const parcel = new Parcel(transfer);
-    const found: SearchResult = await this.#call("searchInto", [parcel.put(queries), k, shape, options], parcel);
+    const found: SearchResult<IdType> = await this.#call(
+      "searchInto",
+      [parcel.vectors(queries), k, shape, rest],
+      parcel,
+    );
     distances.set(found.distances);
     (labels as BigInt64Array).set(found.labels as BigInt64Array);
   }
 
-  async warmUp(shape: { batch: number; k: number } & SearchOptions): Promise<void> {
+  async warmUp(shape: WarmUpShape): Promise<void> {
     await this.#call("warmUp", [shape]);
   }
 
-  async blend(
-    features: Float32Array,
-    { transfer, ...options }: BlendOptions & Handover = {},
-  ): Promise<Float32Array<ArrayBuffer>> {
+  async blend(features: Floats, options?: BlendOptions & Handover): Promise<Float32Array<ArrayBuffer>> {
+    const { transfer, rest } = split(options);
     const parcel = new Parcel(transfer);
-    return this.#call("blend", [parcel.put(features), options], parcel);
+    return this.#call("blend", [parcel.vectors(features), rest], parcel);
   }
 
   async reconstruct(id: number | bigint): Promise<Float32Array<ArrayBuffer>> {
@@ -122,6 +171,22 @@ export class RemoteIndex implements AsyncIndex {
     return this.#call("get", [name]);
   }
 
+  async stream(): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+    if (typeof ReadableStream === "undefined") fail("ERR_UNSUPPORTED", "this runtime has no streams: use toBytes");
+    const id: number = await this.#call("stream");
+    return new ReadableStream(
+      {
+        pull: async (controller) => {
+          const chunk: Uint8Array<ArrayBuffer> | undefined = await this.#call("nextChunk", [id]);
+          if (chunk === undefined) controller.close();
+          else controller.enqueue(chunk);
+        },
+        cancel: () => this.#call("closeStream", [id]),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
   async toBytes(): Promise<Uint8Array<ArrayBuffer>> {
     return this.#call("toBytes");
   }
@@ -141,10 +206,25 @@ export class RemoteIndex implements AsyncIndex {
     this.#channel.close(new CellistError("ERR_DISPOSED", "the index was disposed of: make or read another"));
   }
 
+  toString(): string {
+    return `AsyncIndex(${this.#kind}, in a worker)`;
+  }
+
+  toJSON(): Record<string, unknown> {
+    return { kind: this.#kind };
+  }
+
   async #call<T>(method: string, args: unknown[] = [], parcel?: Parcel, work?: Work): Promise<T> {
     return (await this.#channel.call(method, args, parcel?.transfer ?? [], work)) as T;
   }
 }
+
+// What consoles of Node, Deno and Bun show.
+Object.defineProperty(RemoteIndex.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+  value(this: RemoteIndex): string {
+    return this.toString();
+  },
+});
 
 // `await using index = …` works where the runtime knows it.
 if (typeof Symbol.asyncDispose === "symbol") {
@@ -153,4 +233,18 @@ if (typeof Symbol.asyncDispose === "symbol") {
       return this.dispose();
     },
   });
+}
+
+/** What of a call's options is whose: the page's, the work's, the index's. ERR_PARAMETER for what are no options. */
+function split(options: unknown): { transfer: boolean; work: Work; rest: object | undefined } {
+  if (options === undefined) return { transfer: false, work: {}, rest: undefined };
+  checkOptions(options);
+  const { transfer, signal, onProgress, ...rest } = options as Handover & Work;
+  if (transfer !== undefined && typeof transfer !== "boolean")
+    fail("ERR_PARAMETER", `transfer is ${what(transfer)}: give true or false`);
+  return { transfer: transfer ?? false, work: readWork({ signal, onProgress }), rest };
+}
+
+function noSetter(name: string, example: string): never {
+  fail("ERR_PARAMETER", `${name} of an index in a worker can't be assigned: await index.set("${example}")`);
 }

@@ -1,8 +1,10 @@
-import type { Index, Metric, SearchOptions, SearchResult, Work } from "../api.js";
+import type { Floats, Ids, IdType, Index, Metric, SearchOptions, SearchResult, Vectors, Work } from "../api.js";
 import { CellistError } from "../errors.js";
 import { indexFactory } from "../factory/build.js";
 import { readIndex } from "../faiss/read.js";
 import type { Bytes } from "../format/source.js";
+import { floatsOf } from "../handle/input.js";
+import { VectorIndex } from "../handle/vector-index.js";
 import { blend } from "../rvc/blend.js";
 import type { BlendOptions } from "../rvc/blend.js";
 import type { EngineOptions } from "../wasm/engine.js";
@@ -19,7 +21,10 @@ export interface Shape {
 /** The worker's end: one index, and a port to call it through. */
 export function serve(port: MessagePort): void {
   const running = new Map<number, AbortController>();
-  let index: Index | undefined;
+  let index: Index<IdType> | undefined;
+  /** Files of the index on their way to the page, by number. */
+  const streams = new Map<number, Iterator<Uint8Array, void>>();
+  let lastStream = 0;
   let pulled: { resolve: (chunk: Uint8Array | undefined) => void; reject: (error: Error) => void } | undefined;
   const send = (reply: Reply, transfer: Transferable[] = []): void => port.postMessage(reply, transfer);
 
@@ -73,13 +78,24 @@ export function serve(port: MessagePort): void {
     switch (method) {
       case "train":
       case "add":
-        return index[method](args[0] as Float32Array, { ...(args[1] as object), ...work });
+        return index[method](args[0] as Vectors, { ...(args[1] as object), ...work });
       case "addWithIds":
-        return index.addWithIds(args[0] as Float32Array, args[1] as BigInt64Array, work);
+        return index.addWithIds(args[0] as Vectors, args[1] as Ids, { ...(args[2] as object), ...work });
       case "searchInto":
-        return searchInto(index, ...(args as [Float32Array, number, Shape, SearchOptions | undefined]));
-      case "blend":
-        return blend(index, ...(args as [Float32Array, BlendOptions | undefined]));
+        return searchInto(index, ...(args as [Floats, number, Shape, SearchOptions | undefined]));
+      case "blend": {
+        const [features, options] = args as [Floats, BlendOptions | undefined];
+        return floatsOf("features", blend(index, features, options), index.d);
+      }
+      case "stream":
+        if (!(index instanceof VectorIndex)) throw new Error("an index that was made is a VectorIndex");
+        streams.set(++lastStream, index.chunks());
+        return lastStream;
+      case "nextChunk":
+        return streams.get(args[0] as number)?.next().value;
+      case "closeStream":
+        streams.delete(args[0] as number);
+        return undefined;
       case "dispose":
         index.dispose();
         index = undefined;
@@ -91,8 +107,10 @@ export function serve(port: MessagePort): void {
     }
   }
 
-  async function make(made: Promise<Index>): Promise<void> {
+  /** Answers with what the index is. */
+  async function make(made: Promise<Index<IdType>>): Promise<string> {
     index = await made;
+    return `${index.description}, d = ${index.d}`;
   }
 
   function engineOf(options: EngineOptions): EngineOptions {
@@ -118,13 +136,14 @@ export function serve(port: MessagePort): void {
 
 /** Searches into arrays like the caller's, cut to what can be written. */
 function searchInto(
-  index: Index,
-  queries: Float32Array,
+  index: Index<IdType>,
+  queries: Floats,
   k: number,
   { distances: nd, labels: nl, wide }: Shape,
   options: SearchOptions | undefined,
-): SearchResult {
-  const most = Math.ceil((queries.length / index.d) * k);
+): SearchResult<IdType> {
+  const { d } = index;
+  const most = Math.ceil((floatsOf("queries", queries, d).length / d) * k);
   const distances = new Float32Array(Math.min(nd ?? 0, most));
   const labels = new (wide ? BigInt64Array : Int32Array)(Math.min(nl ?? 0, most));
   index.searchInto(
