@@ -1,0 +1,66 @@
+import { Ring } from "./ring.js";
+import { GRAIN_FIELDS, HOPS_PER_SECOND } from "./timing.js";
+
+/** Sound as it is: what browsers do for calls would take away what is looked up. */
+const MICROPHONE = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+
+/**
+ * Plays the mosaic of a voice.
+ *
+ * @param {{ voice: import("../voice.js").Voice, worklet: string, sentence?: Float32Array, options: object, rate: number,
+ *   onLevels(levels: { heard: number, played: number, late: number }): void }} way a sentence at 16 kHz to answer over and over; without
+ *   one, the microphone is
+ * @returns {Promise<{ shared: boolean, steer(options: object, rate: number): void, stop(): Promise<void> }>}
+ */
+export async function play({ voice, worklet, sentence, options, rate, onLevels }) {
+  const stream = sentence === undefined ? await navigator.mediaDevices.getUserMedia({ audio: MICROPHONE }) : undefined;
+  const context = new AudioContext();
+  try {
+    const address = URL.createObjectURL(new Blob([worklet], { type: "text/javascript" }));
+    await context.audioWorklet.addModule(address).finally(() => URL.revokeObjectURL(address));
+    const node = new AudioWorkletNode(context, "mosaic", { outputChannelCount: [1], channelCount: 1, channelCountMode: "explicit" });
+    const { port1, port2 } = new MessageChannel();
+    const shared = globalThis.crossOriginIsolated ? rings(context.sampleRate) : undefined;
+    node.port.onmessage = ({ data }) => onLevels(data);
+    node.port.postMessage({ port: port1, shared, rate }, [port1]);
+    await voice.transfer("mosaic", { port: port2, shared, rate: context.sampleRate, options }, [port2]);
+
+    const source = stream === undefined ? loop(context, sentence) : context.createMediaStreamSource(stream);
+    source.connect(node).connect(context.destination);
+    await context.resume();
+    return {
+      shared: shared !== undefined,
+      steer(changed, dry) {
+        node.port.postMessage({ rate: dry });
+        void voice.call("steer", { options: changed });
+      },
+      async stop() {
+        node.port.postMessage({ stop: true });
+        release(stream);
+        void voice.call("steer", {}).catch(() => undefined);
+        await context.close();
+      },
+    };
+  } catch (error) {
+    release(stream);
+    await context.close();
+    throw error;
+  }
+}
+
+function release(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
+function loop(context, samples) {
+  const buffer = context.createBuffer(1, samples.length, 16_000);
+  buffer.copyToChannel(samples, 0);
+  const source = new AudioBufferSourceNode(context, { buffer, loop: true });
+  source.start();
+  return source;
+}
+
+/** Shared memory for a second each way. */
+function rings(sampleRate) {
+  return { heard: Ring.memory(sampleRate), grains: Ring.memory(GRAIN_FIELDS * HOPS_PER_SECOND * 4) };
+}

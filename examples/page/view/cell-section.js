@@ -1,0 +1,43 @@
+import { cellPlot, cellTable, cellWords } from "./cells.js";
+import { fill, h } from "./dom.js";
+
+/** Frames of the walk that are followed: a second, two words or three. */
+const STEPS = 50;
+/** Time from a frame to the next when it is watched: a third of the speed of speech. */
+const PACE = 60;
+
+/** The picture of the cells, with a spoken word's walk through them where there is one. */
+export function cellSection(picture) {
+  const figure = h("figure", { role: "img", "aria-label": "The cells of the voice, each a disc" });
+  const walks = picture.walk.length > 0;
+  let steps = walks ? STEPS : 0;
+  const draw = () => fill(figure, cellPlot(picture, Math.max(280, figure.clientWidth || 700), steps));
+  new ResizeObserver(draw).observe(figure);
+  let timer;
+  const walk = h("button", { type: "button", onClick: () => {
+    clearInterval(timer);
+    steps = matchMedia("(prefers-reduced-motion: reduce)").matches ? STEPS : 1;
+    timer = setInterval(() => {
+      steps = Math.min(STEPS, steps + 1);
+      draw();
+      if (steps >= STEPS || !figure.isConnected) clearInterval(timer);
+    }, PACE);
+  } }, "Follow the words slowly");
+  return h(
+    "section",
+    { id: "cells", "aria-labelledby": "cells-title" },
+    h("h2", { id: "cells-title" }, "The cells"),
+    h(
+      "p",
+      {},
+      "An index sorts the frames of a voice into cells of similar ones. A disc is a cell: its area the frames in it, its colour how far they lie ",
+      "apart, from ",
+      h("b", { style: "color: var(--choice)" }, "close"),
+      " to wide. Cells near each other hold similar sounds. Outlined ones are empty or overfull.",
+    ),
+    cellWords(picture),
+    figure,
+    walks ? h("p", {}, walk, " ", h("span", { class: "quiet" }, "the line is a second of the sentence, a step every 20 ms")) : undefined,
+    cellTable(picture),
+  );
+}
