@@ -11,6 +11,7 @@ import { extname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { build as bundle, version as esbuildVersion } from "esbuild";
+import { CHROMIUM, CHROMIUM_FLAGS, FIREFOX, installDebian } from "../browsers.mjs";
 import { checksum } from "./project/searches.mjs";
 import { TIERS } from "./tiers.mjs";
 
@@ -31,16 +32,6 @@ const TOOLS = [
 const HELPER = "cellist/worker";
 /** A runtime that takes longer hangs: all of them take seconds. */
 const PATIENCE = 60_000;
-/** How Chromium runs without a screen, as root, and without calling home. */
-const CHROMIUM_FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript" };
 
@@ -99,15 +90,7 @@ function installProject() {
 function installTools() {
   mkdirSync(tools, { recursive: true });
   npmInstall(tools, ...TOOLS);
-  const missing = ["chromium", "firefox-esr"].filter((name) => !existsSync(`/usr/bin/${name}`));
-  if (missing.length === 0) return;
-  const sudo = process.getuid() === 0 ? [] : ["sudo", "-n"];
-  const apt = (...args) => {
-    const [command, ...rest] = [...sudo, "apt-get", "-qq", ...args];
-    execFileSync(command, rest, { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }, stdio: "pipe" });
-  };
-  apt("update");
-  apt("install", "-y", "--no-install-recommends", ...missing);
+  installDebian("chromium", "firefox-esr");
 }
 
 function npmInstall(folder, ...packages) {
@@ -202,8 +185,8 @@ async function runBrowsers() {
     const [name, version] = (await browser.version()).split("/");
     return { browser, title: `${name === "firefox" ? "Firefox" : "Chromium"} ${version}` };
   };
-  const chromium = await launch({ executablePath: "/usr/bin/chromium", args: CHROMIUM_FLAGS });
-  const firefox = await launch({ browser: "firefox", executablePath: "/usr/bin/firefox-esr" });
+  const chromium = await launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
+  const firefox = await launch({ browser: "firefox", executablePath: FIREFOX });
 
   const unbundled = `${await serve(project)}/unbundled.html`;
   for (const { browser, title } of [chromium, firefox]) {

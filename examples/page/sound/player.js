@@ -4,6 +4,9 @@ import { GRAIN_FIELDS, HOPS_PER_SECOND } from "./timing.js";
 /** Sound as it is: what browsers do for calls would take away what is looked up. */
 const MICROPHONE = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
+/** ms that a sound device may take to start. */
+const PATIENCE = 5000;
+
 /**
  * Plays the mosaic of a voice.
  *
@@ -16,8 +19,8 @@ export async function play({ voice, worklet, sentence, options, rate, onLevels }
   const stream = sentence === undefined ? await navigator.mediaDevices.getUserMedia({ audio: MICROPHONE }) : undefined;
   const context = new AudioContext();
   try {
-    const address = URL.createObjectURL(new Blob([worklet], { type: "text/javascript" }));
-    await context.audioWorklet.addModule(address).finally(() => URL.revokeObjectURL(address));
+    // Not from a blob: Chromium refuses that in a page from disk, whose blobs have no origin.
+    await context.audioWorklet.addModule(`data:text/javascript,${encodeURIComponent(worklet)}`);
     const node = new AudioWorkletNode(context, "mosaic", { outputChannelCount: [1], channelCount: 1, channelCountMode: "explicit" });
     const { port1, port2 } = new MessageChannel();
     const shared = globalThis.crossOriginIsolated ? rings(context.sampleRate) : undefined;
@@ -27,7 +30,7 @@ export async function play({ voice, worklet, sentence, options, rate, onLevels }
 
     const source = stream === undefined ? loop(context, sentence) : context.createMediaStreamSource(stream);
     source.connect(node).connect(context.destination);
-    await context.resume();
+    await started(context);
     return {
       shared: shared !== undefined,
       steer(changed, dry) {
@@ -46,6 +49,14 @@ export async function play({ voice, worklet, sentence, options, rate, onLevels }
     await context.close();
     throw error;
   }
+}
+
+/** Where there is nothing to play on, a browser waits for it without a word. */
+function started(context) {
+  const late = new Promise((_, reject) => {
+    setTimeout(reject, PATIENCE, new Error("the browser found nothing to play it on. Plug in headphones or loudspeakers."));
+  });
+  return Promise.race([context.resume(), late]);
 }
 
 function release(stream) {

@@ -18,7 +18,7 @@ let speex;
  */
 export async function resampler(from, to) {
   if (from === to) return { push: (samples) => samples };
-  speex ??= await SpeexResampler({ wasmBinary });
+  speex ??= await SpeexResampler({ wasmBinary, locateFile: (path) => path });
   const room = Math.ceil((CHUNK * to) / from) + 64;
   const [input, output, sizes] = [CHUNK * 4, room * 4, 8].map((bytes) => speex._malloc(bytes));
   const state = speex._speex_resampler_init(1, from, to, QUALITY, sizes);

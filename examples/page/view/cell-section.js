@@ -1,5 +1,6 @@
 import { cellPlot, cellTable, cellWords } from "./cells.js";
 import { fill, h } from "./dom.js";
+import { drawn } from "./resize.js";
 
 /** Frames of the walk that are followed: a second, two words or three. */
 const STEPS = 50;
@@ -11,8 +12,12 @@ export function cellSection(picture) {
   const figure = h("figure", { role: "img", "aria-label": "The cells of the voice, each a disc" });
   const walks = picture.walk.length > 0;
   let steps = walks ? STEPS : 0;
-  const draw = () => fill(figure, cellPlot(picture, Math.max(280, figure.clientWidth || 700), steps));
-  new ResizeObserver(draw).observe(figure);
+  let width = 0;
+  const draw = () => fill(figure, cellPlot(picture, width, steps));
+  drawn(figure, (measured) => {
+    width = measured;
+    draw();
+  });
   let timer;
   const walk = h("button", { type: "button", onClick: () => {
     clearInterval(timer);

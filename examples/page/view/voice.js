@@ -2,6 +2,7 @@ import { cellSection } from "./cell-section.js";
 import { compareSection } from "./compare.js";
 import { fill, h } from "./dom.js";
 import { hearSection } from "./hear.js";
+import { drawn } from "./resize.js";
 import { slider } from "./slider.js";
 import { takeSection } from "./take.js";
 import { BUDGET, sizeName, tradeOff, tradeOffTable } from "./trade-off.js";
@@ -121,9 +122,10 @@ function betterSection(state) {
     label: "Size of the file",
     input: (at) => choose(state.sizes[at], state.choice.nprobe),
   });
+  let width;
   const draw = () => {
     const { points, today, choice, other } = state;
-    const width = Math.max(280, figure.clientWidth || 700);
+    if (width === undefined) return;
     fill(figure, tradeOff({ points, today, choice, other }, width));
     fill(behind, tradeOffTable(points));
   };
@@ -136,7 +138,10 @@ function betterSection(state) {
     draw();
   };
   state.changed.push(update);
-  new ResizeObserver(draw).observe(figure);
+  drawn(figure, (measured) => {
+    width = measured;
+    draw();
+  });
   update();
   return h(
     "section",

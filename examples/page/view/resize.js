@@ -1,0 +1,11 @@
+/**
+ * Draws a picture when its place has a size, and again whenever that changes. An observer is kept alive by what it observes, and with
+ * it all that the picture shows: it ends when the place leaves the page.
+ */
+export function drawn(place, draw) {
+  const observer = new ResizeObserver(() => {
+    if (place.isConnected) draw(Math.max(280, place.clientWidth));
+    else observer.disconnect();
+  });
+  observer.observe(place);
+}

@@ -1,0 +1,203 @@
+/**
+ * The page as people use it, in Chromium and in Firefox, opened from disk.
+ */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { readIndex } from "cellist";
+import { measure, standIns, truthOf } from "../../examples/page/worker/measure.js";
+import { BROWSERS, file, launch, measured, open, SPEECH, voiceFile, zipOf } from "./harness.mjs";
+
+const voice = await voiceFile();
+const small = await voiceFile(6);
+
+for (const name of BROWSERS) {
+  describe(name, () => {
+    let browser;
+    before(async () => (browser = await launch(name)));
+
+    /** A page of its own for each test. */
+    const on = (title, check) =>
+      test(title, async () => {
+        const tab = await open(browser);
+        try {
+          await check(tab);
+          assert.deepEqual(tab.complaints, []);
+        } finally {
+          await tab.context().close();
+        }
+      });
+
+    on("the sample opens, and all of it is measured", async (tab) => {
+      await tab.click("#sample");
+      await measured(tab);
+      assert.match(await tab.textContent("#card"), /frames6,6\d\d/);
+      assert.match(await tab.textContent(".number"), /^4\d%$/);
+      assert.equal(await tab.locator("#cells circle").count(), 171 + 1);
+      assert.equal(await tab.getAttribute("#hear #speak", "aria-pressed"), "false");
+    });
+
+    on("a file that is chosen opens; its number is what the library measures", async (tab) => {
+      await tab.setInputFiles("#file", voice.path);
+      await measured(tab);
+      const { recall, error } = await truth(voice.bytes, 1);
+      assert.match(await tab.textContent(".number"), new RegExp(`^${Math.round((1 - recall) * 100)}%$`));
+      assert.ok((await tab.textContent("[aria-labelledby=missed]")).includes(`blend error ${error.toFixed(3)}`));
+      assert.equal(await tab.locator("#hear .spectrogram").count(), 5);
+    });
+
+    on("a dropped file opens, and so does a .zip", async (tab) => {
+      await drop(tab, "body", small.name, small.bytes);
+      await tab.waitForSelector("#card");
+      assert.equal(await tab.textContent("#card .file"), small.name);
+      const zip = zipOf({ "model/alice.pth": new Uint8Array(9), [`model/${voice.name}`]: voice.bytes });
+      await tab.setInputFiles("#file", file("alice.zip", zip));
+      await tab.waitForFunction((title) => document.querySelector("#card .file")?.textContent === title, voice.name);
+    });
+
+    on("a voice is built of a folder of slices", async (tab) => {
+      await tab.setInputFiles("#directory", join(SPEECH, "3_feature256"));
+      await tab.waitForSelector("#card");
+      assert.match(await tab.textContent("#card"), /added_IVF181_Flat_nprobe_1_voice_v1\.index.*frames7,065/);
+    });
+
+    on("wrong files are answered in words", async (tab) => {
+      const answers = [
+        ["alice.pth", new Uint8Array(9), "is the model of a voice, not its index"],
+        ["alice.wav", new Uint8Array(9), "is sound"],
+        ["alice.rar", new Uint8Array(9), "is an archive of a kind that is not opened here"],
+        ["notes.zip", zipOf({ "notes.txt": new Uint8Array(3) }), "There is no .index in “notes.zip”"],
+        ["broken.zip", new Uint8Array(99), "can't be unpacked"],
+        ["half.index", voice.bytes.subarray(0, voice.bytes.length >> 1), "“half.index” could not be opened"],
+        ["words.index", new TextEncoder().encode("not an index at all, but words"), "“words.index” could not be opened"],
+        ["empty.index", new Uint8Array(0), "“empty.index” could not be opened"],
+        ["row.npy", new TextEncoder().encode("not numpy's"), "No voice can be built of these files"],
+      ];
+      for (const [title, bytes, words] of answers) {
+        await tab.setInputFiles("#file", file(title, bytes));
+        await tab.waitForFunction((text) => document.querySelector("#problem").textContent.includes(text), words);
+        assert.equal(await tab.isVisible("#voice"), false);
+        assert.equal(await tab.isVisible("#work"), false);
+      }
+      // And the page goes on.
+      await tab.setInputFiles("#file", small.path);
+      await tab.waitForSelector("#card");
+      assert.equal(await tab.textContent("#problem"), "");
+    });
+
+    on("the sliders choose, by keys too, and the choice is what is saved", async (tab) => {
+      await tab.setInputFiles("#file", voice.path);
+      await measured(tab);
+      await tab.focus("#nprobe");
+      await tab.keyboard.press("Home");
+      assert.match(await tab.textContent(".outcome"), /This is the file as it is/);
+      for (let i = 0; i < 3; i++) await tab.keyboard.press("ArrowRight");
+      assert.equal(await tab.getAttribute("#nprobe", "aria-valuetext"), "8");
+
+      const same = await saved(tab);
+      assert.equal(same.name, voice.name.replace("nprobe_1", "nprobe_8"));
+      const changed = same.bytes.reduce((sum, byte, i) => sum + (byte === voice.bytes[i] ? 0 : 1), 0);
+      assert.equal(changed, 1);
+      assert.equal(same.bytes.length, voice.bytes.length);
+      const index = await readIndex(same.bytes);
+      assert.equal(index.get("nprobe"), 8);
+
+      await tab.focus("#size");
+      await tab.keyboard.press("End");
+      const less = await saved(tab);
+      assert.ok(less.bytes.length < voice.bytes.length / 4, `${less.bytes.length} bytes`);
+      const shrunk = await readIndex(less.bytes);
+      assert.equal(shrunk.get("nprobe"), 8);
+      assert.equal(shrunk.ntotal, index.ntotal);
+      const { error } = await truth(voice.bytes, 8, shrunk);
+      const told = /Blend error ([\d.]+) %/.exec(await tab.textContent(".outcome"))[1];
+      assert.equal(told, (error * 100).toFixed(error < 0.1 ? 1 : 0));
+    });
+
+    on("opening can be cancelled, and another dropped meanwhile", async (tab) => {
+      await tab.setInputFiles("#directory", join(SPEECH, "3_feature256"));
+      await tab.click("#cancel");
+      assert.equal(await tab.isVisible("#work"), false);
+      assert.equal(tab.workers().length, 0);
+      await tab.setInputFiles("#directory", join(SPEECH, "3_feature256"));
+      await tab.setInputFiles("#file", small.path);
+      await measured(tab);
+      assert.equal(await tab.textContent("#card .file"), small.name);
+      assert.equal(tab.workers().length, 1);
+    });
+
+    on("two files stand side by side", async (tab) => {
+      await tab.setInputFiles("#file", voice.path);
+      await tab.waitForSelector("#compare input");
+      await tab.setInputFiles("#compare input", small.path);
+      await tab.waitForSelector("#compare table");
+      const told = await tab.textContent("#compare table");
+      assert.ok(told.includes(voice.name) && told.includes(small.name), told);
+      assert.match(told, /frames7,0651,\d\d\d/);
+    });
+
+    on("a report is saved that stands alone", async (tab) => {
+      await tab.setInputFiles("#file", voice.path);
+      await measured(tab);
+      const { bytes } = await saved(tab, "#report");
+      const report = new TextDecoder().decode(bytes);
+      assert.ok(report.includes(voice.name) && report.includes("</svg>"));
+      assert.doesNotMatch(report, /NaN|undefined|<script|\bsrc=/);
+    });
+  });
+}
+
+describe("memory", () => {
+  test("it stays flat over 50 drops", async () => {
+    const tab = await open(await launch("chromium"));
+    const session = await tab.context().newCDPSession(tab);
+    await session.send("Performance.enable");
+    const held = async () => {
+      await session.send("HeapProfiler.collectGarbage");
+      const { metrics } = await session.send("Performance.getMetrics");
+      return Object.fromEntries(metrics.map((metric) => [metric.name, metric.value]));
+    };
+    let early;
+    for (let drop = 1; drop <= 50; drop++) {
+      await tab.setInputFiles("#file", small.path);
+      await tab.waitForSelector(".number");
+      if (drop === 10) early = await held();
+    }
+    const late = await held();
+    assert.equal(tab.workers().length, 1);
+    assert.ok(late.JSHeapUsedSize < early.JSHeapUsedSize + 4e6, `${early.JSHeapUsedSize} -> ${late.JSHeapUsedSize} bytes`);
+    assert.ok(late.Nodes < early.Nodes * 1.5 + 1000, `${early.Nodes} -> ${late.Nodes} nodes`);
+    await tab.context().close();
+  });
+});
+
+/** What the library measures of a voice, or of a smaller one made of it. */
+async function truth(bytes, nprobe, smaller) {
+  const index = await readIndex(bytes);
+  const rows = index.reconstructBatch(Array.from({ length: index.ntotal }, (_, i) => i));
+  const exact = truthOf(index, standIns(rows, index.d), 1 << 20);
+  const distance = (query, label) => {
+    let sum = 0;
+    for (let j = 0; j < index.d; j++) sum += (exact.queries[query * index.d + j] - rows[label * index.d + j]) ** 2;
+    return sum;
+  };
+  return measure(smaller ?? index, exact, nprobe, distance);
+}
+
+async function drop(tab, selector, title, bytes) {
+  const transfer = await tab.evaluateHandle(
+    ([fileName, data]) => {
+      const made = new DataTransfer();
+      made.items.add(new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], fileName));
+      return made;
+    },
+    [title, Buffer.from(bytes).toString("base64")],
+  );
+  await tab.dispatchEvent(selector, "drop", { dataTransfer: transfer });
+}
+
+async function saved(tab, button = "#save") {
+  const [download] = await Promise.all([tab.waitForEvent("download"), tab.click(button)]);
+  return { name: download.suggestedFilename(), bytes: new Uint8Array(readFileSync(await download.path())) };
+}
