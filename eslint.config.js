@@ -27,6 +27,25 @@ export default defineConfig(
     },
   },
   {
+    // The page, its worker and its worklet; its tests run parts of themselves in it.
+    files: ["examples/page/**/*.js", "test/page/**"],
+    languageOptions: {
+      globals: Object.fromEntries(
+        ["window", "self", "document", "navigator", "location", "Worker", "AudioContext", "OfflineAudioContext"]
+          .concat(
+            "AudioWorkletNode",
+            "AudioWorkletProcessor",
+            "AudioBufferSourceNode",
+            "registerProcessor",
+            "sampleRate",
+          )
+          .concat("ResizeObserver", "matchMedia", "HTMLAnchorElement", "DataTransfer", "File", "Buffer")
+          .concat(Object.getOwnPropertyNames(globalThis).filter((name) => name !== "process"))
+          .map((name) => [name, false]),
+      ),
+    },
+  },
+  {
     files: ["**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { project: ["tsconfig.json", "test/tsconfig.json"] } },

@@ -75,5 +75,6 @@ export async function buildPage() {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const page = await buildPage();
-  if (!process.argv.includes("--build")) console.log(`Open ${await serve(page, 8080)}, or the file itself. Ctrl-C ends it.`);
+  if (!process.argv.includes("--build"))
+    console.log(`Open ${await serve(page, 8080)}, or the file itself. Ctrl-C ends it.`);
 }

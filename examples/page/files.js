@@ -6,7 +6,9 @@
  */
 export async function filesOf(transfer) {
   // Entries must be taken before the first await: the list is emptied after the event.
-  const entries = [...transfer.items].filter(({ kind }) => kind === "file").map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
+  const entries = [...transfer.items]
+    .filter(({ kind }) => kind === "file")
+    .map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
   const files = [];
   for (const entry of entries) files.push(...(await within(entry)));
   return files.filter(({ name }) => !name.startsWith("."));

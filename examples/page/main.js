@@ -60,7 +60,9 @@ function openSample() {
   return open(async (voice, onProgress) => {
     onProgress({ phase: "listen", done: 0, total: Infinity });
     await documentLoaded();
-    const [samples, sentence] = await Promise.all(["sample-voice", "sample-sentence"].map((id) => decode(bytesOf($(id)))));
+    const [samples, sentence] = await Promise.all(
+      ["sample-voice", "sample-sentence"].map((id) => decode(bytesOf($(id)))),
+    );
     return { card: await voice.call("openSound", { samples, sentence, notes }, onProgress), sentence };
   });
 }

@@ -18,7 +18,9 @@ export async function serve(path, port, headers = ISOLATED) {
     response.writeHead(200, { "content-type": "text/html; charset=utf-8", ...headers }).end(readFileSync(path));
   });
   const listen = (at) =>
-    new Promise((resolve, reject) => server.once("error", reject).listen(at, "127.0.0.1", () => resolve(server.off("error", reject))));
+    new Promise((resolve, reject) =>
+      server.once("error", reject).listen(at, "127.0.0.1", () => resolve(server.off("error", reject))),
+    );
   await listen(port).catch((error) => (error.code === "EADDRINUSE" ? listen(0) : Promise.reject(error)));
   return `http://localhost:${server.address().port}/`;
 }

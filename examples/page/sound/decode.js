@@ -11,7 +11,8 @@ export async function decode(bytes) {
   const context = new OfflineAudioContext(1, 1, RATE);
   const buffer = await context.decodeAudioData(bytes.slice().buffer);
   const samples = buffer.getChannelData(0);
-  const off = (scale) => samples.slice(0, RATE).reduce((sum, v) => (v > 0 ? sum + Math.abs(v * scale - Math.round(v * scale)) : sum), 0);
+  const off = (scale) =>
+    samples.slice(0, RATE).reduce((sum, v) => (v > 0 ? sum + Math.abs(v * scale - Math.round(v * scale)) : sum), 0);
   const positive = off(32767) < off(32768) ? 32767 : 32768;
   return samples.map((value) => Math.round(value * (value > 0 ? positive : 32768)) / 32768);
 }

@@ -21,7 +21,11 @@ export async function play({ voice, worklet, sentence, options, rate, onLevels }
   try {
     // Not from a blob: Chromium refuses that in a page from disk, whose blobs have no origin.
     await context.audioWorklet.addModule(`data:text/javascript,${encodeURIComponent(worklet)}`);
-    const node = new AudioWorkletNode(context, "mosaic", { outputChannelCount: [1], channelCount: 1, channelCountMode: "explicit" });
+    const node = new AudioWorkletNode(context, "mosaic", {
+      outputChannelCount: [1],
+      channelCount: 1,
+      channelCountMode: "explicit",
+    });
     const { port1, port2 } = new MessageChannel();
     const shared = globalThis.crossOriginIsolated ? rings(context.sampleRate) : undefined;
     node.port.onmessage = ({ data }) => onLevels(data);
@@ -54,7 +58,11 @@ export async function play({ voice, worklet, sentence, options, rate, onLevels }
 /** Where there is nothing to play on, a browser waits for it without a word. */
 function started(context) {
   const late = new Promise((_, reject) => {
-    setTimeout(reject, PATIENCE, new Error("the browser found nothing to play it on. Plug in headphones or loudspeakers."));
+    setTimeout(
+      reject,
+      PATIENCE,
+      new Error("the browser found nothing to play it on. Plug in headphones or loudspeakers."),
+    );
   });
   return Promise.race([context.resume(), late]);
 }

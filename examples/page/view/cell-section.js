@@ -19,15 +19,22 @@ export function cellSection(picture) {
     draw();
   });
   let timer;
-  const walk = h("button", { type: "button", onClick: () => {
-    clearInterval(timer);
-    steps = matchMedia("(prefers-reduced-motion: reduce)").matches ? STEPS : 1;
-    timer = setInterval(() => {
-      steps = Math.min(STEPS, steps + 1);
-      draw();
-      if (steps >= STEPS || !figure.isConnected) clearInterval(timer);
-    }, PACE);
-  } }, "Follow the words slowly");
+  const walk = h(
+    "button",
+    {
+      type: "button",
+      onClick: () => {
+        clearInterval(timer);
+        steps = matchMedia("(prefers-reduced-motion: reduce)").matches ? STEPS : 1;
+        timer = setInterval(() => {
+          steps = Math.min(STEPS, steps + 1);
+          draw();
+          if (steps >= STEPS || !figure.isConnected) clearInterval(timer);
+        }, PACE);
+      },
+    },
+    "Follow the words slowly",
+  );
   return h(
     "section",
     { id: "cells", "aria-labelledby": "cells-title" },
@@ -42,7 +49,9 @@ export function cellSection(picture) {
     ),
     cellWords(picture),
     figure,
-    walks ? h("p", {}, walk, " ", h("span", { class: "quiet" }, "the line is a second of the sentence, a step every 20 ms")) : undefined,
+    walks
+      ? h("p", {}, walk, " ", h("span", { class: "quiet" }, "the line is a second of the sentence, a step every 20 ms"))
+      : undefined,
     cellTable(picture),
   );
 }

@@ -16,7 +16,10 @@ export function cellPlot({ cells, columns, walk }, width, steps) {
   const step = width / columns;
   const mean = cells.reduce((sum, { size }) => sum + size, 0) / cells.length;
   const radius = ({ size }) => Math.min(step * 0.62, Math.sqrt(size / mean) * step * 0.36);
-  const spreads = cells.filter(({ size }) => size > 0).map(({ spread }) => spread).sort((a, b) => a - b);
+  const spreads = cells
+    .filter(({ size }) => size > 0)
+    .map(({ spread }) => spread)
+    .sort((a, b) => a - b);
   const at = (q) => spreads[Math.floor(q * (spreads.length - 1))] ?? 0;
   const path = walk.slice(0, steps).map((cell) => cells[cell]);
   return plot({
@@ -27,12 +30,34 @@ export function cellPlot({ cells, columns, walk }, width, steps) {
     x: { axis: null, domain: [0, columns - 1] },
     y: { axis: null, domain: [rows - 1, 0] },
     r: { type: "identity" },
-    color: { type: "linear", domain: [at(0.02), at(0.98)], range: ["var(--near)", "var(--far)"], interpolate: mix, clamp: true },
+    color: {
+      type: "linear",
+      domain: [at(0.02), at(0.98)],
+      range: ["var(--near)", "var(--far)"],
+      interpolate: mix,
+      clamp: true,
+    },
     marks: [
-      dot(cells.filter(({ size }) => size > 0), { x: "x", y: "y", r: radius, fill: "spread" }),
-      dot(cells.filter(({ size }) => size === 0), { x: "x", y: "y", r: step * 0.2, stroke: "var(--today)", strokeDasharray: "2,2" }),
-      dot(cells.filter(({ size }) => size > mean * OVERFULL), { x: "x", y: "y", r: radius, stroke: "var(--today)", strokeWidth: 2 }),
-      line(path, { x: "x", y: "y", stroke: "var(--ink)", strokeWidth: 1.6, strokeOpacity: 0.8, strokeLinejoin: "round" }),
+      dot(
+        cells.filter(({ size }) => size > 0),
+        { x: "x", y: "y", r: radius, fill: "spread" },
+      ),
+      dot(
+        cells.filter(({ size }) => size === 0),
+        { x: "x", y: "y", r: step * 0.2, stroke: "var(--today)", strokeDasharray: "2,2" },
+      ),
+      dot(
+        cells.filter(({ size }) => size > mean * OVERFULL),
+        { x: "x", y: "y", r: radius, stroke: "var(--today)", strokeWidth: 2 },
+      ),
+      line(path, {
+        x: "x",
+        y: "y",
+        stroke: "var(--ink)",
+        strokeWidth: 1.6,
+        strokeOpacity: 0.8,
+        strokeLinejoin: "round",
+      }),
       dot(path.slice(-1), { x: "x", y: "y", r: 5, fill: "var(--ink)", stroke: "var(--paper)", strokeWidth: 2 }),
     ],
   });

@@ -29,14 +29,24 @@ export function compareSection({ worker, card, isCurrent }, state) {
     }
     voice.end();
   };
-  const input = h("input", { type: "file", accept: ".index,.zip,.npy", multiple: true, hidden: true, "aria-label": "Another voice's file" });
+  const input = h("input", {
+    type: "file",
+    accept: ".index,.zip,.npy",
+    multiple: true,
+    hidden: true,
+    "aria-label": "Another voice's file",
+  });
   input.addEventListener("change", () => void open([...input.files]));
   const choose = h("button", { type: "button", id: "another", onClick: () => input.click() }, "Choose another file");
   const section = h(
     "section",
     { id: "compare", "aria-labelledby": "compare-title" },
     h("h2", { id: "compare-title" }, "Beside another"),
-    h("p", {}, "The same voice from another training, or another voice: choose a second file, or drop it here, and see both side by side."),
+    h(
+      "p",
+      {},
+      "The same voice from another training, or another voice: choose a second file, or drop it here, and see both side by side.",
+    ),
     h("p", {}, choose, input),
     problem,
     outcome,

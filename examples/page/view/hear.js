@@ -16,7 +16,13 @@ function mosaicSection({ voice, sentence, say }, state) {
   let changing = false;
   const options = () => ({ k: k.value + 1, nprobe: nprobes[nprobe.value], rhythm: rhythm.value / 100 });
   const steer = () => player?.steer(options(), rate.value / 100);
-  const k = slider("mosaic-k", { label: "k: frames to choose from", max: 15, value: 7, text: (v) => String(v + 1), input: steer });
+  const k = slider("mosaic-k", {
+    label: "k: frames to choose from",
+    max: 15,
+    value: 7,
+    text: (v) => String(v + 1),
+    input: steer,
+  });
   const nprobe = slider("mosaic-nprobe", {
     label: "nprobe",
     max: nprobes.length - 1,
@@ -24,7 +30,13 @@ function mosaicSection({ voice, sentence, say }, state) {
     text: (at) => String(nprobes[at]),
     input: steer,
   });
-  const rate = slider("mosaic-rate", { label: "Rate: the other voice’s share", max: 100, value: 100, text: (v) => `${v} %`, input: steer });
+  const rate = slider("mosaic-rate", {
+    label: "Rate: the other voice’s share",
+    max: 100,
+    value: 100,
+    text: (v) => `${v} %`,
+    input: steer,
+  });
   const rhythm = slider("mosaic-rhythm", {
     label: "Rhythm: how much it keeps its own flow",
     max: 100,
@@ -37,7 +49,8 @@ function mosaicSection({ voice, sentence, say }, state) {
   const meter = h("p", { id: "meter", class: "quiet" }, "Not playing.");
   const problem = h("p", { role: "alert" });
   const timing = { ms: undefined, worst: 0, late: 0 };
-  const level = (element, value) => (element.style.transform = `scaleX(${Math.min(1, Math.sqrt(value) * 1.8).toFixed(3)})`);
+  const level = (element, value) =>
+    (element.style.transform = `scaleX(${Math.min(1, Math.sqrt(value) * 1.8).toFixed(3)})`);
 
   const start = async (what, button) => {
     if (changing) return;
@@ -78,8 +91,16 @@ function mosaicSection({ voice, sentence, say }, state) {
     const late = timing.late === 0 ? "none came late" : `${timing.late} hops came late`;
     meter.textContent = `A block of 16 frames takes ${milliseconds(ms)}; the worst of the last minute took ${milliseconds(worst)}; ${late}.`;
   };
-  const speak = h("button", { type: "button", class: "first", id: "speak", "aria-pressed": "false", onClick: () => start(undefined, speak) }, "Speak");
-  const listen = h("button", { type: "button", id: "listen", "aria-pressed": "false", onClick: () => start(sentence, listen) }, "Play a sentence");
+  const speak = h(
+    "button",
+    { type: "button", class: "first", id: "speak", "aria-pressed": "false", onClick: () => start(undefined, speak) },
+    "Speak",
+  );
+  const listen = h(
+    "button",
+    { type: "button", id: "listen", "aria-pressed": "false", onClick: () => start(sentence, listen) },
+    "Play a sentence",
+  );
   const section = h(
     "section",
     { id: "hear", "aria-labelledby": "hear-title" },
@@ -100,7 +121,8 @@ function mosaicSection({ voice, sentence, say }, state) {
 }
 
 function sorry(error) {
-  if (error.name === "NotAllowedError") return "The microphone was not allowed. Allow it for this page, or play the sentence.";
+  if (error.name === "NotAllowedError")
+    return "The microphone was not allowed. Allow it for this page, or play the sentence.";
   if (error.name === "NotFoundError") return "There is no microphone. Play the sentence instead.";
   return `No sound can be played here: ${error.message}`;
 }

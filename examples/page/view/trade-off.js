@@ -40,7 +40,13 @@ export function tradeOff({ points, today, choice, other = [] }, width) {
       ticks: [0.01, 0.1, 1, 10, 100].filter((tick) => tick >= low),
       tickFormat: String,
     },
-    y: { domain: [0, Math.ceil(most * 10.5) / 10], label: "↑ blend error", tickFormat: (v) => `${Math.round(v * 100)} %`, grid: true, ticks: 5 },
+    y: {
+      domain: [0, Math.ceil(most * 10.5) / 10],
+      label: "↑ blend error",
+      tickFormat: (v) => `${Math.round(v * 100)} %`,
+      grid: true,
+      ticks: 5,
+    },
     marks: [
       ruleX([BUDGET], { stroke: "var(--today)", strokeDasharray: "2,4" }),
       text([{ x: BUDGET }], {
@@ -61,7 +67,14 @@ export function tradeOff({ points, today, choice, other = [] }, width) {
       text([today], { ...note, text: () => "today", fill: "var(--today)", textAnchor: "start", dx: 11 }),
       choice === today
         ? undefined
-        : text([choice], { ...note, text: () => "your choice", fill: "var(--choice)", textAnchor: "start", dx: 12, dy: -12 }),
+        : text([choice], {
+            ...note,
+            text: () => "your choice",
+            fill: "var(--choice)",
+            textAnchor: "start",
+            dx: 12,
+            dy: -12,
+          }),
     ],
   });
 }

@@ -36,7 +36,14 @@ export async function showVoice(root, shown) {
   say(`${number.querySelector(".claim").textContent}`);
   state.choice = best(state.points);
   const picture = h("div");
-  fill(rest, betterSection(state), picture, hearSection(shown, state), takeSection(shown, state), compareSection(shown, state));
+  fill(
+    rest,
+    betterSection(state),
+    picture,
+    hearSection(shown, state),
+    takeSection(shown, state),
+    compareSection(shown, state),
+  );
 
   const cells = await voice.call("cells");
   if (!isCurrent()) return;
@@ -93,7 +100,11 @@ function showNumber(section, { recall, error }, card) {
   fill(
     section,
     h("p", { class: missed < 0.05 ? "number good" : "number", "aria-hidden": "true" }, value, h("span", {}, "%")),
-    h("h2", { id: "missed", class: "claim" }, `${fraction(missed)} of your frames’ nearest neighbours ${missed >= 0.35 || missed < 0.02 ? "are" : "is"} missed.`),
+    h(
+      "h2",
+      { id: "missed", class: "claim" },
+      `${fraction(missed)} of your frames’ nearest neighbours ${missed >= 0.35 || missed < 0.02 ? "are" : "is"} missed.`,
+    ),
     h(
       "p",
       {},
@@ -105,7 +116,10 @@ function showNumber(section, { recall, error }, card) {
 }
 
 function betterSection(state) {
-  const figure = h("figure", { role: "img", "aria-label": "Blend error against the time of a block, a dot for each setting" });
+  const figure = h("figure", {
+    role: "img",
+    "aria-label": "Blend error against the time of a block, a dot for each setting",
+  });
   const behind = h("div");
   const outcome = h("div", { class: "outcome", "aria-live": "polite" });
   const settings = () => state.points.filter(({ size }) => size === state.choice.size);
@@ -176,6 +190,10 @@ function outcomeOf(choice, today) {
       : `A block of 16 frames takes ${milliseconds(choice.ms)} here, longer than it lasts (250 ms).`;
   return [
     h("p", {}, h("strong", {}, gain)),
-    h("p", {}, `Blend error ${percent(choice.error)}, ${percent(1 - choice.recall)} of the neighbours missed. ${words}`),
+    h(
+      "p",
+      {},
+      `Blend error ${percent(choice.error)}, ${percent(1 - choice.recall)} of the neighbours missed. ${words}`,
+    ),
   ];
 }

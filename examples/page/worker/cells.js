@@ -20,7 +20,11 @@ export async function cellsOf(file, rowsOf, walk) {
     size: ids.length,
     spread: ids.length === 0 ? 0 : spread(rowsOf(ids), centroids, list * d, d),
   }));
-  return { cells, columns, walk: Array.from({ length: walk.length / d }, (_, i) => nearest(centroids, walk, i * d, d)) };
+  return {
+    cells,
+    columns,
+    walk: Array.from({ length: walk.length / d }, (_, i) => nearest(centroids, walk, i * d, d)),
+  };
 }
 
 /** The mean distance of frames from the centre of their cell. */
@@ -79,7 +83,8 @@ function exchange(grid, points, height) {
   });
   const cost = (cell, at, but) => {
     let sum = 0;
-    for (const j of around[at]) if (j !== but) sum += squared(points, cell * COMPONENTS, points, grid[j] * COMPONENTS, COMPONENTS);
+    for (const j of around[at])
+      if (j !== but) sum += squared(points, cell * COMPONENTS, points, grid[j] * COMPONENTS, COMPONENTS);
     return sum;
   };
   let random = 1;
@@ -89,7 +94,8 @@ function exchange(grid, points, height) {
     random = (Math.imul(random, 1664525) + 1013904223) >>> 0;
     const b = (random >>> 8) % n;
     const [cellA, cellB] = [grid[a], grid[b]];
-    if (cost(cellA, b, a) + cost(cellB, a, b) < cost(cellA, a, b) + cost(cellB, b, a)) [grid[a], grid[b]] = [cellB, cellA];
+    if (cost(cellA, b, a) + cost(cellB, a, b) < cost(cellA, a, b) + cost(cellB, b, a))
+      [grid[a], grid[b]] = [cellB, cellA];
   }
 }
 

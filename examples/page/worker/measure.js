@@ -39,7 +39,11 @@ export function standIns(rows, d) {
  */
 export function truthOf(index, queries, everything) {
   const { distances } = index.search(queries, K, { nprobe: everything });
-  return { queries, farthest: queries.length === 0 ? [] : eachRow(distances), blended: blended(index, queries, everything) };
+  return {
+    queries,
+    farthest: queries.length === 0 ? [] : eachRow(distances),
+    blended: blended(index, queries, everything),
+  };
 }
 
 /** The distance of the farthest of the K nearest of each query, as far as there are so many. */

@@ -8,9 +8,18 @@ export const FRAMES_PER_SECOND = 50;
 const VERSIONS = { 256: "v1", 768: "v2" };
 /** What people drop instead of an index, and what to say to them. */
 const OTHERS = [
-  [/\.(pth|pt|ckpt|safetensors|onnx)$/i, "is the model of a voice, not its index. Look beside it for the file that ends with .index."],
-  [/\.(wav|mp3|flac|ogg|opus|m4a|aac)$/i, "is sound. Drop the .index that was made of it, or the folder 3_feature256 or 3_feature768."],
-  [/\.(rar|7z|tar|gz)$/i, "is an archive of a kind that is not opened here. Unpack it and drop the .index, or drop a .zip."],
+  [
+    /\.(pth|pt|ckpt|safetensors|onnx)$/i,
+    "is the model of a voice, not its index. Look beside it for the file that ends with .index.",
+  ],
+  [
+    /\.(wav|mp3|flac|ogg|opus|m4a|aac)$/i,
+    "is sound. Drop the .index that was made of it, or the folder 3_feature256 or 3_feature768.",
+  ],
+  [
+    /\.(rar|7z|tar|gz)$/i,
+    "is an archive of a kind that is not opened here. Unpack it and drop the .index, or drop a .zip.",
+  ],
 ];
 
 /** Something to say to a person, in place of an index. */
@@ -25,7 +34,8 @@ export class Sorry extends Error {}
  */
 export async function openFiles(files, onProgress) {
   const slices = files.filter(({ name }) => name.endsWith(".npy") && !/^total_fea/.test(name));
-  const index = files.find(({ name }) => /^added_.*\.index$/.test(name)) ?? files.find(({ name }) => name.endsWith(".index"));
+  const index =
+    files.find(({ name }) => /^added_.*\.index$/.test(name)) ?? files.find(({ name }) => name.endsWith(".index"));
   if (index !== undefined) return openIndex(index.name, index, onProgress);
   const zip = files.find(({ name }) => /\.zip$/i.test(name));
   if (zip !== undefined) return openZip(zip, onProgress);
@@ -35,7 +45,9 @@ export async function openFiles(files, onProgress) {
   const [, words] = OTHERS.find(([pattern]) => pattern.test(first.name)) ?? [];
   if (words !== undefined) throw new Sorry(`“${first.name}” ${words}`);
   if (files.length > 1) {
-    throw new Sorry(`None of these ${files.length} files is an index. Drop a .index, a .zip, or a folder of .npy files.`);
+    throw new Sorry(
+      `None of these ${files.length} files is an index. Drop a .index, a .zip, or a folder of .npy files.`,
+    );
   }
   return openIndex(first.name, first, onProgress);
 }
@@ -47,7 +59,9 @@ async function openIndex(name, file, onProgress) {
   });
   if (index.ntotal === 0) {
     index.dispose();
-    throw new Sorry(`“${name}” holds no frames. Of the two files that RVC writes for a voice, drop the one that begins with “added_”.`);
+    throw new Sorry(
+      `“${name}” holds no frames. Of the two files that RVC writes for a voice, drop the one that begins with “added_”.`,
+    );
   }
   return { name, file, index, built: false };
 }
@@ -56,14 +70,17 @@ async function openZip(zip, onProgress) {
   onProgress({ phase: "unzip", done: 0, total: Infinity });
   let entries;
   try {
-    entries = unzipSync(new Uint8Array(await zip.arrayBuffer()), { filter: ({ name }) => /\.(index|npy)$/i.test(name) });
+    entries = unzipSync(new Uint8Array(await zip.arrayBuffer()), {
+      filter: ({ name }) => /\.(index|npy)$/i.test(name),
+    });
   } catch {
     throw new Sorry(`“${zip.name}” is damaged, or no .zip: it can't be unpacked.`);
   }
   const files = Object.entries(entries)
     .filter(([path]) => !path.startsWith("__MACOSX/"))
     .map(([path, bytes]) => new File([bytes], path.split("/").at(-1)));
-  if (files.length === 0) throw new Sorry(`There is no .index in “${zip.name}”. Drop the .zip of a voice that has one.`);
+  if (files.length === 0)
+    throw new Sorry(`There is no .index in “${zip.name}”. Drop the .zip of a voice that has one.`);
   return openFiles(files, onProgress);
 }
 

@@ -146,7 +146,8 @@ function prepare() {
 async function gather() {
   const { index, nlist, stored } = voice;
   const { d } = index;
-  if (index.metric !== METRIC_L2) throw new Sorry("This index compares by inner product. Voices are compared by distance (L2).");
+  if (index.metric !== METRIC_L2)
+    throw new Sorry("This index compares by inner product. Voices are compared by distance (L2).");
   voice.everything = nlist;
   voice.settings = [...new Set([stored, ...NPROBES])].filter((nprobe) => nprobe <= nlist).sort((a, b) => a - b);
   if (voice.settings.length === 0) voice.settings = [stored];
