@@ -5,7 +5,8 @@
  *
  * w_i is (s_min / s_i)², divided by the sum over the row: RVC's (1 / s)², which overflows at s = 0. Neighbours at distance 0
  * share the whole weight. distances and slots: n x k, best first, slot -1 for a missing neighbour, which has no weight;
- * a row without neighbours stays. rows: the storage that slots index. weights: k floats of scratch; mean: d floats.
+ * a row without neighbours stays. rows: the storage that slots index, or, where they are inOrder, the n x k
+ * neighbours one after the other, as they were made of codes. weights: k floats of scratch; mean: d floats.
  */
 export function blendRows(
   features: usize,
@@ -16,13 +17,15 @@ export function blendRows(
   distances: usize,
   slots: usize,
   rows: usize,
+  inOrder: bool,
   weights: usize,
   mean: usize,
 ): void {
   const size = (<usize>d) << 2;
   const body = (<usize>(d & ~3)) << 2;
   const keep: f32 = 1 - rate;
-  for (let i = 0; i < n; i++, features += size, distances += (<usize>k) << 2, slots += (<usize>k) << 2) {
+  const step: usize = inOrder ? <usize>k * size : 0;
+  for (let i = 0; i < n; i++, features += size, distances += (<usize>k) << 2, slots += (<usize>k) << 2, rows += step) {
     if (load<i32>(slots) < 0) continue;
     const nearest = load<f32>(distances);
     let total: f32 = 0;
@@ -40,7 +43,7 @@ export function blendRows(
     for (let j: usize = 0, end = (<usize>k) << 2; j < end; j += 4) {
       const w = load<f32>(weights + j) / total;
       if (w == 0) continue;
-      const row = rows + <usize>load<u32>(slots + j) * size;
+      const row = rows + (inOrder ? j >> 2 : <usize>load<u32>(slots + j)) * size;
       const w4 = f32x4.splat(w);
       let at: usize = 0;
       for (; at < body; at += 16) {

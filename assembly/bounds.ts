@@ -10,7 +10,9 @@
 //     head of each row                  | n x headSize f32
 
 import { largestKey, takeBelow, takeSmallest } from "./candidates";
-import { innerProducts, pairKey, scanRows, squaredNorms } from "./distance";
+import { F32 } from "./codes/f32";
+import { innerProducts, pairKey, squaredNorms } from "./distance";
+import { Best } from "./found/best";
 import {
   basisBytes,
   directionsOf,
@@ -24,8 +26,11 @@ import {
   up4,
 } from "./heads";
 import { INNER_PRODUCT, L2, TOO_LONG, TOO_SHORT } from "./metric";
+import { Lists, Plan } from "./records";
+import { TINY } from "./rounding";
 import { centre } from "./rows";
-import { finish, heapClear } from "./topk";
+import { scanList, SEAT } from "./scan/lists";
+import { heapClear } from "./topk";
 
 /** Bytes of the block for n rows. */
 export function boundsBytes(n: i32, d: i32): i32 {
@@ -40,7 +45,7 @@ export function makeBoundsScratch(n: i32, d: i32): i32 {
 
 /** Bytes of scratch that searchBounded takes. */
 export function searchBoundedScratch(nq: i32, n: i32, d: i32, k: i32): i32 {
-  return (nq * (d + headSize(n, d) + up4(n)) + up4(nq) + up4(k) * 2) * 4;
+  return (nq * (d + headSize(n, d) + up4(n)) + up4(nq) + up4(k) * 2 + 1) * 4 + nq * SEAT;
 }
 
 /** Fills the block. Returns 0 where the rows hold what no bound covers: NaN, infinities, lengths near the ends of f32. */
@@ -52,22 +57,20 @@ export function makeBounds(rows: usize, n: i32, d: i32, bounds: usize, scratch: 
 }
 
 /**
- * As searchRows, by the bounds that makeBounds made of the same rows: the same results to the last bit. 0 < k <= n.
- * It pays where k is small beside n.
+ * As searchRows, by the bounds that makeBounds made of the same rows: the same results to the last bit. 0 < k <= n, and no row is left out
+ * by a filter. It pays where k is small beside n. code: a record of F32.
  */
-export function searchBounded(
-  queries: usize,
-  nq: i32,
-  rows: usize,
-  n: i32,
-  d: i32,
-  metric: i32,
-  k: i32,
-  bounds: usize,
-  keys: usize,
-  slots: usize,
-  scratch: usize,
-): void {
+export function searchBounded(code: usize, bounds: usize, plan: usize, lists: usize, found: usize): void {
+  boundedRows(changetype<F32>(code), bounds, changetype<Plan>(plan), changetype<Lists>(lists), changetype<Best>(found));
+}
+
+function boundedRows(code: F32, bounds: usize, plan: Plan, lists: Lists, found: Best): void {
+  const nq = plan.nq;
+  const d = plan.d;
+  const metric = plan.metric;
+  const rows = lists.codes;
+  const n = load<i32>(lists.sizes);
+  const k = found.k;
   const m = headSize(n, d);
   const size = (<usize>d) << 2;
   const mean = meanOf(bounds);
@@ -77,16 +80,20 @@ export function searchBounded(
   const heads = lengths + ((<usize>stride) << 2);
   const slack = slackOf(bounds);
 
-  const centred = scratch;
+  const pairs = plan.scratch;
+  const seats = pairs + 4;
+  const centred = seats + <usize>(nq * SEAT);
   const queryHeads = centred + <usize>nq * size;
   const queryLengths = queryHeads + ((<usize>(nq * m)) << 2);
   const tile = queryLengths + ((<usize>up4(nq)) << 2);
   const nearKeys = tile + ((<usize>nq * stride) << 2);
   const nearSlots = nearKeys + ((<usize>up4(k)) << 2);
+  found.open(nq, 0, metric, seats);
+  code.open(plan, lists, 0);
 
   // Under L2 the queries are centred as the rows are; a product with the mean is the same for all rows and goes into the base.
   for (let i = 0; i < nq; i++) {
-    centre(queries + <usize>i * size, metric == L2 ? mean : 0, size, centred + <usize>i * size);
+    centre(plan.queries + <usize>i * size, metric == L2 ? mean : 0, size, centred + <usize>i * size);
   }
   squaredNorms(centred, nq, d, queryLengths);
   innerProducts(centred, nq, basis, m - 1, d, queryHeads, m);
@@ -95,12 +102,15 @@ export function searchBounded(
   }
   innerProducts(queryHeads, nq, heads, n, m, tile, stride);
 
-  for (let i = 0; i < nq; i++, queries += size, keys += (<usize>k) << 2, slots += (<usize>k) << 2) {
-    heapClear(keys, slots, k);
+  for (let i = 0; i < nq; i++) {
+    const query = plan.queries + <usize>i * size;
+    const keys = found.keys + ((<usize>(i * k)) << 2);
+    const slots = found.slots + ((<usize>(i * k)) << 2);
     const length = load<f32>(queryLengths + ((<usize>i) << 2));
     if (!(length < TOO_LONG && length > TOO_SHORT)) {
-      scanRows(queries, rows, n, d, metric, 0, keys, slots, k, 0, 0);
-      finish(keys, slots, k, 0, metric);
+      store<i32>(pairs, i);
+      scanList<F32, Best>(code, plan, lists, found, 0, n, pairs, pairs + 4, 0);
+      found.close(found.seat(i));
       continue;
     }
     const lower = tile + ((<usize>i * stride) << 2);
@@ -108,14 +118,14 @@ export function searchBounded(
       boundDistances(lower, stride, length, lengths, slack);
     } else {
       const norms = load<f32>(bounds) + load<f32>(bounds, 4);
-      boundProducts(lower, stride, pairKey(queries, mean, d, INNER_PRODUCT) - slack * sqrt(length) * norms);
+      boundProducts(lower, stride, pairKey(query, mean, d, INNER_PRODUCT) - slack * sqrt(length) * norms);
     }
     // The k rows that look nearest give a distance that k rows surely keep.
     heapClear(nearKeys, nearSlots, k);
     takeSmallest(lower, n, nearKeys, nearSlots, k);
-    const limit = largestKey(queries, rows, d, metric, nearSlots, k);
-    takeBelow(lower, n, limit, queries, rows, d, metric, 0, keys, slots, k, 0, 0);
-    finish(keys, slots, k, 0, metric);
+    const limit = largestKey(query, rows, d, metric, nearSlots, k);
+    takeBelow(lower, n, limit, query, rows, d, metric, 0, keys, slots, k, 0, 0);
+    found.close(found.seat(i));
   }
 }
 
@@ -124,7 +134,7 @@ function boundDistances(products: usize, n: i32, length: f32, lengths: usize, sl
   const x = f32x4.splat(length);
   const shrink = f32x4.splat(1 - slack);
   const two = f32x4.splat(2);
-  const tiny = f32x4.splat(1e-35);
+  const tiny = f32x4.splat(TINY);
   for (let end = products + ((<usize>n) << 2); products < end; products += 16, lengths += 16) {
     const both = f32x4.mul(f32x4.add(x, v128.load(lengths)), shrink);
     v128.store(products, f32x4.sub(f32x4.sub(both, f32x4.mul(v128.load(products), two)), tiny));
@@ -133,7 +143,7 @@ function boundDistances(products: usize, n: i32, length: f32, lengths: usize, sl
 
 /** Turns products of heads into lower bounds of the key of an inner product: base - product. */
 function boundProducts(products: usize, n: i32, base: f32): void {
-  const base4 = f32x4.splat(base - <f32>1e-35);
+  const base4 = f32x4.splat(base - TINY);
   for (let end = products + ((<usize>n) << 2); products < end; products += 16) {
     v128.store(products, f32x4.sub(base4, v128.load(products)));
   }

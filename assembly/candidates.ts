@@ -52,7 +52,8 @@ export function largestKey(query: usize, rows: usize, d: i32, metric: i32, slots
 
 /**
  * Compares, in their order and four at a time, those of n rows whose lower bound is neither above `limit` nor above the heap's worst.
- * Row i has the slot first + i; ids and tie are those of scanRows.
+ * Row i has the slot first + i; ids: as in topk.ts. tie: where the last key is noted (f32)
+ * at which it mattered that one row came before another, or 0.
  */
 export function takeBelow(
   lower: usize,

@@ -1,46 +1,55 @@
 // Searches of float rows by their codes (row-codes.ts has what they are, and why a bound by them is true): all rows, or those of chosen
 // lists.
 
+import { closeBounds, countAdmitted, openBounds } from "./admitted";
 import { largestKey, takeBelow, takeSmallest } from "./candidates";
+import { F32 } from "./codes/f32";
 import { pairKey } from "./distance";
+import { Best } from "./found/best";
 import { sumsI32 } from "./lanes";
 import { INNER_PRODUCT, L2, NOTHING } from "./metric";
 import { groupByList } from "./probes";
+import { Lists, Plan } from "./records";
+import { sumError, TINY } from "./rounding";
 import { LEVELS, quantize, room, up16 } from "./row-codes";
 import { centre } from "./rows";
-import { scanProbes, TILE_ROWS, touchRun } from "./search";
-import { finish, heapClear } from "./topk";
+import { TILE_ROWS } from "./scan/all";
+import { scanInOrder, SEAT, WORD } from "./scan/lists";
+import { touchRun } from "./scan/touch";
+import { heapClear } from "./topk";
 
 /** The largest number in the code of a query, where a product's 32 bits allow it. */
 const QUERY_LEVELS: i32 = 8191;
 /** Numbers that are known of a query: scale, squared length of the image, error, length, base. */
 const FACTS: usize = 5;
 
+/** Where codes of rows are: what rowCodesBytes, meanOfRows and encodeRows were given. */
+@unmanaged
+export class RowCodes {
+  block: usize;
+  capacity: i32;
+}
+
 /** Bytes of scratch that searchListsCoded and, nlist and nprobe being 1, searchRowsCoded take. */
 export function searchCodedScratch(nlist: i32, nq: i32, nprobe: i32, d: i32, k: i32): i32 {
-  const queries = nq * (up16(d) * 2 + (<i32>FACTS + 1) * 4);
-  return <i32>offsetof<Scan>() + up16(d) * 4 + queries + nq * TILE_ROWS * 4 + k * 8 + (nlist + 1 + nq * nprobe) * 4;
+  const queries = nq * (up16(d) * 2 + <i32>FACTS * 4 + SEAT);
+  const pairs = nlist + 1 + nq * nprobe + 1 + WORD;
+  return <i32>offsetof<Scan>() + up16(d) * 4 + queries + nq * TILE_ROWS * 4 + k * 8 + pairs * 4;
 }
 
 /** What a scan is about: one record, so that its parts need not hand on twenty numbers. It stands at the start of the scratch. */
 @unmanaged
 class Scan {
-  d: i32;
-  metric: i32;
-  k: i32;
+  plan: Plan;
+  lists: Lists;
+  found: Best;
   D: i32;
-  queries: usize;
-  rows: usize;
-  ids: usize;
-  keys: usize;
-  slots: usize;
   scales: usize;
   norms: usize;
   errors: usize;
   codes: usize;
   queryCodes: usize;
   facts: usize;
-  ties: usize;
   tile: usize;
   nearKeys: usize;
   nearSlots: usize;
@@ -49,32 +58,20 @@ class Scan {
 }
 
 /** Fills the record, encodes the queries and empties their heaps. */
-function openScan(
-  queries: usize,
-  nq: i32,
-  rows: usize,
-  ids: usize,
-  d: i32,
-  metric: i32,
-  k: i32,
-  block: usize,
-  capacity: i32,
-  keys: usize,
-  slots: usize,
-  scratch: usize,
-): Scan {
+function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Best): Scan {
+  const scratch = plan.scratch;
+  const nq = plan.nq;
+  const d = plan.d;
+  const k = found.k;
   const scan = changetype<Scan>(scratch);
   const D = up16(d);
   const size = (<usize>d) << 2;
-  scan.d = d;
-  scan.metric = metric;
-  scan.k = k;
+  const block = rowCodes.block;
+  const capacity = rowCodes.capacity;
+  scan.plan = plan;
+  scan.lists = lists;
+  scan.found = found;
   scan.D = D;
-  scan.queries = queries;
-  scan.rows = rows;
-  scan.ids = ids;
-  scan.keys = keys;
-  scan.slots = slots;
   scan.scales = block + ((<usize>D) << 2);
   scan.norms = scan.scales + (room(capacity) << 2);
   scan.errors = scan.norms + (room(capacity) << 2);
@@ -82,18 +79,20 @@ function openScan(
   const centred = scratch + offsetof<Scan>();
   scan.queryCodes = centred + ((<usize>D) << 2);
   scan.facts = scan.queryCodes + ((<usize>(nq * D)) << 1);
-  scan.ties = scan.facts + <usize>nq * (FACTS << 2);
-  scan.tile = scan.ties + ((<usize>nq) << 2);
+  const seats = scan.facts + <usize>nq * (FACTS << 2);
+  scan.tile = seats + <usize>(nq * SEAT);
   scan.nearKeys = scan.tile + ((<usize>(nq * TILE_ROWS)) << 2);
   scan.nearSlots = scan.nearKeys + ((<usize>k) << 2);
   scan.rest = scan.nearSlots + ((<usize>k) << 2);
+  found.open(nq, lists.ids, plan.metric, seats);
 
   const levels = min(QUERY_LEVELS, 0x7fffffff / (LEVELS * D));
   const meanLength = sqrt(-pairKey(block, block, D, INNER_PRODUCT));
+  let query = plan.queries;
   memory.fill(centred, 0, (<usize>D) << 2);
-  for (let i = 0; i < nq; i++, queries += size) {
+  for (let i = 0; i < nq; i++, query += size) {
     const facts = scan.facts + <usize>i * (FACTS << 2);
-    centre(queries, metric == L2 ? block : 0, size, centred);
+    centre(query, plan.metric == L2 ? block : 0, size, centred);
     const codes = scan.queryCodes + ((<usize>(i * D)) << 1);
     if (!quantize(centred, D, levels, facts, facts + 4, facts + 8, codes, false)) {
       // Nothing is below a NaN, nor above: all rows are compared.
@@ -102,52 +101,61 @@ function openScan(
     }
     const length = sqrt(-pairKey(centred, centred, D, INNER_PRODUCT));
     store<f32>(facts, length, 12);
-    if (metric == INNER_PRODUCT) {
-      const product = -pairKey(queries, block, d, INNER_PRODUCT);
-      store<f32>(facts, -product - 2 * slackOf(d) * length * meanLength - <f32>1e-35, 16);
+    if (plan.metric == INNER_PRODUCT) {
+      const product = -pairKey(query, block, d, INNER_PRODUCT);
+      store<f32>(facts, -product - <f32>8 * sumError(d) * length * meanLength - TINY, 16);
     }
-    heapClear(keys + ((<usize>(i * k)) << 2), slots + ((<usize>(i * k)) << 2), k);
-    store<f32>(scan.ties + ((<usize>i) << 2), f32.NaN);
   }
   return scan;
 }
 
-/** What sums of d numbers and some operations on them are off at most, as a share. */
-@inline
-function slackOf(d: i32): f32 {
-  return <f32>(d + 128) * <f32>5.9604645e-8;
-}
+/** Of a tile with fewer admitted rows than one in so many, these are compared without bounds. */
+const SPARSE: i32 = 8;
 
 /** Offers the rows of slots first … first + count - 1 to the heaps of the queries whose numbers stand from `from` to `until`. */
 function scanRun(scan: Scan, first: i32, count: i32, from: usize, until: usize, inOrder: bool): void {
-  const size = (<usize>scan.d) << 2;
-  const k = scan.k;
+  const plan = scan.plan;
+  const found = scan.found;
+  const d = plan.d;
+  const metric = plan.metric;
+  const size = (<usize>d) << 2;
+  const k = found.k;
   for (let start = 0; start < count; start += TILE_ROWS) {
     const n = min(TILE_ROWS, count - start);
     const slot = first + start;
-    const codes = scan.codes + <usize>slot * <usize>scan.D;
-    touchRun(codes, <usize>n * <usize>scan.D);
-    products(scan, codes, n, from, until);
+    const open = plan.admitted == 0 ? n : countAdmitted(plan.admitted, slot, n);
+    if (open == 0) continue;
+    const bounded = open * SPARSE >= n;
+    if (bounded) {
+      const codes = scan.codes + <usize>slot * <usize>scan.D;
+      touchRun(codes, <usize>n * <usize>scan.D);
+      products(scan, codes, n, from, until);
+    }
     let lower = scan.tile;
     for (let pair = from; pair < until; pair += 4, lower += TILE_ROWS << 2) {
       const i = load<i32>(pair);
       const facts = scan.facts + <usize>i * (FACTS << 2);
-      if (scan.metric == L2) boundDistances(scan, lower, n, slot, facts);
-      else boundProducts(scan, lower, n, slot, facts);
-      const query = scan.queries + <usize>i * size;
-      const rows = scan.rows + <usize>(<u32>slot) * size;
+      if (!bounded) openBounds(lower, n, plan.admitted, slot);
+      else {
+        if (metric == L2) boundDistances(scan, lower, n, slot, facts);
+        else boundProducts(scan, lower, n, slot, facts);
+        // Before the limit is taken: a row that may not be found must not make it.
+        if (open < n) closeBounds(lower, n, plan.admitted, slot);
+      }
+      const query = plan.queries + <usize>i * size;
+      const rows = scan.lists.codes + <usize>(<u32>slot) * size;
       const heap = (<usize>(i * k)) << 2;
-      const keys = scan.keys + heap;
-      const slots = scan.slots + heap;
+      const keys = found.keys + heap;
+      const slots = found.slots + heap;
       let limit: f32 = Infinity;
-      if (load<f32>(keys) == NOTHING) {
+      if (bounded && load<f32>(keys) == NOTHING) {
         // The k rows that look nearest give a distance that k rows surely keep.
         heapClear(scan.nearKeys, scan.nearSlots, k);
         takeSmallest(lower, n, scan.nearKeys, scan.nearSlots, k);
-        limit = largestKey(query, rows, scan.d, scan.metric, scan.nearSlots, k);
+        limit = largestKey(query, rows, d, metric, scan.nearSlots, k);
       }
-      const tie: usize = inOrder ? 0 : scan.ties + ((<usize>i) << 2);
-      takeBelow(lower, n, limit, query, rows, scan.d, scan.metric, slot, keys, slots, k, scan.ids, tie);
+      const tie: usize = inOrder ? 0 : found.tieOf(found.seat(i));
+      takeBelow(lower, n, limit, query, rows, d, metric, slot, keys, slots, k, scan.lists.ids, tie);
     }
   }
 }
@@ -230,12 +238,12 @@ function dotTwice(u: v128, v: v128, codes: usize): v128 {
 
 /** Turns products of codes into lower bounds of the squared distance. */
 function boundDistances(scan: Scan, tile: usize, n: i32, slot: i32, facts: usize): void {
-  const slack = slackOf(scan.d);
+  const slack = <f32>4 * sumError(scan.plan.d);
   const twice = f32x4.splat(2 * load<f32>(facts));
   const norm = f32x4.splat(load<f32>(facts, 4));
   const error = f32x4.splat(load<f32>(facts, 8));
   const shrink = f32x4.splat(1 - 2 * slack);
-  const tiny = f32x4.splat(1e-35);
+  const tiny = f32x4.splat(TINY);
   const zero = f32x4.splat(0);
   const delta = (<usize>slot) << 2;
   let scales = scan.scales + delta;
@@ -256,7 +264,7 @@ function boundProducts(scan: Scan, tile: usize, n: i32, slot: i32, facts: usize)
   const length = load<f32>(facts, 12);
   const scale = f32x4.splat(load<f32>(facts));
   const lengths = f32x4.splat(length);
-  const off = f32x4.splat(load<f32>(facts, 8) + 2 * slackOf(scan.d) * length);
+  const off = f32x4.splat(load<f32>(facts, 8) + <f32>8 * sumError(scan.plan.d) * length);
   const base = f32x4.splat(load<f32>(facts, 16));
   const delta = (<usize>slot) << 2;
   let scales = scan.scales + delta;
@@ -275,87 +283,57 @@ function boundProducts(scan: Scan, tile: usize, n: i32, slot: i32, facts: usize)
  * As searchRows, by the codes that encodeRows made of the same rows: the same results to the last bit. It pays where k is small
  * beside n.
  */
-export function searchRowsCoded(
-  queries: usize,
-  nq: i32,
-  rows: usize,
-  n: i32,
-  d: i32,
-  metric: i32,
-  k: i32,
-  block: usize,
-  keys: usize,
-  slots: usize,
-  scratch: usize,
-): void {
-  const scan = openScan(queries, nq, rows, 0, d, metric, k, block, n, keys, slots, scratch);
+export function searchRowsCoded(rowCodes: usize, plan: usize, lists: usize, found: usize): void {
+  const p = changetype<Plan>(plan);
+  const best = changetype<Best>(found);
+  const scan = openScan(changetype<RowCodes>(rowCodes), p, changetype<Lists>(lists), best);
   const pairs = scan.rest;
-  for (let i = 0; i < nq; i++) store<i32>(pairs + ((<usize>i) << 2), i);
-  scanRun(scan, 0, n, pairs, pairs + ((<usize>nq) << 2), true);
-  for (let i = 0; i < nq; i++) finish(keys + ((<usize>(i * k)) << 2), slots + ((<usize>(i * k)) << 2), k, 0, metric);
+  for (let i = 0; i < p.nq; i++) store<i32>(pairs + ((<usize>i) << 2), i);
+  scanRun(scan, 0, load<i32>(scan.lists.sizes), pairs, pairs + ((<usize>p.nq) << 2), true);
+  for (let i = 0; i < p.nq; i++) best.close(best.seat(i));
 }
 
 /**
- * As searchLists without limits (atLeast = nprobe, maxCodes = 0), by the codes that encodeRows made of the lists' rows: the same
- * results to the last bit.
+ * As scanF32Best without limits (atLeast = nprobe, maxCodes = 0), by the codes that encodeRows made of the lists' rows: the same
+ * results to the last bit. code: a record of F32.
  *
  * First each query's nearest list, which nearly settles how far its neighbours are; then all other lists, one after the other, each
  * for all queries that want it. The order decides only between equal keys at the cut: a query that sees such keys is scanned again.
  */
-export function searchListsCoded(
-  queries: usize,
-  nq: i32,
-  d: i32,
-  metric: i32,
-  probes: usize,
-  nprobe: i32,
-  nlist: i32,
-  starts: usize,
-  sizes: usize,
-  rows: usize,
-  ids: usize,
-  k: i32,
-  block: usize,
-  capacity: i32,
-  keys: usize,
-  slots: usize,
-  scratch: usize,
-): void {
-  const scan = openScan(queries, nq, rows, ids, d, metric, k, block, capacity, keys, slots, scratch);
+export function searchListsCoded(code: usize, rowCodes: usize, plan: usize, lists: usize, found: usize): void {
+  codedLists(
+    changetype<F32>(code),
+    changetype<RowCodes>(rowCodes),
+    changetype<Plan>(plan),
+    changetype<Lists>(lists),
+    changetype<Best>(found),
+  );
+}
+
+function codedLists(code: F32, rowCodes: RowCodes, plan: Plan, lists: Lists, found: Best): void {
+  const scan = openScan(rowCodes, plan, lists, found);
+  const nlist = lists.nlist;
+  const nprobe = plan.nprobe;
   const places = scan.rest;
   const pairs = places + ((<usize>(nlist + 1)) << 2);
   for (let pass = 0; pass < (nprobe > 1 ? 2 : 1); pass++) {
-    groupByList(probes, nq, nprobe, pass, pass == 0 ? 1 : nprobe, nlist, places, pairs);
+    groupByList(plan.probes, plan.nq, nprobe, pass, pass == 0 ? 1 : nprobe, nlist, places, pairs);
     let from = pairs;
     for (let list = 0; list < nlist; list++) {
       const at = (<usize>list) << 2;
       const until = pairs + ((<usize>load<i32>(places + at)) << 2);
       if (from == until) continue;
-      scanRun(scan, load<i32>(starts + at), load<i32>(sizes + at), from, until, false);
+      scanRun(scan, load<i32>(lists.starts + at), load<i32>(lists.sizes + at), from, until, false);
       from = until;
     }
   }
-  const size = (<usize>d) << 2;
-  for (let i = 0; i < nq; i++, keys += (<usize>k) << 2, slots += (<usize>k) << 2) {
-    if (load<i32>(slots) >= 0 && load<f32>(scan.ties + ((<usize>i) << 2)) == load<f32>(keys)) {
-      const own = probes + ((<usize>(i * nprobe)) << 2);
-      scanProbes(
-        queries + <usize>i * size,
-        d,
-        metric,
-        own,
-        nprobe,
-        nprobe,
-        0,
-        starts,
-        sizes,
-        rows,
-        ids,
-        k,
-        keys,
-        slots,
-      );
+  code.open(plan, lists, 0);
+  for (let i = 0; i < plan.nq; i++) {
+    const seat = found.seat(i);
+    if (found.isTied(seat)) {
+      found.restart(seat);
+      scanInOrder<F32, Best>(code, plan, lists, found, i, pairs, pairs + 4);
     }
-    finish(keys, slots, k, ids, metric);
+    found.close(seat);
   }
 }

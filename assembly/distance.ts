@@ -3,9 +3,8 @@
 // Lanes lie along d: accumulator lane l sums the dimensions l, l + 4, l + 8, …; the last d % 4 dimensions are added
 // one by one. Every function sums in this order, so a pair of vectors has the same distance wherever it is computed.
 
-import { INNER_PRODUCT, L2 } from "./metric";
-import { lane4, madd, sum, sums } from "./lanes";
-import { heapReplace } from "./topk";
+import { INNER_PRODUCT } from "./metric";
+import { madd, sum, sums } from "./lanes";
 
 /** The key of one pair of vectors: the squared distance, or the negated inner product. */
 export function pairKey(x: usize, y: usize, d: i32, metric: i32): f32 {
@@ -79,133 +78,6 @@ export function fourKeys(query: usize, a: usize, b: usize, c: usize, e: usize, d
     tails = f32x4.add(tails, f32x4.mul(u, u));
   }
   return f32x4.add(sums(s0, s1, s2, s3), tails);
-}
-
-/**
- * Scans n rows for one query, four rows at a time, and offers them to its heap. Row i has the slot firstSlot + i. Beyond the last
- * row the pointers stay on it, and what they give is not looked at.
- *
- * tie: where to note (f32) the last key at which it mattered that one row came before another, or 0.
- */
-export function scanRows(
-  query: usize,
-  rows: usize,
-  n: i32,
-  d: i32,
-  metric: i32,
-  firstSlot: i32,
-  keys: usize,
-  slots: usize,
-  k: i32,
-  ids: usize,
-  tie: usize,
-): void {
-  const size = (<usize>d) << 2;
-  for (let i = 0; i < n; i += 4, rows += size << 2) {
-    const left = n - i;
-    const b = left > 1 ? rows + size : rows;
-    const c = left > 2 ? b + size : b;
-    const e = left > 3 ? c + size : c;
-    const four = fourKeys(query, rows, b, c, e, d, metric);
-    offerFour(four, left, firstSlot + i, keys, slots, k, ids, metric, tie);
-  }
-}
-
-/** Offers the keys of four rows, of which `left` are there, to a heap. tie: as in scanRows. */
-@inline
-function offerFour(
-  four: v128,
-  left: i32,
-  slot: i32,
-  keys: usize,
-  slots: usize,
-  k: i32,
-  ids: usize,
-  metric: i32,
-  tie: usize,
-): void {
-  let worst = load<f32>(keys);
-  let open = i32x4.bitmask(f32x4.le(four, f32x4.splat(worst))) & (left > 3 ? 15 : (1 << left) - 1);
-  while (open != 0) {
-    const lane = ctz(open);
-    open &= open - 1;
-    const key = lane4(four, lane);
-    if (key > worst) continue;
-    const before = worst;
-    if (key < worst) {
-      heapReplace(keys, slots, k, key, slot + lane, ids, metric);
-      worst = load<f32>(keys);
-    }
-    // Left out at the key of the worst that is kept: had it come earlier, it might have stayed.
-    if (worst == before && tie != 0) store<f32>(tie, worst);
-  }
-}
-
-/**
- * As scanRows under L2, for two queries and d a multiple of 4: a row is loaded once for both, which takes a tenth of the time off lists
- * that come from memory. The picture is that of innerProducts, with squared differences.
- */
-export function scanRowsTwice(
-  query: usize,
-  other: usize,
-  rows: usize,
-  n: i32,
-  d: i32,
-  firstSlot: i32,
-  keys: usize,
-  slots: usize,
-  otherKeys: usize,
-  otherSlots: usize,
-  k: i32,
-  ids: usize,
-  tie: usize,
-  otherTie: usize,
-): void {
-  const size = (<usize>d) << 2;
-  for (let i = 0; i < n; i += 4, rows += size << 2) {
-    const left = n - i;
-    let x = query;
-    let y = other;
-    let a = rows;
-    let b = left > 1 ? a + size : a;
-    let c = left > 2 ? b + size : b;
-    let e = left > 3 ? c + size : c;
-    const end = query + size;
-    let s00 = f32x4.splat(0);
-    let s01 = s00;
-    let s02 = s00;
-    let s03 = s00;
-    let s10 = s00;
-    let s11 = s00;
-    let s12 = s00;
-    let s13 = s00;
-    for (; x < end; x += 16, y += 16, a += 16, b += 16, c += 16, e += 16) {
-      const p = v128.load(x);
-      const q = v128.load(y);
-      let row = v128.load(a);
-      let u = f32x4.sub(p, row);
-      s00 = madd(u, u, s00);
-      u = f32x4.sub(q, row);
-      s10 = madd(u, u, s10);
-      row = v128.load(b);
-      u = f32x4.sub(p, row);
-      s01 = madd(u, u, s01);
-      u = f32x4.sub(q, row);
-      s11 = madd(u, u, s11);
-      row = v128.load(c);
-      u = f32x4.sub(p, row);
-      s02 = madd(u, u, s02);
-      u = f32x4.sub(q, row);
-      s12 = madd(u, u, s12);
-      row = v128.load(e);
-      u = f32x4.sub(p, row);
-      s03 = madd(u, u, s03);
-      u = f32x4.sub(q, row);
-      s13 = madd(u, u, s13);
-    }
-    offerFour(sums(s00, s01, s02, s03), left, firstSlot + i, keys, slots, k, ids, L2, tie);
-    offerFour(sums(s10, s11, s12, s13), left, firstSlot + i, otherKeys, otherSlots, k, ids, L2, otherTie);
-  }
 }
 
 /**

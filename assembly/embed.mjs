@@ -95,6 +95,33 @@ for (const [, name] of declarations.matchAll(/export const (\w+): \{/g)) {
   members.push(`  readonly ${name}: { readonly value: number };`);
 }
 
+/** Words of a record's fields, read off its class: every field is a word (usize, i32, f32), as AssemblyScript lays them out. */
+function recordOf(path, name) {
+  const source = read(path)
+    .toString()
+    .replace(/ *\/\*[^]*?\*\/\n?| *\/\/.*\n/g, "");
+  const start = source.indexOf("{", source.search(new RegExp(`export class ${name}\\b`))) + 1;
+  const body = /^[^]*?(?=\n {2}[^\n]*\(|\n\})/.exec(source.slice(start))?.[0] ?? "";
+  const fields = [...body.matchAll(/^ {2}(\w+): (\w+);/gm)].map(([, field, type]) => {
+    if (!["usize", "i32", "f32"].includes(type)) throw new Error(`${name}.${field} is a ${type} and no word`);
+    return field;
+  });
+  if (fields.length === 0) throw new Error(`${path} has no record ${name}`);
+  const words = fields.map((field, i) => `${field}: ${i}`).join(", ");
+  return `/** Words of a ${name} (${path}). */\nexport const ${name} = { ${words} } as const;\n`;
+}
+
+/** What crosses: where each record stands. A code that has one adds it here. */
+const RECORDS = {
+  Plan: "assembly/records.ts",
+  Lists: "assembly/records.ts",
+  RowCodes: "assembly/coded-search.ts",
+  Best: "assembly/found/best.ts",
+  Within: "assembly/found/within.ts",
+  Packed: "assembly/fastscan.ts",
+};
+const records = Object.entries(RECORDS).map(([name, path]) => recordOf(path, name));
+
 for (const build of ["baseline", "relaxed"]) withoutSpoilt(`build/${build}.wat`);
 const baseline = withoutData("build/baseline.wasm");
 const patch = difference(baseline, withoutData("build/relaxed.wasm"));
@@ -108,6 +135,7 @@ export interface Kernels {
 ${members.join("\n")}
 }
 
+${records.join("\n")}
 /** The baseline build (SIMD128), as text (src/wasm/text.ts). */
 export const baseline: string =
   "${textOf(baseline)}";

@@ -16,6 +16,7 @@
 
 import { innerProducts, pairKey, squaredNorms } from "./distance";
 import { INNER_PRODUCT, TOO_LONG } from "./metric";
+import { sumError } from "./rounding";
 import { addMultiple, centre } from "./rows";
 
 /** What a length may have lost because squares below 1e-45 are zero: the root of d of them, d being at most 2^20. */
@@ -129,7 +130,7 @@ export function makeBasis(rows: usize, n: i32, d: i32, m: i32, block: usize, scr
       off += <f64>(i == j ? 1 : 2) * <f64>(u - wanted) * <f64>(u - wanted);
     }
   }
-  const g = <f32>(d / 4 + 16) * <f32>5.9604645e-8;
+  const g = sumError(d);
   const slack: f32 = <f32>16 * g + <f32>4 * <f32>sqrt(off);
   if (!(slack < <f32>0.01)) return 0;
 

@@ -5,7 +5,7 @@ export { INNER_PRODUCT, L2 } from "./metric";
 export { boundsBytes, makeBounds, makeBoundsScratch, searchBounded, searchBoundedScratch } from "./bounds";
 export { encodeRows, encodeRowsScratch, meanOfRows, rowCodesBytes } from "./row-codes";
 export { searchCodedScratch, searchListsCoded, searchRowsCoded } from "./coded-search";
-export { BLOCK, searchLists, searchListsScratch, searchRows, searchRowsScratch } from "./search";
+export { BLOCK, searchRows, searchRowsScratch } from "./scan/all";
 export { basisBytes, makeBasis, makeHeads, makeHeadsScratch } from "./heads";
 export {
   accumulate,
@@ -23,8 +23,11 @@ export { innerProducts, squaredNorms } from "./distance";
 export { firstNotFinite, gatherRows, hasWideIds, mapSlots, mapSlotsWide, scatterRows } from "./rows";
 export { blendRows } from "./blend";
 export { accumulateParts, dequantize, lookUpTable, quantize, transposeCodebook } from "./pq";
-export { searchPacked, searchPackedScratch } from "./fastscan";
+export { rangePacked, searchPacked, searchPackedScratch } from "./fastscan";
 export { packCodes, unpackCodes } from "./packed";
-export { refineRows, touch } from "./refine";
 export { checkLinks, searchGraph, searchGraphScratch } from "./graph/search";
 export { addVertices, addVerticesScratch } from "./graph/build";
+export { compareMatches, refineRows } from "./refine";
+export { addCentroids, lessCentroids } from "./residuals";
+export { scanF32Best, scanF32Within } from "./codes/f32";
+export { scanListsScratch } from "./scan/lists";

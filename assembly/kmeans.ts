@@ -4,7 +4,8 @@ import { fourKeys, innerProducts, pairKey } from "./distance";
 import { slackOf } from "./heads";
 import { lane4, madd } from "./lanes";
 import { INNER_PRODUCT, NOTHING } from "./metric";
-import { TILE_ROWS } from "./search";
+import { sumError, TINY } from "./rounding";
+import { TILE_ROWS } from "./scan/all";
 
 /** Half the squared norm of each centroid: what assign subtracts inner products from under L2. */
 export function halfNorms(centroids: usize, k: i32, d: i32, out: usize): void {
@@ -126,8 +127,8 @@ export function assignByHeadsScratch(n: i32): i32 {
  * centroids, the lengths of up to fifteen more being read.
  *
  * A centroid is passed over where its score is surely above the best, b: |x - c|² is at least v, made of the heads, and the score
- * (|x - c|² - |x|²) / 2 but for rounding, so where v > 2b + |x|² + rounding. A score is |c|²/2 - x·c with sums of d / 4 + 8 roundings
- * each, g in all, so it is off by at most g(|x|² + |c|²), of which eight times are taken.
+ * (|x - c|² - |x|²) / 2 but for rounding, so where v > 2b + |x|² + rounding. A score is |c|²/2 - x·c, two sums that are off
+ * by at most g (rounding.ts), so it is off by at most g(|x|² + |c|²), of which eight times are taken.
  *
  *                 c0..3   c4..7  c8..11  c12..15
  *     point i   |  s00  |  s01  |  s02  |  s03  |   eight accumulators, lanes are centroids: nothing is summed across lanes, and the
@@ -153,7 +154,7 @@ export function assignByHeads(
 ): void {
   const size = (<usize>d) << 2;
   const headSize = (<usize>m) << 2;
-  const g = <f32>(d / 4 + 16) * <f32>5.9604645e-8;
+  const g = sumError(d);
   const longest = load<f32>(basis) + load<f32>(basis, 4);
   for (let i = 0; i < n; i++) {
     const at = (<usize>i) << 2;
@@ -163,7 +164,7 @@ export function assignByHeads(
     const score = load<f32>(half + ((<usize>list) << 2)) + key;
     const norm = load<f32>(norms + at);
     store<f32>(scores + at, score);
-    seeker.above = norm + 8 * g * (norm + longest * longest) + <f32>1e-35;
+    seeker.above = norm + 8 * g * (norm + longest * longest) + TINY;
     seeker.limit = 2 * score + seeker.above;
     seeker.waiting = 0;
   }

@@ -23,6 +23,7 @@
 
 import { sum } from "./lanes";
 import { TOO_LONG, TOO_SHORT } from "./metric";
+import { EPSILON, sumError } from "./rounding";
 import { addMultiple, centre } from "./rows";
 
 /** The largest number in the code of a row. */
@@ -149,10 +150,12 @@ export function quantize(
       v128.store(out, high, 16);
     }
   }
-  // Subtracting the mean and multiplying by the scale rounded each number once or twice, by 6e-8 of it; sums rounded D / 4 + 4 times.
-  const rounded: f32 = <f32>1.001 + <f32>(D / 4) * <f32>6e-8;
+  // Subtracting the mean rounded each number once, multiplying the scale once more, and so did the last difference: what is left over is
+  // off by at most u|z| + u|s c| + u|e| in each place, |s c| being at most |z| + |e|, so its length by 2u of |z| and 2u of |e|, of which 8u
+  // and a part of .001 are taken. Sums of squares are off by G, roots by half of it.
+  const rounded: f32 = <f32>1.001 + sumError(D);
   store<f32>(scale, s);
   store<f32>(norm, s * s * sum(images));
-  store<f32>(error, sqrt(sum(rests)) * rounded + sqrt(length) * <f32>4e-7 + LOST);
+  store<f32>(error, sqrt(sum(rests)) * rounded + sqrt(length) * <f32>8 * EPSILON + LOST);
   return true;
 }

@@ -3,6 +3,8 @@
 import { readFileSync } from "node:fs";
 import { Bench } from "tinybench";
 import { Engine } from "../build/esm/wasm/engine.js";
+import { Best, Lists, Packed, Plan, RowCodes } from "../build/esm/wasm/kernels.gen.js";
+import { BESIDE, CODE, FOUND, LISTS, PLAN } from "../build/esm/wasm/records.js";
 import { summary, table } from "./measure.mjs";
 
 export const title = "kernels";
@@ -47,7 +49,11 @@ function distances(engine) {
   const slots = engine.allocate(nq * k * 4);
   const scratch = engine.allocate(kernels.searchRowsScratch(nq));
   const mean = engine.allocate(d * 4);
-  const search = (count) => kernels.searchRows(queries, count, rows, n, d, 1, k, keys, slots, scratch);
+  const list = oneList(engine, n);
+  const lists = { ...list, codes: rows, blockBytes: d * 4 };
+  const plan = { queries, d, metric: 1 };
+  const found = { keys, slots, k };
+  const search = (nq) => kernels.searchRows(CODE, ...records(engine, { ...plan, nq, scratch }, lists, found));
   search(nq);
   const codes = engine.allocate(kernels.rowCodesBytes(n, d));
   const centred = engine.allocate(kernels.encodeRowsScratch(d));
@@ -55,7 +61,9 @@ function distances(engine) {
   const encode = () => kernels.encodeRows(rows, 0, n, d, codes, n, centred);
   encode();
   const codedScratch = engine.allocate(kernels.searchCodedScratch(1, nq, 1, d, k));
-  const coded = (count) => kernels.searchRowsCoded(queries, count, rows, n, d, 1, k, codes, keys, slots, codedScratch);
+  const own = record(engine, BESIDE, RowCodes, { block: codes, capacity: n });
+  const coded = (nq) =>
+    kernels.searchRowsCoded(own, ...records(engine, { ...plan, nq, scratch: codedScratch }, lists, found));
   return [
     ["innerProducts 16 x 512 x 768", nq * n * d, () => kernels.innerProducts(queries, nq, rows, n, d, tile, n)],
     ["searchRows L2, 1 query", n * d, () => search(1)],
@@ -67,7 +75,7 @@ function distances(engine) {
     [
       "blendRows 16 x 8 x 768",
       nq * k * d,
-      () => kernels.blendRows(queries, nq, d, 0, k, keys, slots, rows, scratch, mean),
+      () => kernels.blendRows(queries, nq, d, 0, k, keys, slots, rows, false, scratch, mean),
     ],
   ];
 }
@@ -101,7 +109,7 @@ function refinements(engine) {
     let set = 0;
     const refine = () => {
       const own = candidates + (set++ % sets) * n * 4;
-      kernels.refineRows(query, 1, rows, d, kernels.L2.value, own, n, k, keys, slots);
+      kernels.refineRows(query, 1, rows, d, kernels.L2.value, false, own, n, k, keys, slots);
     };
     return [`refineRows 32 of ${among} x 256`, n * d, refine];
   });
@@ -128,15 +136,12 @@ function scans(engine) {
   const keys = engine.allocate(4 * 4);
   const slots = engine.allocate(4 * 4);
   const scratch = engine.allocate(kernels.searchPackedScratch(d, M, M, 1, 1, 1));
+  const own = record(engine, CODE, Packed, { M, M2: M, bbs, transposed, guard: 1 });
   const search = (nq, n) => {
     engine.u32[size >>> 2] = n;
-    const [L2, k, none] = [kernels.L2.value, 1, 0];
-    const [queries, probes, starts] = [zeros, zeros, zeros];
-    kernels.searchPacked(
-      ...[queries, nq, d, L2, M, M, transposed, true, bbs],
-      ...[probes, 1, 1, none, none, none, starts, size, codes, none],
-      ...[k, keys, slots, scratch],
-    );
+    const plan = { queries: zeros, nq, d, metric: 1, probes: zeros, nprobe: 1, atLeast: 1, scratch };
+    const lists = { nlist: 1, starts: zeros, sizes: size, codes, blockBytes: (bbs * M) / 2 };
+    kernels.searchPacked(own, ...records(engine, plan, lists, { keys, slots, k: 1 }));
   };
   const timed = (nq, n, calls) => {
     const start = performance.now();
@@ -159,6 +164,25 @@ function scans(engine) {
       };
     }),
   );
+}
+
+/** Writes a record, 0 standing for what is left out, and returns its address. */
+function record(engine, at, layout, words) {
+  for (const name in layout) engine.i32[(at >>> 2) + layout[name]] = words[name] ?? 0;
+  return at;
+}
+
+/** Writes the records of a crossing, and returns what a kernel takes. */
+function records(engine, plan, lists, found) {
+  return [record(engine, PLAN, Plan, plan), record(engine, LISTS, Lists, lists), record(engine, FOUND, Best, found)];
+}
+
+/** The one list of n rows. */
+function oneList(engine, n) {
+  const starts = engine.allocate(8);
+  engine.i32[starts >>> 2] = 0;
+  engine.i32[(starts >>> 2) + 1] = n;
+  return { nlist: 1, starts, sizes: starts + 4 };
 }
 
 /** The address of floats that repeat after 1009. */

@@ -5,6 +5,7 @@ import { Engine } from "../src/wasm/engine.js";
 import { Random } from "../src/work/random.js";
 import { FILLS, place, placeQueries } from "./hostile.js";
 import type { Fill } from "./hostile.js";
+import { code, oneList, records } from "./records.js";
 
 // searchBounded must give the bits of searchRows, whatever the rows are: bounds that are not true would lose neighbours.
 
@@ -25,15 +26,18 @@ function compare(
   const queries = placeQueries(engine, nq, d, queryFill, rows, n, random);
   const bounds = engine.allocate(kernels.boundsBytes(n, d));
   if (kernels.makeBounds(rows, n, d, bounds, engine.allocate(kernels.makeBoundsScratch(n, d))) === 0) return false;
+  const list = { ...oneList(engine, n), blockBytes: d * 4 };
   const results = [0, 1].map((bounded) => {
     const keys = engine.allocate(nq * k * 4);
     const slots = engine.allocate(nq * k * 4);
     if (bounded) {
       const scratch = engine.allocate(kernels.searchBoundedScratch(nq, n, d, k));
-      kernels.searchBounded(queries, nq, rows, n, d, metric, k, bounds, keys, slots, scratch);
+      const plan = { queries, nq, d, metric, scratch };
+      kernels.searchBounded(code, bounds, ...records(engine, plan, { ...list, codes: rows }, { keys, slots, k }));
     } else {
       const scratch = engine.allocate(kernels.searchRowsScratch(nq));
-      kernels.searchRows(queries, nq, rows, n, d, metric, k, keys, slots, scratch);
+      const plan = { queries, nq, d, metric, scratch };
+      kernels.searchRows(code, ...records(engine, plan, { ...list, codes: rows }, { keys, slots, k }));
     }
     return {
       keys: engine.i32.slice(keys >>> 2, (keys >>> 2) + nq * k),
@@ -96,7 +100,9 @@ describe("bounds leave the answer alone", () => {
     const [key, slot] = [engine.allocate(4), engine.allocate(4)];
     engine.f32.fill(5, rows >>> 2, (rows >>> 2) + d);
     const scratch = engine.allocate(kernels.searchBoundedScratch(1, n, d, 1));
-    kernels.searchBounded(query, 1, rows, n, d, METRIC_L2, 1, bounds, key, slot, scratch);
+    const plan = { queries: query, nq: 1, d, metric: METRIC_L2, scratch };
+    const lists = { ...oneList(engine, n), codes: rows, blockBytes: d * 4 };
+    kernels.searchBounded(code, bounds, ...records(engine, plan, lists, { keys: key, slots: slot, k: 1 }));
     expect(engine.i32[slot >>> 2]).not.toBe(far);
   });
 });

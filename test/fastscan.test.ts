@@ -5,6 +5,7 @@ import type { Metric } from "../src/index.js";
 import { Engine } from "../src/wasm/engine.js";
 import { below, pick, randomOf, shuffled, uniform } from "./random.js";
 import type { Random } from "./random.js";
+import { packed as packedRecord, records } from "./records.js";
 import { best, keyOf, NOTHING, rowOf } from "./reference.js";
 import type { Candidate } from "./reference.js";
 
@@ -244,30 +245,24 @@ function search(shape: Shape): Answer {
     ids: shape.withIds ? put(ids) : 0,
   };
   engine.u8.fill(0xa5, scratch, scratch + scratchBytes + 64);
-  kernels.searchPacked(
-    addresses.queries,
+  const plan = {
+    queries: addresses.queries,
     nq,
     d,
     metric,
-    M,
-    M2,
-    transposed,
-    shape.guard,
-    bbs,
-    addresses.probes,
+    probes: addresses.probes,
+    coarse: addresses.biases,
     nprobe,
-    shape.atLeast,
-    shape.maxCodes,
-    addresses.centroids,
-    addresses.biases,
-    addresses.starts,
-    addresses.sizes,
-    codes,
-    addresses.ids,
-    k,
-    found.keys,
-    found.slots,
+    atLeast: shape.atLeast,
+    maxCodes: shape.maxCodes,
+    centroids: addresses.centroids,
     scratch,
+  };
+  const { starts: start, sizes: size, ids: id } = addresses;
+  const own = { nlist: lists.length, starts: start, sizes: size, codes, blockBytes: (bbs * M2) / 2, ids: id };
+  kernels.searchPacked(
+    packedRecord(engine, { M, M2, bbs, transposed, guard: shape.guard ? 1 : 0 }),
+    ...records(engine, plan, own, { ...found, k }),
   );
   const behind = engine.u8.subarray(scratch + scratchBytes, scratch + scratchBytes + 64);
   expect(behind.every((byte) => byte === 0xa5)).toBe(true);

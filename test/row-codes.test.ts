@@ -2,11 +2,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index, Metric, SearchResult } from "../src/index.js";
-import { RowCodes } from "../src/storage/row-codes.js";
+import { RowCodes } from "../src/bounds/row-codes.js";
 import { Random } from "../src/work/random.js";
 import { Engine } from "../src/wasm/engine.js";
 import { countCoded } from "./coded.js";
 import { FILLS, place, placeQueries } from "./hostile.js";
+import { code, oneList, records, rowCodes } from "./records.js";
 
 // Searches by codes must give the bits of those without, whatever the rows are: bounds that are not true would lose neighbours.
 
@@ -62,12 +63,18 @@ function compareRows(shape: Shape): boolean {
   const { engine, rows, queries, codes } = made;
   const { kernels } = engine;
   const plainScratch = engine.allocate(kernels.searchRowsScratch(nq));
+  const plan = { queries, nq, d, metric };
+  const lists = { ...oneList(engine, n), codes: rows, blockBytes: d * 4 };
   const scratch = engine.allocate(kernels.searchCodedScratch(1, nq, 1, d, k));
   expectSame(
     engine,
     nq * k,
-    (keys, slots) => kernels.searchRows(queries, nq, rows, n, d, metric, k, keys, slots, plainScratch),
-    (keys, slots) => kernels.searchRowsCoded(queries, nq, rows, n, d, metric, k, codes, keys, slots, scratch),
+    (keys, slots) =>
+      kernels.searchRows(code, ...records(engine, { ...plan, scratch: plainScratch }, lists, { keys, slots, k })),
+    (keys, slots) => {
+      const own = rowCodes(engine, { block: codes, capacity: n });
+      kernels.searchRowsCoded(own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
+    },
   );
   return true;
 }
@@ -105,19 +112,19 @@ function compareLists(shape: Shape, nlist: number, nprobe: number): boolean {
       engine.i32[(probes >>> 2) + i * nprobe + p] = p < wanted ? (first + p) % nlist : -1;
     }
   }
-  const plainScratch = engine.allocate(kernels.searchListsScratch(nlist, nq, nprobe));
+  const plan = { queries, nq, d, metric, probes, nprobe, atLeast: nprobe };
+  const lists = { nlist, starts, sizes, codes: rows, blockBytes: d * 4, ids };
+  const plainScratch = engine.allocate(kernels.scanListsScratch(nlist, nq, nprobe));
   const scratch = engine.allocate(kernels.searchCodedScratch(nlist, nq, nprobe, d, k));
   expectSame(
     engine,
     nq * k,
-    // prettier-ignore
-    (keys, slots) => kernels.searchLists(
-      queries, nq, d, metric, probes, nprobe, nprobe, 0, nlist, starts, sizes, rows, ids, k, keys, slots, plainScratch,
-    ),
-    // prettier-ignore
-    (keys, slots) => kernels.searchListsCoded(
-      queries, nq, d, metric, probes, nprobe, nlist, starts, sizes, rows, ids, k, codes, n, keys, slots, scratch,
-    ),
+    (keys, slots) =>
+      kernels.scanF32Best(code, ...records(engine, { ...plan, scratch: plainScratch }, lists, { keys, slots, k })),
+    (keys, slots) => {
+      const own = rowCodes(engine, { block: codes, capacity: n });
+      kernels.searchListsCoded(code, own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
+    },
   );
   return true;
 }
@@ -171,9 +178,13 @@ describe("codes leave the answer alone", () => {
     if (made === undefined) throw new Error("noise has codes");
     const { engine, rows, queries, codes } = made;
     const [key, slot] = [engine.allocate(4), engine.allocate(4)];
+    const list = oneList(engine, n);
     const scratch = engine.allocate(engine.kernels.searchCodedScratch(1, 1, 1, d, 1));
     const search = (): number => {
-      engine.kernels.searchRowsCoded(queries, 1, rows, n, d, METRIC_L2, 1, codes, key, slot, scratch);
+      const plan = { queries, nq: 1, d, metric: METRIC_L2, scratch };
+      const lists = { ...list, codes: rows, blockBytes: d * 4 };
+      const own = rowCodes(engine, { block: codes, capacity: n });
+      engine.kernels.searchRowsCoded(own, ...records(engine, plan, lists, { keys: key, slots: slot, k: 1 }));
       return engine.i32[slot >>> 2];
     };
     const nearest = search();

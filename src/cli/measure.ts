@@ -2,7 +2,7 @@ import type { Index, Metric, SearchOptions } from "../api.js";
 import { METRIC_L2 } from "../api.js";
 import { indexFactory } from "../factory/build.js";
 import { blend } from "../rvc/blend.js";
-import { IdLookup } from "../storage/id-lookup.js";
+import { IdLookup } from "../lists/id-lookup.js";
 import { permutation } from "../work/random.js";
 import { cellsOf } from "./info.js";
 import { inBlocks } from "./run.js";

@@ -1,19 +1,20 @@
 import type { Metric } from "../api.js";
+import { FloatCode } from "../codes/float.js";
+import { PackedPqCode } from "../codes/packed-pq.js";
 import type { Reader } from "../format/reader.js";
 import { Hierarchy } from "../graph/hierarchy.js";
 import { HnswNode } from "../graph/hnsw.js";
-import { FlatNode } from "../indexes/flat.js";
+import { Coarse } from "../indexes/coarse.js";
 import { IdMapNode } from "../indexes/id-map.js";
-import { IvfFlatNode } from "../indexes/ivf-flat.js";
-import { IvfPqFastScanNode } from "../indexes/ivf-pq-fastscan.js";
-import type { NodeReader } from "../indexes/ivf.js";
-import type { IndexNode } from "../indexes/node.js";
-import { PqFastScanNode } from "../indexes/pq-fastscan.js";
+import { ListIndex } from "../indexes/list-index.js";
+import type { IndexNode, NodeReader } from "../indexes/node.js";
 import { RefineNode } from "../indexes/refine.js";
 import type { IndexTree } from "../indexes/tree.js";
+import { PackedLayout } from "../lists/layout.js";
 import { ProductQuantizer } from "../quantizers/product.js";
-import { PackedLayout } from "../storage/packed-codes.js";
 import type { Engine } from "../wasm/engine.js";
+import { flatFourcc, flatWire, ivfFlatWire, readFlat, readIvfFlat } from "./float-files.js";
+import { ivfPackedWire, packedWire, readIvfPacked, readPacked } from "./packed-files.js";
 
 /** What an index is built in: `build` makes the indexes that it wraps. */
 export interface Site {
@@ -49,6 +50,12 @@ function kind<K extends IndexTree["kind"], T extends IndexTree & { kind: K }>(
   };
 }
 
+type PackedTree = IndexTree & { kind: "pqfs" };
+
+function packedCode({ m, bbs, residual }: PackedTree, { engine, d, metric }: Site): PackedPqCode {
+  return new PackedPqCode(engine, metric, new ProductQuantizer(engine, d, m, 4), new PackedLayout(m, bbs), residual);
+}
+
 /**
  * The one table of what cellist has: the factory, the reader and the sentences of both look here. A new kind of index is a row, and
  * whatever reads and makes it.
@@ -57,34 +64,36 @@ export const KINDS: readonly Kind[] = [
   kind("flat", {
     name: "Flat",
     fourccs: ["IxF2", "IxFI", "IxFl"],
-    build: (_tree, { engine, d, metric }) => new FlatNode(engine, d, metric),
-    read: (reader, engine, fourcc) => FlatNode.read(reader, engine, fourcc),
+    build: (_tree, { engine, d, metric }) =>
+      new ListIndex(new FloatCode(engine, d, metric), undefined, flatWire(flatFourcc(metric))),
+    read: (reader, engine, fourcc) => readFlat(reader, engine, fourcc),
   }),
   kind("ivf", {
     name: "IVF1024,Flat",
     fourccs: ["IwFl"],
     is: ({ code }) => code.kind === "flat",
-    build: ({ coarse, nlist }, { metric, build }) => new IvfFlatNode(build(coarse), nlist, metric),
-    read: (reader, engine, _fourcc, nested) => IvfFlatNode.read(reader, engine, nested),
+    build: ({ coarse, nlist }, { engine, d, metric, build }) =>
+      new ListIndex(new FloatCode(engine, d, metric), new Coarse(build(coarse), nlist), ivfFlatWire),
+    read: (reader, engine, _fourcc, nested) => readIvfFlat(reader, engine, nested),
   }),
   kind("pqfs", {
     name: "PQ16x4fs",
     fourccs: ["IPfs"],
-    build({ m, bbs }, { engine, d, metric }) {
-      return new PqFastScanNode(metric, new ProductQuantizer(engine, d, m, 4), new PackedLayout(m, bbs), engine);
+    build(tree, site) {
+      const code = packedCode(tree, site);
+      return new ListIndex(code, undefined, packedWire(code));
     },
-    read: (reader, engine) => PqFastScanNode.read(reader, engine),
+    read: (reader, engine) => readPacked(reader, engine),
   }),
   kind("ivf", {
     name: "IVF1024,PQ16x4fs",
     fourccs: ["IwPf"],
     is: ({ code }) => code.kind === "pqfs",
-    build({ coarse, nlist, code }, { engine, d, metric, build }) {
-      const { m, bbs, residual } = code as IndexTree & { kind: "pqfs" };
-      const quantizer = new ProductQuantizer(engine, d, m, 4);
-      return new IvfPqFastScanNode(build(coarse), nlist, metric, quantizer, new PackedLayout(m, bbs), residual);
+    build({ coarse, nlist, code }, site) {
+      const packed = packedCode(code as PackedTree, site);
+      return new ListIndex(packed, new Coarse(site.build(coarse), nlist), ivfPackedWire(packed));
     },
-    read: (reader, engine, _fourcc, nested) => IvfPqFastScanNode.read(reader, engine, nested),
+    read: (reader, engine, _fourcc, nested) => readIvfPacked(reader, engine, nested),
   }),
   kind("hnsw", {
     name: "HNSW32",

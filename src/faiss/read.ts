@@ -3,7 +3,7 @@ import { CellistError, fail, noArray } from "../errors.js";
 import { Reader } from "../format/reader.js";
 import { mangled, openIndexFile } from "../format/identify.js";
 import type { Bytes } from "../format/source.js";
-import { IvfNode } from "../indexes/ivf.js";
+import { ListIndex } from "../indexes/list-index.js";
 import type { IndexNode } from "../indexes/node.js";
 import { readWork } from "../handle/options.js";
 import { VectorIndex } from "../handle/vector-index.js";
@@ -71,7 +71,7 @@ async function readNode(reader: Reader, engine: Engine, depth: number): Promise<
 
 /** RVC writes two files for a voice, and people pick the wrong one. */
 function warnIfEmpty(node: IndexNode, engine: Engine): void {
-  if (node instanceof IvfNode && node.isTrained && node.ntotal === 0) {
+  if (node instanceof ListIndex && node.coarse !== undefined && node.isTrained && node.ntotal === 0) {
     engine.warn(
       "WARN_EMPTY",
       `the file is trained but holds no vectors. RVC writes two files for a voice: this is the "trained_…" one; open the "added_…" one`,

@@ -1,7 +1,7 @@
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
-import { Rows } from "../storage/rows.js";
+import { Rows } from "../lists/rows.js";
 import { Random } from "../work/random.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";

@@ -1,11 +1,13 @@
+import { METRIC_INNER_PRODUCT } from "../api.js";
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { HEADER_BYTES, readHeader, writeHeader } from "../indexes/header.js";
-import type { NodeReader } from "../indexes/ivf.js";
 import { IndexNode } from "../indexes/node.js";
-import type { Parameter, SearchParams } from "../indexes/node.js";
+import type { NodeReader, Parameter, SearchParams } from "../indexes/node.js";
 import type { IndexTree } from "../indexes/tree.js";
+import type { Matches } from "../lists/matches.js";
+import { scratchSize } from "../wasm/engine.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { Hierarchy } from "./hierarchy.js";
@@ -62,12 +64,41 @@ export class HnswNode extends IndexNode {
     return params.efSearch || this.#graph.efSearch;
   }
 
-  scratchBytes(_nq: number, k: number, params: SearchParams): number {
+  scratchBytes(nq: number, k: number, params: SearchParams): number {
+    if (k === 0) {
+      const ranged = this.#ranged(params);
+      return 2 * scratchSize(nq * ranged * 4) + this.scratchBytes(nq, ranged, params);
+    }
     return this.#graph.scratchBytes(k, this.#efSearch(params));
   }
 
   search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {
-    this.#graph.search(this, queries, nq, k, this.#efSearch(params), 0, distances, slots);
+    this.#graph.search(this, queries, nq, k, this.#efSearch(params), params.admitted, distances, slots);
+  }
+
+  /** Of the vectors that a search keeps on its way (efSearch of them), those within the radius. */
+  range(queries: number, nq: number, params: SearchParams, matches: Matches): void {
+    const { engine, metric } = this;
+    const k = this.#ranged(params);
+    const top = engine.scratchTop;
+    const distances = engine.takeScratch(nq * k * 4);
+    const slots = engine.takeScratch(nq * k * 4);
+    this.search(queries, nq, k, params, distances, slots);
+    for (let i = 0; i < nq * k; i++) {
+      const slot = engine.i32[(slots >>> 2) + i];
+      const distance = engine.f32[(distances >>> 2) + i];
+      const within = metric === METRIC_INNER_PRODUCT ? distance > matches.radius : distance < matches.radius;
+      if (slot >= 0 && within) matches.put(Math.floor(i / k), slot, distance);
+    }
+    engine.returnScratch(top);
+  }
+
+  #ranged(params: SearchParams): number {
+    return Math.max(1, Math.min(this.#efSearch(params), this.ntotal));
+  }
+
+  get rowsByLabel(): number {
+    return this.storage.rowsByLabel;
   }
 
   slotOf(label: number | bigint): number {

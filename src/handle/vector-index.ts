@@ -17,7 +17,7 @@ import { kindOf, what } from "../checks.js";
 import { fail, makingArrays, noArray } from "../errors.js";
 import { describeTree } from "../indexes/describe.js";
 import { Writer } from "../format/writer.js";
-import { NOTHING } from "../indexes/node.js";
+import { decodedAtOnce, NOTHING, OWN_PARAMS } from "../indexes/node.js";
 import type { IndexNode, Parameter, SearchParams } from "../indexes/node.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { scratchSize } from "../wasm/engine.js";
@@ -60,7 +60,7 @@ export class VectorIndex implements Index<IdType> {
   #filled: boolean;
   /** Goes up with every change, for those who read the index meanwhile. */
   #version = 0;
-  readonly #params: SearchParams = { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: false };
+  readonly #params: SearchParams = { ...OWN_PARAMS };
   readonly #retrieval: Retrieval = { queries: 0, distances: 0, slots: 0 };
   /** Where a blend copies features from. */
   readonly #blended = new Window(Float32Array);
@@ -393,7 +393,8 @@ export class VectorIndex implements Index<IdType> {
   /** @internal Bytes of scratch that a blend of k neighbours takes beyond a search: weights, a mean, and vectors made of codes. */
   blendScratch(k: number): number {
     const node = this.#ready();
-    const decoding = node.rows === 0 ? scratchSize(k * node.d * 4) + node.decodeScratch(k) : 0;
+    const most = k * decodedAtOnce(k, node.engine.kernels.BLOCK.value, node.d);
+    const decoding = node.rows === 0 ? scratchSize(most * node.d * 4) + node.decodeScratch(most) : 0;
     return scratchSize(k * 4) + scratchSize(node.d * 4) + decoding;
   }
 

@@ -1,6 +1,7 @@
 import type { SearchOptions, WarmUpShape } from "../api.js";
 import { what } from "../checks.js";
 import { fail, makingArrays } from "../errors.js";
+import { OWN_PARAMS } from "../indexes/node.js";
 import type { IndexNode, SearchParams } from "../indexes/node.js";
 import { checkD, checkNames, checkOption, readSearch, WARM_UP_NAMES } from "./options.js";
 import { checkCount, newResults } from "./results.js";
@@ -25,7 +26,7 @@ export function warmUp(index: VectorIndex, node: IndexNode, shape: WarmUpShape):
   checkOption("k", k);
   checkD(shape, node.d);
   const options = { nprobe, kFactor, efSearch, ensureK };
-  const params: SearchParams = { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: false };
+  const params: SearchParams = { ...OWN_PARAMS };
   readSearch(options, params);
   checkCount(batch, k, node.ntotal);
   if (batch * Math.max(k, node.d) > MOST)

@@ -1,6 +1,6 @@
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
-import type { InvertedLists } from "../storage/lists.js";
+import type { Lists } from "../lists/lists.js";
 
 /** How a file says where ids stand: not at all, by an array whose places are the ids, by pairs of a hash table. */
 const NONE = 0;
@@ -24,7 +24,7 @@ export class DirectMap {
   }
 
   /** Bytes of the map in a file. */
-  fileBytes(lists: InvertedLists, ntotal: number): number {
+  fileBytes(lists: Lists, ntotal: number): number {
     this.#renew(lists, ntotal);
     return 1 + 8 + this.#entries.length * 8 + (this.#kind === HASHTABLE ? 8 : 0);
   }
@@ -61,7 +61,7 @@ export class DirectMap {
   }
 
   /** Throws ERR_FORMAT where the map names a place that is not in the lists, or another id's. */
-  check(lists: InvertedLists, ntotal: number, reader: Reader): void {
+  check(lists: Lists, ntotal: number, reader: Reader): void {
     const pairs = this.#kind === HASHTABLE;
     if (this.isArray && this.#entries.length !== ntotal) {
       reader.wrong("direct map", 0, `is an array of ${this.#entries.length}, and ntotal is ${ntotal}`);
@@ -88,7 +88,7 @@ export class DirectMap {
     }
   }
 
-  #renew(lists: InvertedLists, ntotal: number): void {
+  #renew(lists: Lists, ntotal: number): void {
     if (!this.#stale) return;
     const places = new Map<bigint, bigint>();
     if (this.#kind === HASHTABLE) {

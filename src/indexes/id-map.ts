@@ -2,32 +2,30 @@ import type { IndexTree } from "./tree.js";
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
-import { IdLookup } from "../storage/id-lookup.js";
-import { Places } from "../storage/places.js";
-import { Rows } from "../storage/rows.js";
+import { IdLookup } from "../lists/id-lookup.js";
+import { Places } from "../lists/places.js";
+import { Rows } from "../lists/rows.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { HEADER_BYTES, otherMetric, readHeader, writeHeader } from "./header.js";
-import type { NodeReader } from "./ivf.js";
-import { hasPlacesForLabels, IndexNode } from "./node.js";
-import type { Parameter, SearchParams } from "./node.js";
+import { hasPlacesForLabels } from "./node.js";
+import type { IndexNode, NodeReader } from "./node.js";
+import { Wrapper } from "./wrapper.js";
 
 /**
  * Ids of the user's own around an index that numbers its vectors. IDMap2 is the same to us: in faiss it differs by keeping the map
  * from ids to vectors, which both make here when it is first asked for.
  */
-export class IdMapNode extends IndexNode {
+export class IdMapNode extends Wrapper {
   /** Labels are the user's. */
   override readonly isInSequence = false;
-  readonly base: IndexNode;
   readonly #two: boolean;
   /** The id of each label of the base, i64. */
   readonly #map: Rows;
   #lookup: IdLookup | undefined;
 
   constructor(base: IndexNode, two: boolean, map: Rows = new Rows(base.engine, 8)) {
-    super(base.engine, base.d, base.metric);
-    this.base = base;
+    super(base);
     this.#two = two;
     this.#map = map;
   }
@@ -36,27 +34,7 @@ export class IdMapNode extends IndexNode {
     return { kind: "idmap", two: this.#two, base: this.base.tree };
   }
 
-  get ntotal(): number {
-    return this.base.ntotal;
-  }
-
-  get isTrained(): boolean {
-    return this.base.isTrained;
-  }
-
-  override get stored(): number {
-    return this.base.stored;
-  }
-
-  get rows(): number {
-    return this.base.rows;
-  }
-
-  async train(vectors: Float32Array, seed: number, pace: Pace): Promise<void> {
-    await this.base.train(vectors, seed, pace);
-  }
-
-  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
+  override async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
     if (ids === undefined) fail("ERR_ID", "an IDMap has no ids of its own: give some with addWithIds");
     const n = ids.length;
     const at = this.#map.reserve(n);
@@ -64,22 +42,6 @@ export class IdMapNode extends IndexNode {
     await this.base.add(vectors, undefined, pace);
     this.#map.grow(n);
     this.#lookup = undefined;
-  }
-
-  override prepare(): void {
-    this.base.prepare();
-  }
-
-  override unprepare(): void {
-    this.base.unprepare();
-  }
-
-  scratchBytes(nq: number, k: number, params: SearchParams): number {
-    return this.base.scratchBytes(nq, k, params);
-  }
-
-  search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {
-    this.base.search(queries, nq, k, params, distances, slots);
   }
 
   override mapSlots(slots: number, n: number): void {
@@ -92,6 +54,12 @@ export class IdMapNode extends IndexNode {
     this.engine.kernels.mapSlotsWide(slots, n, this.#map.address, out);
   }
 
+  override scannedLabels(slots: number, n: number, out: number): void {
+    this.base.scannedLabels(slots, n, out);
+    const { i64 } = this.engine;
+    for (let i = 0; i < n; i++) i64[(out >>> 3) + i] = i64[(this.#map.address >>> 3) + Number(i64[(out >>> 3) + i])];
+  }
+
   override hasWideLabels(): boolean {
     return this.engine.kernels.hasWideIds(this.#map.address, this.#map.count) === 1;
   }
@@ -100,21 +68,13 @@ export class IdMapNode extends IndexNode {
     for (let place = 0; place < this.#map.count; place++) each(this.#id(place), place);
   }
 
-  slotOf(label: number | bigint): number {
+  override slotOf(label: number | bigint): number {
     this.#lookup ??= new IdLookup(this.#map.count, (each) => this.eachLabel(each));
     const position = this.#lookup.find(label);
     return position < 0 ? -1 : this.base.slotOf(position);
   }
 
-  override decodeScratch(n: number): number {
-    return this.base.decodeScratch(n);
-  }
-
-  decode(slots: number, n: number, out: number): void {
-    this.base.decode(slots, n, out);
-  }
-
-  removeIds(drop: (label: bigint) => boolean): number {
+  override removeIds(drop: (label: bigint) => boolean): number {
     const places = new Places(this.#map.count, (place) => drop(this.#id(place)) && this.base.slotOf(place) >= 0);
     if (places.removed > 0) this.#removal(places)();
     return places.removed;
@@ -144,7 +104,7 @@ export class IdMapNode extends IndexNode {
     return this.engine.i64[(this.#map.address >>> 3) + place];
   }
 
-  reset(): void {
+  override reset(): void {
     this.base.reset();
     this.#map.clear();
     this.#lookup = undefined;
@@ -153,10 +113,6 @@ export class IdMapNode extends IndexNode {
   override untrain(): void {
     this.reset();
     this.base.untrain();
-  }
-
-  override parameter(name: string): Parameter | undefined {
-    return this.base.parameter(name);
   }
 
   get fileBytes(): number {

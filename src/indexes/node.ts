@@ -1,10 +1,12 @@
 import type { Metric } from "../api.js";
 import { fail } from "../errors.js";
-import type { IndexTree } from "./tree.js";
+import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
-import type { Places } from "../storage/places.js";
+import type { Matches } from "../lists/matches.js";
+import type { Places } from "../lists/places.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
+import type { IndexTree } from "./tree.js";
 
 /** What a distance is where nothing was found (negated under inner product): FLT_MAX, as in faiss. */
 export const NOTHING = 3.4028234663852886e38;
@@ -18,10 +20,24 @@ export interface SearchParams {
   kFactor: number;
   efSearch: number;
   ensureK: boolean;
+  /**
+   * Address of a bitmap of the slots that are scanned (bit s & 7 of byte s >> 3, readable 16 bytes beyond the last): those whose bit is not
+   * set are left out. 0: none is.
+   */
+  admitted: number;
 }
 
+/** Reads a nested index from its fourcc on. */
+export type NodeReader = (reader: Reader, engine: Engine) => Promise<IndexNode>;
+
 /** Every index's own values: what a nested index, a coarse quantizer for one, is searched with. */
-export const OWN_PARAMS: Readonly<SearchParams> = { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: false };
+export const OWN_PARAMS: Readonly<SearchParams> = {
+  nprobe: 0,
+  kFactor: 0,
+  efSearch: 0,
+  ensureK: false,
+  admitted: 0,
+};
 
 /** A parameter that can be set by name. */
 export interface Parameter {
@@ -80,13 +96,37 @@ export abstract class IndexNode {
     // Nothing, unless a node says otherwise.
   }
 
-  /** Bytes of scratch that a search of nq queries takes. */
+  /** As prepare, for an index that is a coarse quantizer: its vectors stand, and are to be searched again and again. */
+  sharpen(): void {
+    // Nothing, unless a node says otherwise.
+  }
+
+  /** Bytes of scratch that a search of nq queries takes; k is 0 for {@link range}. */
   abstract scratchBytes(nq: number, k: number, params: SearchParams): number;
   /**
    * Finds the k nearest of nq <= BLOCK queries: distances (f32) and slots (i32) are nq x k, best first, -1 and ±FLT_MAX where
    * there is none. All arguments are addresses; what it takes of the scratch arena it returns.
    */
   abstract search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void;
+
+  /**
+   * Appends to `matches` all vectors within its radius of nq <= BLOCK queries, of those that the search looks at: by slot, in any order.
+   * Matches of earlier calls are left alone.
+   */
+  abstract range(queries: number, nq: number, params: SearchParams, matches: Matches): void;
+
+  /** Slots that searches scan: all in use are below. A bitmap that admits some of them has so many bits. */
+  get slots(): number {
+    return this.ntotal;
+  }
+  /** Calls back with each run of slots in use that searches scan. */
+  slotRuns(each: (start: number, length: number) => void): void {
+    if (this.ntotal > 0) each(0, this.ntotal);
+  }
+  /** Writes the labels of n slots that searches scan, as i64; the slots may be overwritten. */
+  scannedLabels(slots: number, n: number, out: number): void {
+    this.mapSlotsWide(slots, n, out);
+  }
 
   /** Turns n slots into labels where they stand; -1 stays. Only where all labels fit 32 bits. */
   mapSlots(_slots: number, _n: number): void {
@@ -109,6 +149,8 @@ export abstract class IndexNode {
   readonly isInSequence: boolean = true;
   /** Where the float rows stand that slots index, or 0 for a node that stores codes. */
   abstract get rows(): number;
+  /** Where the row of each label stands, label l at row l; 0 where rows do not stand so. */
+  abstract get rowsByLabel(): number;
   /** The slot of a label, or -1. */
   abstract slotOf(label: number | bigint): number;
   /** Bytes of scratch that {@link decode} takes. */
@@ -178,4 +220,12 @@ export function hasPlacesForLabels(node: IndexNode, n: number): boolean {
   labels.sort();
   for (let i = 0; i < labels.length && fine; i++) fine = labels[i] >= 0 && labels[i] < n && labels[i] !== labels[i - 1];
   return fine;
+}
+
+/** Bytes of decoded vectors at a time, but for one query's, which the second-level cache keeps. */
+const DECODED_BYTES = 1 << 20;
+
+/** Of nq queries, those whose n candidates of d dimensions are decoded together. */
+export function decodedAtOnce(n: number, nq: number, d: number): number {
+  return Math.max(1, Math.min(nq, Math.floor(DECODED_BYTES / (Math.max(n, 1) * d * 4))));
 }

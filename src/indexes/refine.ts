@@ -1,19 +1,22 @@
+import { METRIC_INNER_PRODUCT } from "../api.js";
 import { fail } from "../errors.js";
 import type { IndexTree } from "./tree.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
-import { Places } from "../storage/places.js";
+import type { Matches } from "../lists/matches.js";
+import { Places } from "../lists/places.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { describeTree } from "./describe.js";
 import { HEADER_BYTES, otherMetric, readHeader, writeHeader } from "./header.js";
-import type { NodeReader } from "./ivf.js";
-import { hasPlacesForLabels, IndexNode } from "./node.js";
-import type { Parameter, SearchParams } from "./node.js";
+import { decodedAtOnce, hasPlacesForLabels, IndexNode } from "./node.js";
+import type { NodeReader, Parameter, SearchParams } from "./node.js";
 
 /** faiss 1.15 takes no other factors from a file. */
 const MAX_FACTOR = 1000;
+/** Matches of a range search that are compared again together. */
+const MATCHES = 64;
 
 /**
  * Two indexes of the same vectors: a quick one that finds k * kFactor candidates, and one that compares them again, exactly where it
@@ -48,6 +51,11 @@ export class RefineNode extends IndexNode {
 
   get rows(): number {
     return this.#refine.rows;
+  }
+
+  // Labels are places among the rows of the second index.
+  get rowsByLabel(): number {
+    return this.#refine.rowsByLabel;
   }
 
   async train(vectors: Float32Array, seed: number, pace: Pace): Promise<void> {
@@ -86,9 +94,15 @@ export class RefineNode extends IndexNode {
   }
 
   scratchBytes(nq: number, k: number, params: SearchParams): number {
+    const { d } = this;
+    if (k === 0) {
+      const decoded = this.rows === 0 ? scratchSize(MATCHES * d * 4) + this.#refine.decodeScratch(MATCHES) : 0;
+      return scratchSize(MATCHES * 4) + decoded + this.#base.scratchBytes(nq, 0, params);
+    }
     const n = this.#candidates(k, params);
-    const decoded = this.rows === 0 ? scratchSize(n * this.d * 4) + this.#refine.decodeScratch(n) : 0;
-    return 2 * scratchSize(nq * n * 4) + scratchSize(n * 4) + decoded + this.#base.scratchBytes(nq, n, params);
+    const most = n * decodedAtOnce(n, nq, d);
+    const decoded = this.rows === 0 ? scratchSize(most * d * 4) + this.#refine.decodeScratch(most) : 0;
+    return 2 * scratchSize(nq * n * 4) + decoded + this.#base.scratchBytes(nq, n, params);
   }
 
   search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {
@@ -101,35 +115,60 @@ export class RefineNode extends IndexNode {
     this.#base.search(queries, nq, n, params, near, candidates);
     this.#base.mapSlots(candidates, nq * n);
     if (this.rows !== 0) {
-      kernels.refineRows(queries, nq, this.rows, d, metric, candidates, n, k, distances, slots);
+      kernels.refineRows(queries, nq, this.rows, d, metric, false, candidates, n, k, distances, slots);
     } else {
-      this.#searchDecoded(queries, nq, k, candidates, n, distances, slots);
+      // What the second index makes of its codes, for as many queries at once as there is room for.
+      const most = decodedAtOnce(n, nq, d);
+      const vectors = engine.takeScratch(most * n * d * 4);
+      for (let i = 0; i < nq; i += most) {
+        const count = Math.min(most, nq - i);
+        const own = candidates + i * n * 4;
+        const at = i * k * 4;
+        this.#refine.decode(own, count * n, vectors);
+        kernels.refineRows(queries + i * d * 4, count, vectors, d, metric, true, own, n, k, distances + at, slots + at);
+      }
     }
     engine.returnScratch(top);
   }
 
-  /** Re-ranks by what the second index makes of its codes, a query at a time. */
-  #searchDecoded(
-    queries: number,
-    nq: number,
-    k: number,
-    candidates: number,
-    n: number,
-    distances: number,
-    slots: number,
-  ): void {
+  /** Finds what the first index has within the radius, and keeps of it what the second has there too, with its distances. */
+  range(queries: number, nq: number, params: SearchParams, matches: Matches): void {
     const { engine, d, metric } = this;
-    const { i32, kernels } = engine;
-    const vectors = engine.takeScratch(n * d * 4);
-    const places = engine.takeScratch(n * 4);
-    for (let i = 0; i < nq; i++) {
-      const own = candidates + i * n * 4;
-      this.#refine.decode(own, n, vectors);
-      for (let j = 0; j < n; j++) i32[(places >>> 2) + j] = i32[(own >>> 2) + j] < 0 ? -1 : j;
-      const result = slots + i * k * 4;
-      kernels.refineRows(queries + i * d * 4, 1, vectors, d, metric, places, n, k, distances + i * k * 4, result);
-      for (let j = result >>> 2; j < (result >>> 2) + k; j++) if (i32[j] >= 0) i32[j] = i32[(own >>> 2) + i32[j]];
+    const before = matches.count;
+    this.#base.range(queries, nq, params, matches);
+    const found = matches.count;
+    const { i32, f32, u8, kernels } = engine;
+    const top = engine.scratchTop;
+    const slots = engine.takeScratch(MATCHES * 4);
+    const vectors = this.rows === 0 ? engine.takeScratch(MATCHES * d * 4) : 0;
+    matches.count = before;
+    for (let i = before; i < found; i += MATCHES) {
+      const n = Math.min(MATCHES, found - i);
+      for (let j = 0; j < n; j++) i32[(slots >>> 2) + j] = i32[matches.wordOf(i + j) + 1];
+      this.#base.mapSlots(slots, n);
+      if (vectors !== 0) this.#refine.decode(slots, n, vectors);
+      const rows = vectors === 0 ? this.rows : vectors;
+      kernels.compareMatches(queries, d, metric, matches.wordOf(i) * 4, n, slots, rows, vectors !== 0);
+      for (let j = i; j < i + n; j++) {
+        const from = matches.wordOf(j);
+        const distance = f32[from + 2];
+        const within = metric === METRIC_INNER_PRODUCT ? distance > matches.radius : distance < matches.radius;
+        if (within) u8.copyWithin(matches.wordOf(matches.count++) * 4, from * 4, (from + 3) * 4);
+      }
     }
+    engine.returnScratch(top);
+  }
+
+  override get slots(): number {
+    return this.#base.slots;
+  }
+
+  override slotRuns(each: (start: number, length: number) => void): void {
+    this.#base.slotRuns(each);
+  }
+
+  override scannedLabels(slots: number, n: number, out: number): void {
+    this.#base.scannedLabels(slots, n, out);
   }
 
   slotOf(label: number | bigint): number {

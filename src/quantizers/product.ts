@@ -1,11 +1,10 @@
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
-import type { PackedLayout } from "../storage/packed-codes.js";
 import { splitEmpty } from "../training/kmeans.js";
 import { permutation } from "../work/random.js";
 import type { Pace } from "../work/pace.js";
-import { Engine, scratchSize } from "../wasm/engine.js";
+import { Engine } from "../wasm/engine.js";
 
 /** Iterations of k-means, and training vectors a centroid: faiss' defaults. More are sampled down, fewer give a warning. */
 const ITERATIONS = 25;
@@ -153,21 +152,6 @@ export class ProductQuantizer {
   /** Writes the vectors that n x M numbers stand for. */
   dequantize(numbers: number, n: number, vectors: number): void {
     this.#engine.kernels.dequantize(numbers, n, this.M, this.K, this.d / this.M, this.#codebook, vectors);
-  }
-
-  /** Bytes of scratch that {@link decode} takes. */
-  decodeScratch(n: number): number {
-    return scratchSize(n * this.M);
-  }
-
-  /** Writes the vectors of n slots of packed codes (addresses). */
-  decode({ M, M2, bbs }: PackedLayout, codes: number, slots: number, n: number, vectors: number): void {
-    const engine = this.#engine;
-    const top = engine.scratchTop;
-    const numbers = engine.takeScratch(n * M);
-    engine.kernels.unpackCodes(codes, M, M2, bbs, slots, n, numbers);
-    this.dequantize(numbers, n, vectors);
-    engine.returnScratch(top);
   }
 
   /** Bytes of the quantizer in a file. */

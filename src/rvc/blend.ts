@@ -5,6 +5,7 @@ import { fail } from "../errors.js";
 import { floatsOf } from "../handle/input.js";
 import { BLEND_NAMES, checkD, checkNames, DEFAULTS, option, readSearch } from "../handle/options.js";
 import { VectorIndex } from "../handle/vector-index.js";
+import { decodedAtOnce, OWN_PARAMS } from "../indexes/node.js";
 import type { SearchParams } from "../indexes/node.js";
 
 /** How features are blended; the search's own options go along. */
@@ -18,7 +19,7 @@ export interface BlendOptions extends SearchOptions {
 }
 
 /** The search's parameters of the call at hand: one object for all calls, since a blend allocates nothing. */
-const params: SearchParams = { nprobe: 0, kFactor: 0, efSearch: 0, ensureK: true };
+const params: SearchParams = { ...OWN_PARAMS, ensureK: true };
 
 /**
  * Moves each feature towards the weighted mean of its neighbours, in place: RVC's retrieval, `rate * mean + (1 - rate) * feature`.
@@ -71,18 +72,19 @@ export function blend<F extends Floats>(index: Index<IdType>, given: F, options?
     const { queries, distances, slots } = index.retrieve(features, first, count, found, params, spare);
     const weights = engine.takeScratch(found * 4);
     const mean = engine.takeScratch(d * 4);
-    const { i32, kernels } = engine;
+    const { kernels } = engine;
     if (node.rows !== 0) {
-      kernels.blendRows(queries, count, d, rate, found, distances, slots, node.rows, weights, mean);
+      kernels.blendRows(queries, count, d, rate, found, distances, slots, node.rows, false, weights, mean);
     } else {
-      // Where no rows are kept, those that are found are made of their codes, for one feature at a time.
-      const rows = engine.takeScratch(found * d * 4);
-      for (let i = 0; i < count; i++) {
-        const offset = i * found * 4;
-        node.decode(slots + offset, found, rows);
-        for (let j = 0, at = (slots + offset) >>> 2; j < found; j++, at++) if (i32[at] >= 0) i32[at] = j;
+      // Where no rows are kept, those that are found are made of their codes, for as many features at once as there is room for.
+      const most = decodedAtOnce(found, kernels.BLOCK.value, d);
+      const rows = engine.takeScratch(most * found * d * 4);
+      for (let i = 0; i < count; i += most) {
+        const n = Math.min(most, count - i);
+        const at = i * found * 4;
+        node.decode(slots + at, n * found, rows);
         const feature = queries + i * d * 4;
-        kernels.blendRows(feature, 1, d, rate, found, distances + offset, slots + offset, rows, weights, mean);
+        kernels.blendRows(feature, n, d, rate, found, distances + at, slots + at, rows, true, weights, mean);
       }
     }
     features.set(index.blended.at(engine, queries, count * d), first * d);

@@ -4,6 +4,7 @@ import { Allocator } from "./allocator.js";
 import { baseline, relaxedPatch } from "./kernels.gen.js";
 import type { Kernels } from "./kernels.gen.js";
 import { applyPatch } from "./patch.js";
+import { RECORDS_END } from "./records.js";
 import { bytesOf } from "./text.js";
 
 /** How an index gets its WebAssembly instance, and whom it warns. */
@@ -39,8 +40,6 @@ export interface Warning {
 
 const PAGE = 65536;
 const MAX_BYTES = 65536 * PAGE - PAGE;
-/** The kernels keep nothing in memory (assembly/embed.mjs checks that), so only address 0 stays free, to mean "none". */
-const FIRST_ADDRESS = 64;
 
 /** `i8x16.relaxed_swizzle` in an otherwise empty function: valid only where relaxed SIMD is. */
 const RELAXED_PROBE = "%|.|@|:&%%%&*&|-%&|H('&%/4&2%h% 4h% 4 |M'0";
@@ -103,7 +102,8 @@ export class Engine {
   readonly options: Readonly<EngineOptions>;
   readonly kernels: Kernels;
   readonly #memory: WebAssembly.Memory;
-  readonly #allocator = new Allocator(FIRST_ADDRESS);
+  /** Address 0 means "none"; records stand behind it. The kernels keep nothing in memory (assembly/embed.mjs checks that). */
+  readonly #allocator = new Allocator(RECORDS_END);
   readonly #maxBytes: number;
   /** The scratch arena: where it starts and ends, and how far it is taken. */
   #arena = 0;

@@ -1,7 +1,8 @@
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
-import { InvertedLists } from "../storage/lists.js";
+import type { RowLayout } from "../lists/layout.js";
+import { Lists } from "../lists/lists.js";
 import type { Engine } from "../wasm/engine.js";
 
 // Inverted lists in a file, as faiss' ArrayInvertedLists: `ilar`, nlist, the bytes of a code, the kind of the table of sizes
@@ -11,18 +12,18 @@ import type { Engine } from "../wasm/engine.js";
 const PREFIX = 4 + 8 + 8 + 4 + 8;
 
 /** Bytes that lists take in a file. */
-export function listsBytes(lists: InvertedLists): number {
+export function listsBytes(lists: Lists): number {
   const filled = countFilled(lists);
-  return PREFIX + (isFull(lists, filled) ? lists.nlist : filled * 2) * 8 + lists.count * (lists.codeBytes + 8);
+  return PREFIX + (isFull(lists, filled) ? lists.nlist : filled * 2) * 8 + lists.count * (lists.layout.looseBytes + 8);
 }
 
 /** Writes lists. */
-export function writeLists(writer: Writer, lists: InvertedLists): void {
+export function writeLists(writer: Writer, lists: Lists): void {
   const filled = countFilled(lists);
   const full = isFull(lists, filled);
   writer.fourcc("ilar");
   writer.i64(lists.nlist);
-  writer.i64(lists.codeBytes);
+  writer.i64(lists.layout.looseBytes);
   writer.fourcc(full ? "full" : "sprs");
   writer.i64(full ? lists.nlist : filled * 2);
   for (let list = 0; lists.count > 0 && list < lists.nlist; list++) {
@@ -37,20 +38,21 @@ export function writeLists(writer: Writer, lists: InvertedLists): void {
   }
 }
 
-/** Reads lists of an index that has `nlist` of them, codes of `codeBytes` bytes, and `ntotal` vectors. */
+/** Reads lists of an index that has `nlist` of them, codes that are rows of `layout`, and `ntotal` vectors. */
 export async function readLists(
   reader: Reader,
   engine: Engine,
   nlist: number,
-  codeBytes: number,
+  layout: RowLayout,
   ntotal: number,
-): Promise<InvertedLists> {
+): Promise<Lists> {
+  const codeBytes = layout.looseBytes;
   const fourcc = await reader.fourcc("inverted lists");
   if (fourcc === "il00") fail("ERR_UNSUPPORTED", "the file says that its inverted lists are kept elsewhere (il00)");
   if (fourcc === "ilod")
     fail("ERR_UNSUPPORTED", "the inverted lists are in another file (ilod): merge them in faiss first");
   if (fourcc !== "ilar") reader.wrong("inverted lists", 4, `are of the kind "${fourcc}", not ilar`);
-  const lists = new InvertedLists(engine, nlist, codeBytes);
+  const lists = new Lists(engine, nlist, layout);
   for (const [field, expected] of [
     ["nlist of the inverted lists", nlist],
     ["code_size of the inverted lists", codeBytes],
@@ -126,12 +128,12 @@ async function readSizes(reader: Reader, nlist: number): Promise<[number, number
 }
 
 /** Lists that are not empty. */
-function countFilled(lists: InvertedLists): number {
+function countFilled(lists: Lists): number {
   let filled = 0;
   for (let list = 0; lists.count > 0 && list < lists.nlist; list++) if (lists.size(list) > 0) filled++;
   return filled;
 }
 
-function isFull(lists: InvertedLists, filled: number): boolean {
+function isFull(lists: Lists, filled: number): boolean {
   return filled > Math.floor(lists.nlist / 2);
 }

@@ -1,7 +1,7 @@
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
-import { InvertedLists } from "../storage/lists.js";
-import type { PackedLayout } from "../storage/packed-codes.js";
+import type { Layout } from "../lists/layout.js";
+import { Lists } from "../lists/lists.js";
 import type { Engine } from "../wasm/engine.js";
 
 // Inverted lists of packed codes in a file, as faiss' BlockInvertedLists: `ilbl`, nlist, a code size that says "none", vectors and
@@ -13,7 +13,7 @@ const NO_CODE_SIZE = 0xffff_ffff_ffff_ffffn;
 const AHEAD = 1 << 20;
 
 /** Bytes that lists take in a file. */
-export function blockListsBytes(lists: InvertedLists): number {
+export function blockListsBytes(lists: Lists): number {
   let bytes = 4 + 4 * 8 + lists.nlist * 16;
   for (let list = 0; lists.count > 0 && list < lists.nlist; list++) {
     const { codes, ids } = lists.bytes(list);
@@ -23,12 +23,13 @@ export function blockListsBytes(lists: InvertedLists): number {
 }
 
 /** Writes lists of packed codes. */
-export function writeBlockLists(writer: Writer, lists: InvertedLists, layout: PackedLayout): void {
+export function writeBlockLists(writer: Writer, lists: Lists): void {
+  const { perBlock, blockBytes } = lists.layout;
   writer.fourcc("ilbl");
   writer.i64(lists.nlist);
   writer.i64(NO_CODE_SIZE);
-  writer.i64(layout.bbs);
-  writer.i64(layout.blockBytes);
+  writer.i64(perBlock);
+  writer.i64(blockBytes);
   for (let list = 0; list < lists.nlist; list++) {
     const { codes, ids } = lists.bytes(list);
     writer.i64(ids.length / 8);
@@ -43,12 +44,13 @@ export async function readBlockLists(
   reader: Reader,
   engine: Engine,
   nlist: number,
-  layout: PackedLayout,
+  layout: Layout,
   ntotal: number,
-): Promise<InvertedLists> {
+): Promise<Lists> {
   const fourcc = await reader.fourcc("inverted lists");
   if (fourcc !== "ilbl") reader.wrong("inverted lists", 4, `are of the kind "${fourcc}", not ilbl`);
-  const { bbs, blockBytes } = layout;
+  const { perBlock: bbs, blockBytes } = layout;
+  const whole = (size: number): number => Math.ceil(size / bbs) * bbs;
   for (const [field, expected] of [
     ["nlist of the inverted lists", nlist],
     ["code_size of the inverted lists", -1],
@@ -58,7 +60,7 @@ export async function readBlockLists(
     const given = await reader.i64(field);
     if (given !== expected) reader.wrong(field, 8, `is ${given}, not ${expected}`);
   }
-  const lists = new InvertedLists(engine, nlist, layout);
+  const lists = new Lists(engine, nlist, layout);
   const needed = nlist * 16;
   if (needed > reader.left)
     reader.wrong("inverted lists", 0, `need ${needed} bytes and the file has ${reader.left} left`);
@@ -76,7 +78,7 @@ export async function readBlockLists(
     if (count > ntotal) reader.wrong(`ids of list ${list}`, 8, `make ${count} vectors, and ntotal is ${ntotal}`);
     sizes.push(size);
     waiting.push(await reader.bytes(`ids of list ${list}`, size * 8));
-    const bytes = (layout.roundUp(size) / bbs) * blockBytes;
+    const bytes = (whole(size) / bbs) * blockBytes;
     await reader.expectVector(`codes of list ${list}`, 1, bytes);
     if (used + bytes > room) {
       const grown = Math.min(used + reader.left, Math.max(used + bytes, Math.ceil(room * 1.25) + AHEAD));
@@ -96,7 +98,7 @@ export async function readBlockLists(
   let slot = 0;
   for (let list = 0; list < nlist; list++) {
     engine.u8.set(waiting[list], ids + slot * 8);
-    slot += layout.roundUp(sizes[list]);
+    slot += whole(sizes[list]);
   }
   lists.adopt(codes, ids, Uint32Array.from(sizes));
   return lists;

@@ -1,28 +1,27 @@
 import { fail } from "../errors.js";
+import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
-import type { PackedLayout } from "./packed-codes.js";
+import { CHUNK } from "./layout.js";
+import type { Layout } from "./layout.js";
 
 /** Slots are signed 32-bit numbers in the kernels. */
 const MAX_SLOTS = 0x7fffffff;
 
 /**
- * Inverted lists: for each of nlist cells its codes and their 64-bit ids.
+ * Lists of codes: for each of nlist cells its codes and their 64-bit ids; or one list, of all codes of an index, whose slots are the ids.
  *
  * All lists share one block of codes and one of ids. A list owns a range of slots (positions in both blocks), filled from its
  * start; when a list overflows, all move apart, and each gets a quarter of slack, so that many small adds cost little. A
  * table of starts and one of sizes stand in the engine's memory for the kernels. Before the first vector comes, nothing is
  * allocated: a file that says nlist = 2^31 and holds no vector costs nothing.
  *
- * Codes are rows of bytes, or 4-bit codes in packed blocks; a list then owns whole blocks.
+ * A list owns whole blocks of the layout. A list that is not there yet has no slots in use (its size is 0), though it may own some.
  */
-export class InvertedLists {
+export class Lists {
   readonly nlist: number;
-  /** Bytes of a vector's code; with packed codes, of a block. */
-  readonly codeBytes: number;
-  /** How packed codes lie in their blocks. */
-  readonly layout: PackedLayout | undefined;
-  /** Slots of a block; 1 where codes are rows. */
-  readonly #bbs: number;
+  readonly layout: Layout;
+  /** Whether there is one list, whose slots are the ids: removals close the gaps then. */
+  readonly isNumbered: boolean;
   readonly #engine: Engine;
   /** Addresses of two u32 a list, the first slot and the slots in use; 0 while nothing is stored. */
   starts = 0;
@@ -37,21 +36,20 @@ export class InvertedLists {
   #idSlots = 0;
   #count = 0;
 
-  /** @param codes the bytes of a vector's code, or how packed codes lie */
-  constructor(engine: Engine, nlist: number, codes: number | PackedLayout) {
+  /** @param nlist how many; 0 for one list whose slots are the ids */
+  constructor(engine: Engine, nlist: number, layout: Layout) {
     this.#engine = engine;
-    this.nlist = nlist;
-    this.layout = typeof codes === "number" ? undefined : codes;
-    this.#bbs = this.layout?.bbs ?? 1;
-    this.codeBytes = typeof codes === "number" ? codes : codes.blockBytes;
+    this.isNumbered = nlist === 0;
+    this.nlist = nlist || 1;
+    this.layout = layout;
   }
 
-  /** Address of the codes: row s, or block s / bbs, stands at codes + that * codeBytes. */
+  /** Address of the codes: the block of slot s stands at codes + floor(s / perBlock) * blockBytes. */
   get codes(): number {
     return this.#codes;
   }
 
-  /** Address of the i64 ids. */
+  /** Address of the i64 ids; 0 where slots are the ids. */
   get ids(): number {
     return this.#ids;
   }
@@ -79,20 +77,16 @@ export class InvertedLists {
 
   /** The id in a slot. */
   id(slot: number): bigint {
+    if (this.isNumbered) return BigInt(slot);
     return this.#engine.i64[(this.#ids >>> 3) + slot];
   }
 
-  /** The list that a slot in use belongs to. */
-  listOf(slot: number): number {
-    // Starts ascend; of lists that own nothing and start where the next one does, the last is the owner.
-    let low = 0;
-    let high = this.nlist - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (this.start(middle) <= slot) low = middle;
-      else high = middle - 1;
+  /** Calls back with each run of slots in use. */
+  runs(each: (start: number, length: number) => void): void {
+    for (let list = 0; this.#count > 0 && list < this.nlist; list++) {
+      const length = this.size(list);
+      if (length > 0) each(this.start(list), length);
     }
-    return low;
   }
 
   /**
@@ -103,10 +97,7 @@ export class InvertedLists {
     this.#open();
     let fits = true;
     for (let list = 0; list < this.nlist && fits; list++) fits = this.size(list) + more[list] <= this.#owned[list];
-    if (fits) {
-      this.layout?.reserveScratch(this.#engine);
-      return;
-    }
+    if (fits) return;
     const owned = new Uint32Array(this.nlist);
     let total = 0;
     for (let list = 0; list < this.nlist; list++) {
@@ -126,32 +117,46 @@ export class InvertedLists {
       end = to;
     }
     this.#owned.set(owned);
-    this.layout?.reserveScratch(this.#engine);
   }
 
-  /** Takes the next slot of a list for an id; the room has been reserved. The code is to be written by {@link write}. */
+  /** Takes the next slot of a list for an id; the room has been reserved. The code is to be written by {@link store}. */
   append(list: number, id: bigint): number {
     const { u8, u32, i64 } = this.#engine;
     const at = (this.sizes >>> 2) + list;
     const slot = u32[(this.starts >>> 2) + list] + u32[at]++;
-    i64[(this.#ids >>> 3) + slot] = id;
+    if (!this.isNumbered) i64[(this.#ids >>> 3) + slot] = id;
     this.#count++;
-    if (this.layout !== undefined && slot % this.#bbs === 0) {
+    const { perBlock, blockBytes } = this.layout;
+    if (perBlock > 1 && slot % perBlock === 0) {
       const block = this.#codeAt(slot);
-      u8.fill(0, block, block + this.codeBytes);
+      u8.fill(0, block, block + blockBytes);
     }
     return slot;
   }
 
-  /** Writes codes to slots: rows of bytes, or the numbers of packed codes, M bytes a vector. */
-  write(codes: Uint8Array, slots: Int32Array): void {
-    if (this.layout !== undefined) {
-      this.layout.pack(this.#engine, codes, slots, this.#codes);
-      return;
-    }
-    const { u8 } = this.#engine;
-    for (let i = 0; i < slots.length; i++) {
-      u8.set(codes.subarray(i * this.codeBytes, (i + 1) * this.codeBytes), this.#codes + slots[i] * this.codeBytes);
+  /** Takes n more slots of the one list into use, whose codes stand there already. */
+  extend(n: number): void {
+    this.#engine.u32[this.sizes >>> 2] += n;
+    this.#count += n;
+  }
+
+  /** Makes the room that {@link store} takes, so that it can't fail. Throws ERR_MEMORY. */
+  reserveStore(): void {
+    this.#engine.reserveScratch(scratchSize(CHUNK * this.layout.looseBytes) + scratchSize(CHUNK * 4));
+  }
+
+  /** Writes loose codes to slots. */
+  store(loose: Uint8Array, slots: Int32Array): void {
+    const engine = this.#engine;
+    const { looseBytes } = this.layout;
+    this.reserveStore();
+    const from = engine.takeScratch(CHUNK * looseBytes);
+    const to = engine.takeScratch(CHUNK * 4);
+    for (let i = 0; i < slots.length; i += CHUNK) {
+      const n = Math.min(CHUNK, slots.length - i);
+      engine.u8.set(loose.subarray(i * looseBytes, (i + n) * looseBytes), from);
+      engine.i32.set(slots.subarray(i, i + n), to >>> 2);
+      this.layout.store(engine, from, n, to, this.#codes);
     }
   }
 
@@ -176,24 +181,36 @@ export class InvertedLists {
 
   /**
    * Removes the vectors whose id `drop` says yes to, and returns how many. A removed vector's place is taken by the last of its
-   * list, as in faiss.
+   * list, as in faiss; where slots are the ids, all behind it move up.
    */
   remove(drop: (id: bigint) => boolean): number {
     // Without vectors there may be no tables either.
     if (this.#count === 0) return 0;
-    const { u32 } = this.#engine;
+    const engine = this.#engine;
+    const { u32 } = engine;
     let removed = 0;
     for (let list = 0; list < this.nlist; list++) {
       const start = this.start(list);
-      let size = this.size(list);
-      for (let i = 0; i < size;) {
-        if (drop(this.id(start + i))) this.#replace(start + i, start + --size);
-        else i++;
+      const before = this.size(list);
+      let size = before;
+      if (this.isNumbered) {
+        size = 0;
+        for (let slot = 0; slot < before; slot++) if (!drop(BigInt(slot))) this.#replace(size++, slot);
+      } else {
+        for (let i = 0; i < size;) {
+          if (drop(this.id(start + i))) this.#replace(start + i, start + --size);
+          else i++;
+        }
       }
-      if (size === this.size(list)) continue;
-      removed += this.size(list) - size;
+      if (size === before) continue;
+      removed += before - size;
       u32[(this.sizes >>> 2) + list] = size;
-      this.layout?.clearTail(this.#engine, this.#codeAt(start), size);
+      if (size > 0)
+        this.layout.clearTail(
+          engine,
+          this.#codeAt(start + size - (size % this.layout.perBlock)),
+          size % this.layout.perBlock,
+        );
     }
     this.#count -= removed;
     return removed;
@@ -206,7 +223,7 @@ export class InvertedLists {
     const size = this.size(list);
     return {
       codes: u8.subarray(this.#codeAt(start), this.#codeAt(start + this.#whole(size))),
-      ids: u8.subarray(this.#ids + start * 8, this.#ids + (start + size) * 8),
+      ids: this.isNumbered ? u8.subarray(0, 0) : u8.subarray(this.#ids + start * 8, this.#ids + (start + size) * 8),
     };
   }
 
@@ -236,18 +253,18 @@ export class InvertedLists {
   /** Gives both blocks room for so many slots. A failure leaves at most spare room behind. */
   #resize(slots: number): void {
     const engine = this.#engine;
-    if (slots > this.#idSlots) {
+    if (slots > this.#idSlots && !this.isNumbered) {
       // Small beside the codes, ids take twice their need later on: they move seldom, and the codes can grow where they are.
       const room = this.#idSlots === 0 ? slots : slots * 2;
       this.#ids = this.#ids === 0 ? engine.allocate(room * 8) : engine.resize(this.#ids, this.#idSlots * 8, room * 8);
       this.#idSlots = room;
     }
     if (slots > this.#codeSlots) {
-      const { codeBytes } = this;
+      const { perBlock, blockBytes } = this.layout;
       this.#codes =
         this.#codes === 0
-          ? engine.allocate((slots / this.#bbs) * codeBytes)
-          : engine.resize(this.#codes, (this.#codeSlots / this.#bbs) * codeBytes, (slots / this.#bbs) * codeBytes);
+          ? engine.allocate((slots / perBlock) * blockBytes)
+          : engine.resize(this.#codes, (this.#codeSlots / perBlock) * blockBytes, (slots / perBlock) * blockBytes);
       this.#codeSlots = slots;
     }
   }
@@ -257,25 +274,24 @@ export class InvertedLists {
     if (from === to || count === 0) return;
     const { u8 } = this.#engine;
     u8.copyWithin(this.#codeAt(to), this.#codeAt(from), this.#codeAt(from + this.#whole(count)));
-    u8.copyWithin(this.#ids + to * 8, this.#ids + from * 8, this.#ids + (from + count) * 8);
+    if (!this.isNumbered) u8.copyWithin(this.#ids + to * 8, this.#ids + from * 8, this.#ids + (from + count) * 8);
   }
 
   /** Puts the vector of one slot in the place of another. */
   #replace(slot: number, by: number): void {
     if (slot === by) return;
-    const { u8, i64 } = this.#engine;
-    i64[(this.#ids >>> 3) + slot] = i64[(this.#ids >>> 3) + by];
-    if (this.layout !== undefined) this.layout.move(this.#engine, by, slot, this.#codes);
-    else u8.copyWithin(this.#codeAt(slot), this.#codeAt(by), this.#codeAt(by + 1));
+    const { i64 } = this.#engine;
+    if (!this.isNumbered) i64[(this.#ids >>> 3) + slot] = i64[(this.#ids >>> 3) + by];
+    this.layout.move(this.#engine, by, slot, this.#codes);
   }
 
   /** Where the row of a slot stands, or the block that begins with it. */
   #codeAt(slot: number): number {
-    return this.#codes + (slot / this.#bbs) * this.codeBytes;
+    return this.#codes + (slot / this.layout.perBlock) * this.layout.blockBytes;
   }
 
   /** Slots rounded up to whole blocks. */
   #whole(slots: number): number {
-    return Math.ceil(slots / this.#bbs) * this.#bbs;
+    return Math.ceil(slots / this.layout.perBlock) * this.layout.perBlock;
   }
 }

@@ -1,0 +1,32 @@
+// What a code kept as rows of bytes is to a scan: the base of codes/*.ts, with what most of them leave as it is.
+//
+// A class of a code is a record that TypeScript may fill (addresses of what was trained) and that the kernel goes on with. Besides these
+// methods it has
+//
+//     open(plan: Plan, lists: Lists, scratch: usize): void    once a crossing: what all queries need
+//     turn(i: i32, list: i32): void                           query i is compared with codes of this list from here on
+//     four(a: usize, b: usize, c: usize, e: usize): v128      the keys of four codes, wherever they stand
+//     static scratch(...): i32                                bytes that open takes
+//
+// and scanLists<Code, Found> compiles for it without an indirect call.
+
+@unmanaged
+export class RowCode {
+  /** Whether a turn takes so long that a list is scanned for one query before the next turns to it. */
+  @inline
+  isSlowToTurn(): bool {
+    return false;
+  }
+
+  /** Whether {@link twice} can be had. */
+  @inline
+  hasTwice(): bool {
+    return false;
+  }
+
+  /** Scans n rows from a slot on for queries i and j at once. */
+  @inline
+  twice<R>(_i: i32, _j: i32, _found: R, _rows: usize, _n: i32, _slot: i32): void {
+    unreachable();
+  }
+}

@@ -1,0 +1,60 @@
+import { METRIC_L2 } from "../api.js";
+import type { Metric } from "../api.js";
+import { FloatCode } from "../codes/float.js";
+import type { Reader } from "../format/reader.js";
+import { readHeader } from "../indexes/header.js";
+import { ListIndex } from "../indexes/list-index.js";
+import type { Wire } from "../indexes/list-index.js";
+import type { NodeReader } from "../indexes/node.js";
+import { Lists } from "../lists/lists.js";
+import type { Engine } from "../wasm/engine.js";
+import { listsBytes, readLists, writeLists } from "./array-lists.js";
+import { readIvfHeader } from "./ivf-header.js";
+
+/** `Flat`: header, rows. `IxFl` stands for any metric and is kept where a file has it. */
+export function flatWire(fourcc: string): Wire {
+  return {
+    fourcc,
+    bodyBytes: ({ ntotal, d }) => 8 + ntotal * d * 4,
+    writeBody({ lists, ntotal, d }, writer) {
+      writer.i64(ntotal * d);
+      writer.raw(lists.bytes(0).codes);
+    },
+  };
+}
+
+/** The fourcc of a Flat that was made here. */
+export function flatFourcc(metric: Metric): string {
+  return metric === METRIC_L2 ? "IxF2" : "IxFI";
+}
+
+/** `IVFn,Flat`: what RVC writes. */
+export const ivfFlatWire: Wire = {
+  fourcc: "IwFl",
+  bodyBytes: ({ lists }) => listsBytes(lists),
+  writeBody: ({ lists }, writer) => writeLists(writer, lists),
+};
+
+/** Reads what follows the fourcc IxF2, IxFI or IxFl. */
+export async function readFlat(reader: Reader, engine: Engine, fourcc: string): Promise<ListIndex> {
+  const { d, ntotal, isTrained, metric } = await readHeader(reader);
+  await reader.expectVector("codes", 4, ntotal * d);
+  const code = new FloatCode(engine, d, metric);
+  const lists = new Lists(engine, 0, code.layout);
+  if (ntotal > 0) lists.adopt(await reader.block(engine, "codes", ntotal * d * 4), 0, Uint32Array.of(ntotal));
+  const index = new ListIndex(code, undefined, flatWire(fourcc), lists);
+  // faiss' number for "trained" is a bit that a file may also have unset.
+  index.restore({ isTrained });
+  return index;
+}
+
+/** Reads what follows the fourcc IwFl. */
+export async function readIvfFlat(reader: Reader, engine: Engine, readNode: NodeReader): Promise<ListIndex> {
+  const header = await readIvfHeader(reader, engine, readNode);
+  const code = new FloatCode(engine, header.d, header.metric);
+  const lists = await readLists(reader, engine, header.coarse.nlist, code.layout, header.ntotal);
+  header.directMap.check(lists, header.ntotal, reader);
+  const index = new ListIndex(code, header.coarse, ivfFlatWire, lists);
+  index.restore(header);
+  return index;
+}

@@ -1,0 +1,37 @@
+import type { Metric } from "../api.js";
+import type { Reader } from "../format/reader.js";
+import { Coarse } from "../indexes/coarse.js";
+import { DirectMap } from "../indexes/direct-map.js";
+import { readHeader } from "../indexes/header.js";
+import type { IvfState } from "../indexes/list-index.js";
+import { hasPlacesForLabels } from "../indexes/node.js";
+import type { NodeReader } from "../indexes/node.js";
+import type { Engine } from "../wasm/engine.js";
+
+/** What every IVF has in a file before its own fields. */
+export interface IvfHeader extends IvfState {
+  d: number;
+  metric: Metric;
+  coarse: Coarse;
+}
+
+/** Reads what all IVFs begin with, and checks that it fits together. The direct map is to be checked once the lists are there. */
+export async function readIvfHeader(reader: Reader, engine: Engine, readNode: NodeReader): Promise<IvfHeader> {
+  const header = await readHeader(reader);
+  const nlist = await reader.count("nlist", 0x7fffffff);
+  const nprobe = await reader.count("nprobe", 0x7fffffff);
+  if (nlist === 0) reader.wrong("nlist", 16, "is 0");
+  if (nprobe === 0) reader.wrong("nprobe", 8, "is 0");
+  const node = await readNode(reader, engine);
+  node.sharpen();
+  if (node.d !== header.d) reader.wrong("coarse quantizer", 0, `has d = ${node.d}, its index ${header.d}`);
+  const full = node.isTrained && node.ntotal === nlist && node.stored === nlist;
+  if (header.isTrained ? !full : header.ntotal !== 0 || (node.ntotal !== 0 && !full)) {
+    const state = header.isTrained ? "trained" : "untrained";
+    reader.wrong("coarse quantizer", 0, `has ${node.stored} of ${nlist} centroids, and the index is ${state}`);
+  }
+  if (!hasPlacesForLabels(node, nlist)) {
+    reader.wrong("coarse quantizer", 0, `has labels that are not from 0 to ${nlist - 1}, each once`);
+  }
+  return { ...header, nprobe, coarse: new Coarse(node, nlist), directMap: await DirectMap.read(reader) };
+}

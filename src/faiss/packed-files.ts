@@ -1,0 +1,108 @@
+import { PackedPqCode } from "../codes/packed-pq.js";
+import type { Reader } from "../format/reader.js";
+import { readHeader } from "../indexes/header.js";
+import { ListIndex } from "../indexes/list-index.js";
+import type { Wire } from "../indexes/list-index.js";
+import type { NodeReader } from "../indexes/node.js";
+import { PackedLayout } from "../lists/layout.js";
+import { Lists } from "../lists/lists.js";
+import { ProductQuantizer } from "../quantizers/product.js";
+import type { Engine } from "../wasm/engine.js";
+import { blockListsBytes, readBlockLists, writeBlockLists } from "./block-lists.js";
+import { readIvfHeader } from "./ivf-header.js";
+
+/** Blocks of more vectors than these no file has for good reason. */
+const MAX_BBS = 1 << 16;
+
+/** `PQ…x4fs`: header, quantizer, how codes are packed, blocks. */
+export function packedWire(code: PackedPqCode): Wire {
+  const { quantizer, layout } = code;
+  return {
+    fourcc: "IPfs",
+    bodyBytes: ({ lists }) => quantizer.fileBytes + 3 * 4 + 3 * 8 + lists.bytes(0).codes.length,
+    writeBody({ lists, ntotal }, writer) {
+      quantizer.write(writer);
+      writer.i32(0); // implem: chosen at run time
+      writer.i32(layout.bbs);
+      writer.i32(0); // qbs: likewise
+      writer.i64(Math.ceil(ntotal / layout.bbs) * layout.bbs);
+      writer.i64(layout.M2);
+      const { codes } = lists.bytes(0);
+      writer.i64(codes.length);
+      writer.raw(codes);
+    },
+  };
+}
+
+/** `IVFn,PQ…x4fs`: behind the direct map, how codes are packed, quantizer, lists. */
+export function ivfPackedWire(code: PackedPqCode): Wire {
+  const { quantizer, layout, residual } = code;
+  return {
+    fourcc: "IwPf",
+    bodyBytes: ({ lists }) => 1 + 8 + 4 + 8 + 4 + 8 + quantizer.fileBytes + blockListsBytes(lists),
+    writeBody({ lists }, writer) {
+      writer.bool(residual);
+      writer.i64(quantizer.codeBytes);
+      writer.i32(layout.bbs);
+      writer.i64(layout.M2);
+      writer.i32(0); // implem: chosen at run time
+      writer.i64(0); // qbs2: likewise
+      quantizer.write(writer);
+      writeBlockLists(writer, lists);
+    },
+  };
+}
+
+/** Reads what follows the fourcc IPfs. */
+export async function readPacked(reader: Reader, engine: Engine): Promise<ListIndex> {
+  const { d, ntotal, isTrained, metric } = await readHeader(reader);
+  const quantizer = await ProductQuantizer.read(reader, engine, d, 4);
+  await reader.zero("implem", () => reader.i32("implem"));
+  const layout = new PackedLayout(quantizer.M, await readBbs(reader));
+  await reader.zero("qbs", () => reader.i32("qbs"));
+  const rounded = await reader.count("ntotal2", Number.MAX_SAFE_INTEGER);
+  const blocks = Math.ceil(ntotal / layout.bbs);
+  if (rounded !== blocks * layout.bbs) reader.wrong("ntotal2", 8, `is ${rounded}, not ${blocks * layout.bbs}`);
+  const M2 = await reader.i64("M2");
+  if (M2 !== layout.M2) reader.wrong("M2", 8, `is ${M2}, not ${layout.M2}`);
+  const bytes = blocks * layout.blockBytes;
+  await reader.expectVector("codes", 1, bytes);
+  const lists = new Lists(engine, 0, layout);
+  if (ntotal > 0) lists.adopt(await reader.block(engine, "codes", bytes), 0, Uint32Array.of(ntotal));
+  if (!isTrained && ntotal > 0) reader.wrong("is_trained", 0, `says no, and there are ${ntotal} vectors`);
+  const code = new PackedPqCode(engine, metric, quantizer, layout, false);
+  const index = new ListIndex(code, undefined, packedWire(code), lists);
+  index.restore({ isTrained });
+  return index;
+}
+
+/** Reads what follows the fourcc IwPf. */
+export async function readIvfPacked(reader: Reader, engine: Engine, readNode: NodeReader): Promise<ListIndex> {
+  const header = await readIvfHeader(reader, engine, readNode);
+  const { coarse, d, metric, ntotal } = header;
+  const residual = await reader.bool("by_residual");
+  const codeBytes = await reader.i64("code_size");
+  const bbs = await readBbs(reader);
+  const M2 = await reader.i64("M2");
+  await reader.zero("implem", () => reader.i32("implem"));
+  await reader.zero("qbs2", () => reader.i64("qbs2"));
+  const quantizer = await ProductQuantizer.read(reader, engine, d, 4);
+  const layout = new PackedLayout(quantizer.M, bbs);
+  if (M2 !== layout.M2 || codeBytes !== quantizer.codeBytes) {
+    reader.wrong("code_size or M2", 0, `is ${codeBytes} or ${M2}, with M = ${layout.M}`);
+  }
+  const lists = await readBlockLists(reader, engine, coarse.nlist, layout, ntotal);
+  header.directMap.check(lists, ntotal, reader);
+  const code = new PackedPqCode(engine, metric, quantizer, layout, residual);
+  const index = new ListIndex(code, coarse, ivfPackedWire(code), lists);
+  index.restore(header);
+  return index;
+}
+
+/** Reads the vectors of a block. */
+async function readBbs(reader: Reader): Promise<number> {
+  const bbs = await reader.i32("bbs");
+  if (bbs < 32 || bbs % 32 !== 0 || bbs > MAX_BBS)
+    reader.wrong("bbs", 4, `is ${bbs}, no multiple of 32 up to ${MAX_BBS}`);
+  return bbs;
+}

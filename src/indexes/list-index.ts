@@ -1,0 +1,501 @@
+import { METRIC_INNER_PRODUCT } from "../api.js";
+import type { Code, Scan } from "../codes/code.js";
+import { fail } from "../errors.js";
+import type { Writer } from "../format/writer.js";
+import { IdLookup } from "../lists/id-lookup.js";
+import { CHUNK } from "../lists/layout.js";
+import { Lists } from "../lists/lists.js";
+import type { Matches } from "../lists/matches.js";
+import type { Places } from "../lists/places.js";
+import { scratchSize } from "../wasm/engine.js";
+import type { Pace } from "../work/pace.js";
+import type { Coarse } from "./coarse.js";
+import { describeTree } from "./describe.js";
+import { DirectMap } from "./direct-map.js";
+import { HEADER_BYTES, writeHeader } from "./header.js";
+import { checkFinite, IndexNode, NOTHING } from "./node.js";
+import type { Parameter, SearchParams } from "./node.js";
+import type { IndexTree } from "./tree.js";
+
+/** Rows looked at between two steps of an add. */
+const ROWS = 4096;
+
+/** How an index of lists is written: what stands in a file besides that which all have. */
+export interface Wire {
+  readonly fourcc: string;
+  /** Bytes of the fields behind the header, and in an IVF behind the direct map. */
+  bodyBytes(index: ListIndex): number;
+  writeBody(index: ListIndex, writer: Writer): void;
+}
+
+/** What a file says of an IVF besides its lists. */
+export interface IvfState {
+  ntotal: number;
+  isTrained: boolean;
+  nprobe: number;
+  directMap: DirectMap;
+}
+
+/**
+ * Vectors kept by a code: in one list that is scanned from one end to the other (`Flat`, `PQ…x4fs`), or, behind a coarse quantizer that puts
+ * each vector into one of nlist cells, in lists of which a search looks only into the nprobe nearest to the query (`IVF…`).
+ */
+export class ListIndex extends IndexNode {
+  readonly code: Code;
+  readonly coarse: Coarse | undefined;
+  readonly lists: Lists;
+  /** Behind a coarse quantizer, vectors stand by their cells. */
+  override readonly isInSequence: boolean;
+  readonly #wire: Wire;
+  #isTrained: boolean;
+  /** Vectors as the file counts them: more than are stored where faiss counted some that it could not place. */
+  #ntotal = 0;
+  #nprobe = 1;
+  #maxCodes = 0;
+  #directMap = new DirectMap();
+  #lookup: IdLookup | undefined;
+  /** What is scanned next: one object for all searches. */
+  readonly #scan: Scan;
+
+  /** @param lists one that is numbered where there is no coarse quantizer, else nlist */
+  constructor(code: Code, coarse: Coarse | undefined, wire: Wire, lists?: Lists) {
+    super(code.engine, code.d, code.metric);
+    this.code = code;
+    this.coarse = coarse;
+    this.isInSequence = coarse === undefined;
+    this.#wire = wire;
+    this.lists = lists ?? new Lists(code.engine, coarse?.nlist ?? 0, code.layout);
+    this.#ntotal = this.lists.count;
+    this.#isTrained = coarse === undefined && code.isFloat;
+    this.#scan = {
+      lists: this.lists,
+      queries: 0,
+      nq: 0,
+      probes: 0,
+      coarse: 0,
+      nprobe: 1,
+      atLeast: 1,
+      maxCodes: 0,
+      admitted: 0,
+      centroids: 0,
+      k: 0,
+      distances: 0,
+      slots: 0,
+      matches: undefined,
+    };
+  }
+
+  get tree(): IndexTree {
+    const { code, coarse } = this;
+    if (coarse === undefined) return code.tree;
+    return { kind: "ivf", nlist: coarse.nlist, coarse: coarse.node.tree, code: code.tree };
+  }
+
+  get ntotal(): number {
+    return this.#ntotal;
+  }
+
+  override get stored(): number {
+    return this.lists.count;
+  }
+
+  get isTrained(): boolean {
+    return this.#isTrained;
+  }
+
+  get nprobe(): number {
+    return this.#nprobe;
+  }
+
+  get rows(): number {
+    return this.code.isFloat ? this.lists.codes : 0;
+  }
+
+  get rowsByLabel(): number {
+    return this.lists.isNumbered ? this.rows : 0;
+  }
+
+  async train(vectors: Float32Array, seed: number, pace: Pace): Promise<void> {
+    const { code, coarse } = this;
+    if (this.#isTrained) return;
+    if (coarse === undefined) {
+      await code.train(vectors, seed, pace);
+    } else {
+      // The caller may overwrite the vectors while the cells are sought.
+      const own = code.isFloat ? vectors : vectors.slice();
+      await coarse.train(vectors, seed, pace, async () => {
+        if (!code.residual) return code.train(own, seed, pace);
+        coarse.keepCentroids();
+        const cells = await this.#assign(coarse, own, pace);
+        await this.#subtract(coarse, own, cells, pace);
+        await code.train(own, seed, pace);
+      });
+    }
+    this.#isTrained = true;
+  }
+
+  override untrain(): void {
+    this.reset();
+    this.code.forget();
+    this.coarse?.untrain();
+    // Rows as they are need no training, whatever a file says of it.
+    if (this.coarse !== undefined || !this.code.isFloat) this.#isTrained = false;
+  }
+
+  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
+    const { code, coarse, d, lists } = this;
+    if (ids !== undefined && coarse === undefined) {
+      const name = describeTree(this.tree);
+      const instead = `make an "IDMap,${name}" to give ids of your own`;
+      fail("ERR_UNSUPPORTED", `a ${name} index numbers its vectors itself: ${instead}`);
+    }
+    if (ids !== undefined && this.#directMap.isArray) {
+      fail("ERR_ID", "the direct map of this index is an array, so its ids are the numbers in sequence: use add");
+    }
+    const n = vectors.length / d;
+    if (n === 0) return;
+    if (coarse === undefined && code.isFloat) return this.#addRows(vectors, n, pace);
+    const own = vectors.slice();
+    const ownIds = ids?.slice();
+
+    const more = new Uint32Array(lists.nlist);
+    const cells = coarse === undefined ? new Int32Array(n) : await this.#assign(coarse, own, pace);
+    for (let i = 0; i < n; i++) {
+      if (cells[i] < 0)
+        fail("ERR_NOT_FINITE", `row ${i} is so long that its distance overflows: scale the vectors down`);
+      more[cells[i]]++;
+    }
+    const codes = await this.#encode(own, cells, pace);
+
+    // From here on nothing can fail but the memory, and that at once.
+    const slots = new Int32Array(n);
+    this.code.drop();
+    lists.reserve(more);
+    lists.reserveStore();
+    for (let i = 0; i < n; i++) {
+      slots[i] = lists.append(cells[i], ownIds === undefined ? BigInt(this.#ntotal + i) : ownIds[i]);
+    }
+    lists.store(codes, slots);
+    this.#ntotal += n;
+    this.#changed();
+  }
+
+  /** Adds rows as they are, straight to where they stay. */
+  async #addRows(vectors: Float32Array, n: number, pace: Pace): Promise<void> {
+    const { engine, d, lists } = this;
+    this.code.drop();
+    lists.reserve(Uint32Array.of(n));
+    const at = lists.codes + lists.count * d * 4;
+    engine.f32.set(vectors, at >>> 2);
+    for (let i = 0; i < n; i += ROWS) {
+      const count = Math.min(ROWS, n - i);
+      checkFinite(engine, at + i * d * 4, count, d, i);
+      await pace.step("add", i + count, n);
+    }
+    lists.extend(n);
+    this.#ntotal += n;
+    this.#changed();
+  }
+
+  /** The cell of each of n x d vectors, -1 where the distance overflows. Rejects with ERR_NOT_FINITE for a NaN or infinity. */
+  async #assign(coarse: Coarse, vectors: Float32Array, pace: Pace): Promise<Int32Array> {
+    const { engine, d } = this;
+    const n = vectors.length / d;
+    const cells = new Int32Array(n);
+    for (let i = 0; i < n; i += CHUNK) {
+      const count = Math.min(CHUNK, n - i);
+      engine.reserveScratch(scratchSize(count * d * 4) + scratchSize(count * 4) + coarse.assignScratch(count));
+      const rows = engine.takeScratch(count * d * 4);
+      const cell = engine.takeScratch(count * 4);
+      engine.f32.set(vectors.subarray(i * d, (i + count) * d), rows >>> 2);
+      checkFinite(engine, rows, count, d, i);
+      coarse.assign(rows, count, cell);
+      cells.set(engine.i32.subarray(cell >>> 2, (cell >>> 2) + count), i);
+      await pace.step("assign", i + count, n);
+    }
+    return cells;
+  }
+
+  /** Takes from vectors the centroids of their cells. */
+  async #subtract(coarse: Coarse, vectors: Float32Array, cells: Int32Array, pace: Pace): Promise<void> {
+    const { engine, d } = this;
+    const n = cells.length;
+    for (let i = 0; i < n; i += CHUNK) {
+      const count = Math.min(CHUNK, n - i);
+      engine.reserveScratch(scratchSize(count * d * 4) + scratchSize(count * 4));
+      const rows = this.#residuals(coarse, vectors, cells, i, count);
+      vectors.set(engine.f32.subarray(rows >>> 2, (rows >>> 2) + count * d), i * d);
+      await pace.step("residuals", i + count, n);
+    }
+  }
+
+  /** Copies vectors i … i + count - 1 to scratch, less the centroids of their cells where codes are of residuals. */
+  #residuals(coarse: Coarse | undefined, vectors: Float32Array, cells: Int32Array, i: number, count: number): number {
+    const { engine, d } = this;
+    const rows = engine.takeScratch(count * d * 4);
+    const cell = engine.takeScratch(count * 4);
+    engine.f32.set(vectors.subarray(i * d, (i + count) * d), rows >>> 2);
+    if (this.code.residual && coarse !== undefined) {
+      engine.i32.set(cells.subarray(i, i + count), cell >>> 2);
+      engine.kernels.lessCentroids(rows, count, d, cell, coarse.centroids);
+    }
+    return rows;
+  }
+
+  /** The loose codes of n x d vectors. */
+  async #encode(vectors: Float32Array, cells: Int32Array, pace: Pace): Promise<Uint8Array> {
+    const { engine, code, d } = this;
+    if (code.isFloat) return new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength);
+    const n = cells.length;
+    const { looseBytes } = code.layout;
+    const codes = new Uint8Array(n * looseBytes);
+    for (let i = 0; i < n; i += CHUNK) {
+      const count = Math.min(CHUNK, n - i);
+      engine.reserveScratch(
+        scratchSize(count * d * 4) +
+          scratchSize(count * 4) +
+          scratchSize(count * looseBytes) +
+          code.codingScratch(count),
+      );
+      const rows = this.#residuals(this.coarse, vectors, cells, i, count);
+      const loose = engine.takeScratch(count * looseBytes);
+      if (this.coarse === undefined) checkFinite(engine, rows, count, d, i);
+      code.encode(rows, count, loose);
+      codes.set(engine.u8.subarray(loose, loose + count * looseBytes), i * looseBytes);
+      await pace.step("encode", i + count, n);
+    }
+    return codes;
+  }
+
+  override prepare(): void {
+    this.code.prepare(this.lists);
+  }
+
+  override unprepare(): void {
+    this.code.drop();
+  }
+
+  override sharpen(): void {
+    this.code.sharpen(this.lists);
+  }
+
+  scratchBytes(nq: number, k: number, params: SearchParams): number {
+    const nprobe = this.#probes(params);
+    let most = this.#stageScratch(nq, k, nprobe);
+    if (params.ensureK) {
+      for (let width = nprobe; width < this.lists.nlist;) {
+        width = this.#wider(width);
+        most = Math.max(most, this.#stageScratch(1, k, width));
+      }
+    }
+    return most;
+  }
+
+  /** Bytes of scratch that ranking and scanning take. */
+  #stageScratch(nq: number, k: number, nprobe: number): number {
+    const { coarse } = this;
+    const rank = coarse === undefined ? 0 : scratchSize(nq * nprobe * 4) + coarse.rankScratch(nq, nprobe);
+    return scratchSize(nq * nprobe * 4) + rank + this.code.scanScratch(this.lists, nq, nprobe, k);
+  }
+
+  search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {
+    const { engine } = this;
+    const { i32 } = engine;
+    const scan = this.#scan;
+    scan.matches = undefined;
+    scan.k = k;
+    scan.admitted = params.admitted;
+    if (this.lists.count === 0) {
+      const nothing = this.metric === METRIC_INNER_PRODUCT ? -NOTHING : NOTHING;
+      engine.f32.fill(nothing, distances >>> 2, (distances >>> 2) + nq * k);
+      i32.fill(-1, slots >>> 2, (slots >>> 2) + nq * k);
+      return;
+    }
+    const nprobe = this.#probes(params);
+    this.#stages(queries, nq, nprobe, nprobe, distances, slots);
+    if (!params.ensureK || this.coarse === undefined) return;
+    for (let i = 0; i < nq; i++) {
+      // Four times as many lists are ranked until the query has its k; of these only as many are scanned as it needs.
+      let width = nprobe;
+      while (i32[(slots >>> 2) + (i + 1) * k - 1] < 0 && width < this.lists.nlist) {
+        width = this.#wider(width);
+        this.#stages(queries + i * this.d * 4, 1, width, nprobe, distances + i * k * 4, slots + i * k * 4);
+      }
+    }
+  }
+
+  range(queries: number, nq: number, params: SearchParams, matches: Matches): void {
+    if (this.lists.count === 0) return;
+    const scan = this.#scan;
+    scan.matches = matches;
+    scan.k = 0;
+    scan.admitted = params.admitted;
+    const nprobe = this.#probes(params);
+    this.#stages(queries, nq, nprobe, nprobe, 0, 0);
+    scan.matches = undefined;
+  }
+
+  /** Ranks the lists of a block and scans those that are nearest: two crossings. */
+  #stages(queries: number, nq: number, nprobe: number, atLeast: number, distances: number, slots: number): void {
+    const { engine, coarse } = this;
+    const scan = this.#scan;
+    const top = engine.scratchTop;
+    scan.queries = queries;
+    scan.nq = nq;
+    scan.nprobe = nprobe;
+    scan.atLeast = atLeast;
+    scan.maxCodes = this.#maxCodes;
+    scan.distances = distances;
+    scan.slots = slots;
+    scan.probes = engine.takeScratch(nq * nprobe * 4);
+    if (coarse === undefined) {
+      engine.i32.fill(0, scan.probes >>> 2, (scan.probes >>> 2) + nq);
+    } else {
+      scan.coarse = engine.takeScratch(nq * nprobe * 4);
+      coarse.rank(queries, nq, nprobe, scan.coarse, scan.probes);
+      scan.centroids = this.code.residual ? coarse.centroids : 0;
+    }
+    this.code.scan(scan);
+    engine.returnScratch(top);
+  }
+
+  override mapSlots(slots: number, n: number): void {
+    if (!this.lists.isNumbered) this.engine.kernels.mapSlots(slots, n, this.lists.ids);
+  }
+
+  override mapSlotsWide(slots: number, n: number, out: number): void {
+    this.engine.kernels.mapSlotsWide(slots, n, this.lists.ids, out);
+  }
+
+  override hasWideLabels(): boolean {
+    const { lists, engine } = this;
+    if (lists.isNumbered) return false;
+    let wide = false;
+    lists.runs((start, length) => {
+      wide ||= engine.kernels.hasWideIds(lists.ids + start * 8, length) === 1;
+    });
+    return wide;
+  }
+
+  override eachLabel(each: (label: bigint, slot: number) => void): void {
+    const { lists } = this;
+    if (lists.isNumbered) return;
+    lists.runs((start, length) => {
+      for (let slot = start; slot < start + length; slot++) each(lists.id(slot), slot);
+    });
+  }
+
+  override slotRuns(each: (start: number, length: number) => void): void {
+    this.lists.runs(each);
+  }
+
+  override get slots(): number {
+    return this.lists.slots;
+  }
+
+  slotOf(label: number | bigint): number {
+    if (this.lists.isNumbered) return label >= 0 && label < this.#ntotal ? Number(label) : -1;
+    this.#lookup ??= new IdLookup(this.lists.count, (each) => this.eachLabel(each));
+    return this.#lookup.find(label);
+  }
+
+  override decodeScratch(n: number): number {
+    return this.code.isFloat ? 0 : scratchSize(n * this.code.layout.looseBytes) + this.code.codingScratch(n);
+  }
+
+  decode(slots: number, n: number, out: number): void {
+    const { engine, code, coarse, lists, d } = this;
+    if (code.isFloat) {
+      engine.kernels.gatherRows(lists.codes, d * 4, slots, n, out);
+      return;
+    }
+    const top = engine.scratchTop;
+    const loose = engine.takeScratch(n * code.layout.looseBytes);
+    code.layout.load(engine, lists.codes, slots, n, loose);
+    code.decode(loose, n, out);
+    if (code.residual && coarse !== undefined) {
+      engine.kernels.addCentroids(out, n, d, slots, lists.starts, lists.nlist, coarse.centroids);
+    }
+    engine.returnScratch(top);
+  }
+
+  removeIds(drop: (label: bigint) => boolean): number {
+    const removed = this.lists.remove(drop);
+    this.#ntotal -= removed;
+    if (removed > 0) {
+      this.code.drop();
+      this.#changed(true);
+    }
+    return removed;
+  }
+
+  override removal(places: Places): () => void {
+    return () => {
+      const { lists, engine } = this;
+      if (lists.remove((label) => places.isGone(label)) > 0) this.code.drop();
+      this.eachLabel((id, slot) => (engine.i64[(lists.ids >>> 3) + slot] = BigInt(places.next(id))));
+      this.#ntotal -= places.removed;
+      this.#changed(places.removed > 0);
+    };
+  }
+
+  reset(): void {
+    this.code.drop();
+    this.lists.clear();
+    this.#ntotal = 0;
+    this.#changed();
+  }
+
+  override parameter(name: string): Parameter | undefined {
+    if (this.coarse === undefined) return undefined;
+    if (name === "nprobe") {
+      return { get: () => this.#nprobe, set: (value) => (this.#nprobe = value), min: 1, whole: true };
+    }
+    if (name === "max_codes") {
+      return { get: () => this.#maxCodes, set: (value) => (this.#maxCodes = value), min: 0, whole: true };
+    }
+    return name.startsWith("quantizer_") ? this.coarse.node.parameter(name.slice("quantizer_".length)) : undefined;
+  }
+
+  get fileBytes(): number {
+    const { coarse } = this;
+    const cells =
+      coarse === undefined ? 0 : 16 + coarse.node.fileBytes + this.#directMap.fileBytes(this.lists, this.#ntotal);
+    return HEADER_BYTES + cells + this.#wire.bodyBytes(this);
+  }
+
+  write(writer: Writer): void {
+    const { coarse } = this;
+    writeHeader(writer, this.#wire.fourcc, this);
+    if (coarse !== undefined) {
+      writer.i64(coarse.nlist);
+      writer.i64(this.#nprobe);
+      coarse.node.write(writer);
+      this.#directMap.write(writer);
+    }
+    this.#wire.writeBody(this, writer);
+  }
+
+  /** Takes over what a file says, the lists being filled. */
+  restore(state: Partial<IvfState>): void {
+    this.#isTrained = state.isTrained ?? this.#isTrained;
+    this.#ntotal = state.ntotal ?? this.#ntotal;
+    this.#nprobe = state.nprobe ?? this.#nprobe;
+    this.#directMap = state.directMap ?? this.#directMap;
+    if (this.code.residual && this.#isTrained) this.coarse?.keepCentroids();
+  }
+
+  #probes(params: SearchParams): number {
+    return this.coarse === undefined ? 1 : Math.min(params.nprobe || this.#nprobe, this.lists.nlist);
+  }
+
+  /** Lists that are ranked next where so many held too little. */
+  #wider(width: number): number {
+    return Math.min(width * 4, this.lists.nlist);
+  }
+
+  #changed(removed = false): void {
+    this.#lookup = undefined;
+    this.#directMap.invalidate(removed);
+  }
+}

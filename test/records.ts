@@ -1,0 +1,50 @@
+import type { Engine } from "../src/wasm/engine.js";
+import { Best, Lists, Packed, Plan, RowCodes, Within } from "../src/wasm/kernels.gen.js";
+import { BESIDE, CODE, FOUND, LISTS, PLAN } from "../src/wasm/records.js";
+
+type Words<T> = Partial<Record<keyof T, number>>;
+
+function write<T extends Record<string, number>>(engine: Engine, at: number, layout: T, words: Words<T>): void {
+  for (const [name, word] of Object.entries(layout)) engine.i32[(at >>> 2) + word] = words[name] ?? 0;
+}
+
+/** Writes the records of a crossing, 0 standing for what is left out, and returns their addresses for a kernel. */
+export function records(
+  engine: Engine,
+  plan: Words<typeof Plan>,
+  lists: Words<typeof Lists>,
+  found: Words<typeof Best>,
+): [plan: number, lists: number, found: number] {
+  write(engine, PLAN, Plan, plan);
+  write(engine, LISTS, Lists, lists);
+  write(engine, FOUND, Best, found);
+  return [PLAN, LISTS, FOUND];
+}
+
+/** As records, for a range search. Its radius is a float. */
+export function within(engine: Engine, radius: number, matches: number, room: number): number {
+  write(engine, FOUND, Within, { matches, room });
+  engine.f32[(FOUND >>> 2) + Within.radius] = radius;
+  return FOUND;
+}
+
+/** A record that a code's kernels fill. */
+export const code: number = CODE;
+
+export function rowCodes(engine: Engine, words: Words<typeof RowCodes>): number {
+  write(engine, BESIDE, RowCodes, words);
+  return BESIDE;
+}
+
+export function packed(engine: Engine, words: Words<typeof Packed>): number {
+  write(engine, CODE, Packed, words);
+  return CODE;
+}
+
+/** The one list of n rows from slot 0 on: its start and its size. */
+export function oneList(engine: Engine, n: number): { nlist: number; starts: number; sizes: number } {
+  const starts = engine.allocate(8);
+  engine.i32[starts >>> 2] = 0;
+  engine.i32[(starts >>> 2) + 1] = n;
+  return { nlist: 1, starts, sizes: starts + 4 };
+}
