@@ -8,15 +8,6 @@ import type { Engine } from "../wasm/engine.js";
 // Inverted lists in a file, as faiss' ArrayInvertedLists: `ilar`, nlist, the bytes of a code, the kind of the table of sizes
 // ("full": all of them; "sprs": pairs of number and size), the table, then codes and ids of each list that is not empty.
 
-/** Bytes before the table: two fourccs and three 64-bit numbers. */
-const PREFIX = 4 + 8 + 8 + 4 + 8;
-
-/** Bytes that lists take in a file. */
-export function listsBytes(lists: Lists): number {
-  const filled = countFilled(lists);
-  return PREFIX + (isFull(lists, filled) ? lists.nlist : filled * 2) * 8 + lists.count * (lists.layout.looseBytes + 8);
-}
-
 /** Writes lists. */
 export function writeLists(writer: Writer, lists: Lists): void {
   const filled = countFilled(lists);

@@ -12,16 +12,6 @@ const NO_CODE_SIZE = 0xffff_ffff_ffff_ffffn;
 /** What is allocated ahead of the blocks that have arrived. */
 const AHEAD = 1 << 20;
 
-/** Bytes that lists take in a file. */
-export function blockListsBytes(lists: Lists): number {
-  let bytes = 4 + 4 * 8 + lists.nlist * 16;
-  for (let list = 0; lists.count > 0 && list < lists.nlist; list++) {
-    const { codes, ids } = lists.bytes(list);
-    bytes += codes.length + ids.length;
-  }
-  return bytes;
-}
-
 /** Writes lists of packed codes. */
 export function writeBlockLists(writer: Writer, lists: Lists): void {
   const { perBlock, blockBytes } = lists.layout;

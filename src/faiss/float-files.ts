@@ -8,14 +8,13 @@ import type { Wire } from "../indexes/list-index.js";
 import type { NodeReader } from "../indexes/node.js";
 import { Lists } from "../lists/lists.js";
 import type { Engine } from "../wasm/engine.js";
-import { listsBytes, readLists, writeLists } from "./array-lists.js";
+import { readLists, writeLists } from "./array-lists.js";
 import { readIvfHeader } from "./ivf-header.js";
 
 /** `Flat`: header, rows. `IxFl` stands for any metric and is kept where a file has it. */
 export function flatWire(fourcc: string): Wire {
   return {
     fourcc,
-    bodyBytes: ({ ntotal, d }) => 8 + ntotal * d * 4,
     writeBody({ lists, ntotal, d }, writer) {
       writer.i64(ntotal * d);
       writer.raw(lists.bytes(0).codes);
@@ -31,7 +30,6 @@ export function flatFourcc(metric: Metric): string {
 /** `IVFn,Flat`: what RVC writes. */
 export const ivfFlatWire: Wire = {
   fourcc: "IwFl",
-  bodyBytes: ({ lists }) => listsBytes(lists),
   writeBody: ({ lists }, writer) => writeLists(writer, lists),
 };
 

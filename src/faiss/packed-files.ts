@@ -8,7 +8,7 @@ import { PackedLayout } from "../lists/layout.js";
 import { Lists } from "../lists/lists.js";
 import { ProductQuantizer } from "../quantizers/product.js";
 import type { Engine } from "../wasm/engine.js";
-import { blockListsBytes, readBlockLists, writeBlockLists } from "./block-lists.js";
+import { readBlockLists, writeBlockLists } from "./block-lists.js";
 import { readIvfHeader } from "./ivf-header.js";
 
 /** Blocks of more vectors than these no file has for good reason. */
@@ -19,7 +19,6 @@ export function packedWire(code: PackedPqCode): Wire {
   const { quantizer, layout } = code;
   return {
     fourcc: "IPfs",
-    bodyBytes: ({ lists }) => quantizer.fileBytes + 3 * 4 + 3 * 8 + lists.bytes(0).codes.length,
     writeBody({ lists, ntotal }, writer) {
       quantizer.write(writer);
       writer.i32(0); // implem: chosen at run time
@@ -39,7 +38,6 @@ export function ivfPackedWire(code: PackedPqCode): Wire {
   const { quantizer, layout, residual } = code;
   return {
     fourcc: "IwPf",
-    bodyBytes: ({ lists }) => 1 + 8 + 4 + 8 + 4 + 8 + quantizer.fileBytes + blockListsBytes(lists),
     writeBody({ lists }, writer) {
       writer.bool(residual);
       writer.i64(quantizer.codeBytes);

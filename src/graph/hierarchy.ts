@@ -220,24 +220,6 @@ export class Hierarchy {
     return this.#record;
   }
 
-  /** Bytes in a file. */
-  get fileBytes(): number {
-    const { n } = this;
-    return (
-      8 +
-      this.#shares.byteLength +
-      8 +
-      this.#widths.byteLength +
-      8 +
-      n * 4 +
-      8 +
-      (n + 1) * 8 +
-      8 +
-      this.#links.count * 4 +
-      20
-    );
-  }
-
   write(writer: Writer): void {
     const { n } = this;
     const { u8, u32 } = this.#engine;

@@ -2,7 +2,7 @@ import { METRIC_INNER_PRODUCT } from "../api.js";
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
-import { HEADER_BYTES, readHeader, writeHeader } from "../indexes/header.js";
+import { readHeader, writeHeader } from "../indexes/header.js";
 import { IndexNode } from "../indexes/node.js";
 import type { NodeReader, Parameter, SearchParams } from "../indexes/node.js";
 import type { IndexTree } from "../indexes/tree.js";
@@ -135,10 +135,6 @@ export class HnswNode extends IndexNode {
     if (name !== "efSearch" && name !== "efConstruction") return this.storage.parameter(name);
     const graph = this.#graph;
     return { get: () => graph[name], set: (value) => (graph[name] = value), min: 1, whole: true };
-  }
-
-  get fileBytes(): number {
-    return HEADER_BYTES + this.#graph.fileBytes + this.storage.fileBytes;
   }
 
   write(writer: Writer): void {

@@ -23,12 +23,6 @@ export class DirectMap {
     return this.#kind === ARRAY;
   }
 
-  /** Bytes of the map in a file. */
-  fileBytes(lists: Lists, ntotal: number): number {
-    this.#renew(lists, ntotal);
-    return 1 + 8 + this.#entries.length * 8 + (this.#kind === HASHTABLE ? 8 : 0);
-  }
-
   /** Says that vectors came or went. Once some were removed, ids are no longer in sequence: an array becomes a hash table. */
   invalidate(removed: boolean): void {
     if (removed && this.#kind === ARRAY) {
@@ -38,7 +32,8 @@ export class DirectMap {
     this.#stale = this.#kind !== NONE;
   }
 
-  write(writer: Writer): void {
+  write(writer: Writer, lists: Lists, ntotal: number): void {
+    this.#renew(lists, ntotal);
     writer.u8(this.#kind);
     writer.i64(this.#kind === ARRAY ? this.#entries.length : 0);
     if (this.#kind === HASHTABLE) writer.i64(this.#entries.length / 2);

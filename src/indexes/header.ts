@@ -13,8 +13,6 @@ export interface Header {
   metric: Metric;
 }
 
-/** Bytes of a fourcc and a header. */
-export const HEADER_BYTES: number = 4 + 4 + 3 * 8 + 1 + 4;
 /** faiss 1.15 reads no larger d. */
 const MAX_D = 1 << 20;
 /** What faiss writes into two fields that nobody reads. */

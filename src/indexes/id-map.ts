@@ -7,7 +7,7 @@ import { Places } from "../lists/places.js";
 import { Rows } from "../lists/rows.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
-import { HEADER_BYTES, otherMetric, readHeader, writeHeader } from "./header.js";
+import { otherMetric, readHeader, writeHeader } from "./header.js";
 import { hasPlacesForLabels } from "./node.js";
 import type { IndexNode, NodeReader } from "./node.js";
 import { Wrapper } from "./wrapper.js";
@@ -113,10 +113,6 @@ export class IdMapNode extends Wrapper {
   override untrain(): void {
     this.reset();
     this.base.untrain();
-  }
-
-  get fileBytes(): number {
-    return HEADER_BYTES + this.base.fileBytes + 8 + this.#map.count * 8;
   }
 
   write(writer: Writer): void {

@@ -12,7 +12,7 @@ import type { Pace } from "../work/pace.js";
 import type { Coarse } from "./coarse.js";
 import { describeTree } from "./describe.js";
 import { DirectMap } from "./direct-map.js";
-import { HEADER_BYTES, writeHeader } from "./header.js";
+import { writeHeader } from "./header.js";
 import { checkFinite, IndexNode, NOTHING } from "./node.js";
 import type { Parameter, SearchParams } from "./node.js";
 import type { IndexTree } from "./tree.js";
@@ -23,8 +23,7 @@ const ROWS = 4096;
 /** How an index of lists is written: what stands in a file besides that which all have. */
 export interface Wire {
   readonly fourcc: string;
-  /** Bytes of the fields behind the header, and in an IVF behind the direct map. */
-  bodyBytes(index: ListIndex): number;
+  /** Writes the fields behind the header, and in an IVF behind the direct map. */
   writeBody(index: ListIndex, writer: Writer): void;
 }
 
@@ -457,13 +456,6 @@ export class ListIndex extends IndexNode {
     return name.startsWith("quantizer_") ? this.coarse.node.parameter(name.slice("quantizer_".length)) : undefined;
   }
 
-  get fileBytes(): number {
-    const { coarse } = this;
-    const cells =
-      coarse === undefined ? 0 : 16 + coarse.node.fileBytes + this.#directMap.fileBytes(this.lists, this.#ntotal);
-    return HEADER_BYTES + cells + this.#wire.bodyBytes(this);
-  }
-
   write(writer: Writer): void {
     const { coarse } = this;
     writeHeader(writer, this.#wire.fourcc, this);
@@ -471,7 +463,7 @@ export class ListIndex extends IndexNode {
       writer.i64(coarse.nlist);
       writer.i64(this.#nprobe);
       coarse.node.write(writer);
-      this.#directMap.write(writer);
+      this.#directMap.write(writer, this.lists, this.#ntotal);
     }
     this.#wire.writeBody(this, writer);
   }

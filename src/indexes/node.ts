@@ -185,8 +185,6 @@ export abstract class IndexNode {
     return undefined;
   }
 
-  /** Bytes of the node in a file. */
-  abstract get fileBytes(): number;
   /** Writes the node, from its fourcc on. */
   abstract write(writer: Writer): void;
 }

@@ -9,7 +9,7 @@ import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { describeTree } from "./describe.js";
-import { HEADER_BYTES, otherMetric, readHeader, writeHeader } from "./header.js";
+import { otherMetric, readHeader, writeHeader } from "./header.js";
 import { decodedAtOnce, hasPlacesForLabels, IndexNode } from "./node.js";
 import type { NodeReader, Parameter, SearchParams } from "./node.js";
 
@@ -212,10 +212,6 @@ export class RefineNode extends IndexNode {
   override parameter(name: string): Parameter | undefined {
     if (name !== "k_factor_rf") return this.#base.parameter(name);
     return { get: () => this.#kFactor, set: (value) => (this.#kFactor = value), min: 1, max: MAX_FACTOR, whole: true };
-  }
-
-  get fileBytes(): number {
-    return HEADER_BYTES + this.#base.fileBytes + this.#refine.fileBytes + 4;
   }
 
   write(writer: Writer): void {

@@ -154,11 +154,6 @@ export class ProductQuantizer {
     this.#engine.kernels.dequantize(numbers, n, this.M, this.K, this.d / this.M, this.#codebook, vectors);
   }
 
-  /** Bytes of the quantizer in a file. */
-  get fileBytes(): number {
-    return 4 * 8 + this.d * this.K * 4;
-  }
-
   /** Writes d, M, nbits and the codebook, which is zeros before training, as in faiss. */
   write(writer: Writer): void {
     writer.i64(this.d);
