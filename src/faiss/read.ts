@@ -11,6 +11,8 @@ import { Pace, throwIfAborted } from "../work/pace.js";
 import { Engine } from "../wasm/engine.js";
 import { KINDS, UNBUILT } from "./kinds.js";
 
+/** Indexes around another one that only give its vectors ids. */
+const IDMAPS = new Set(["IxMp", "IxM2"]);
 /** faiss 1.15 nests no deeper. */
 const MAX_DEPTH = 50;
 
@@ -55,10 +57,16 @@ async function read(source: Bytes, options: ReadOptions): Promise<VectorIndex> {
   }
 }
 
-async function readNode(reader: Reader, engine: Engine, depth: number): Promise<IndexNode> {
+/** Reads an index from its fourcc on; `depth` is that of its nesting. */
+export async function readNode(reader: Reader, engine: Engine, depth: number): Promise<IndexNode> {
   if (depth > MAX_DEPTH) reader.wrong("index", 0, `is nested more than ${MAX_DEPTH} levels deep`);
-  const nested = (r: Reader, e: Engine): Promise<IndexNode> => readNode(r, e, depth + 1);
   const fourcc = await reader.fourcc("fourcc");
+  const nested = (r: Reader, e: Engine): Promise<IndexNode> => {
+    const read = (): Promise<IndexNode> => readNode(r, e, depth + 1);
+    // Through an IDMap queries reach the lists as they are, and what re-ranks looks at single rows; all else wants the whole.
+    if (r.deferral === undefined || IDMAPS.has(fourcc) || r.deferral.rows) return read();
+    return r.deferral.whole(read);
+  };
   const kind = KINDS.find(({ fourccs }) => fourccs.includes(fourcc));
   if (kind !== undefined) return kind.read(reader, engine, fourcc, nested);
   if (fourcc in UNBUILT)
