@@ -31,3 +31,31 @@ export { compareMatches, refineRows } from "./refine";
 export { addCentroids, lessCentroids } from "./residuals";
 export { scanF32Best, scanF32Within } from "./codes/f32";
 export { scanListsScratch } from "./scan/lists";
+export {
+  addProducts,
+  addProductsScratch,
+  applyLinear,
+  applyLinearScratch,
+  combineRows,
+  multiplyRows,
+  orthonormal,
+  reflect,
+  remapRows,
+  rotateByHadamard,
+  shiftRows,
+  transposeRows,
+  undoHadamard,
+  undoLinear,
+  undoRemap,
+} from "./linear";
+export {
+  eigenStateBytes,
+  eigenVectorsBytes,
+  rotate,
+  rotationsBytes,
+  solve,
+  startVectors,
+  takeVectors,
+  tridiagonalize,
+} from "./eigen";
+export { decodeColumns, groupsBytes, makeGroups, quantizeByGroups } from "./opq";

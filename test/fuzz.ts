@@ -37,12 +37,14 @@ export async function seeds(): Promise<{ small: Seed[]; large: Seed[] }> {
   await nested.train(uniform(randomOf(1), 90));
   await nested.addWithIds(uniform(randomOf(2), 15), [5, 6, 7, 8, 9]);
   all.push(seedOf("nested", nested.toBytes()));
-  for (const description of ["HNSW3", "HNSW2,IDMap", "IVF4_HNSW2,Flat"]) {
-    const graph = await indexFactory(3, description);
+  const graphs = ["HNSW3", "HNSW2,IDMap", "IVF4_HNSW2,Flat"];
+  const transforms = ["PCAWR2,Flat", "Pad5,HR,Flat,IDMap", "L2norm,RR2,IVF4,Flat", "PCA2,Flat,RFlat"];
+  for (const description of [...graphs, ...transforms]) {
+    const index = await indexFactory(3, description);
     const rows = uniform(randomOf(5), 60);
-    await graph.train(rows);
-    await (description.endsWith("IDMap") ? graph.addWithIds(rows, [...rows.keys()].slice(20, 40)) : graph.add(rows));
-    all.push(seedOf(description, graph.toBytes()));
+    await index.train(rows);
+    await (description.endsWith("IDMap") ? index.addWithIds(rows, [...rows.keys()].slice(20, 40)) : index.add(rows));
+    all.push(seedOf(description, index.toBytes()));
   }
   for (const description of ["Flat", "IVF4,Flat"]) {
     // Wide enough for codes of rows.
@@ -67,7 +69,9 @@ async function withFew(bytes: Uint8Array<ArrayBuffer>, keep: number): Promise<Ui
 function seedOf(name: string, bytes: Uint8Array<ArrayBuffer>): Seed {
   const fields = new Set<number>();
   const text = Buffer.from(bytes).toString("latin1");
-  for (const { index } of text.matchAll(/^|I[xwPH][A-Z][A-Za-z0-9]|ilar|ilbl|full|sprs/g)) {
+  for (const { index } of text.matchAll(
+    /^|I[xwPH][A-Z][A-Za-z0-9]|Pcam|LTra|rrot|VNrm|RmDT|HRot|ilar|ilbl|full|sprs/g,
+  )) {
     for (let at = Math.max(0, index - 40); at < Math.min(bytes.length, index + 80); at++) fields.add(at);
   }
   for (let at = Math.max(0, bytes.length - 40); at < bytes.length; at++) fields.add(at);

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
+import { VectorIndex } from "../src/handle/vector-index.js";
 import { levelShares } from "../src/graph/levels.js";
 import { Random } from "../src/work/random.js";
 import { i32, i64 } from "./files.js";
@@ -156,6 +157,21 @@ describe("an HNSW is an index like others", () => {
       const other = await filled(d, "HNSW8", METRIC_L2, rows.subarray(0, before * d), rows.subarray(before * d));
       expect(Buffer.compare(index.toBytes(), other.toBytes())).toBe(0);
     }
+  });
+
+  test("what was added last can be taken back: the rest is a graph as before", async () => {
+    const index = await filled(d, "HNSW4", METRIC_L2, rows);
+    if (index instanceof VectorIndex) index.node.truncate(100);
+    expect(index.ntotal).toBe(100);
+    const again = await readIndex(index.toBytes());
+    const graph = graphOf(index.toBytes());
+    const { labels } = again.search(rows.subarray(0, 20 * d), 3);
+    for (let i = 0; i < 20; i++) {
+      const found = searchGraph(graph, rows, rowOf(rows, d, i), METRIC_L2, 3, 16);
+      expect(Array.from(labels.subarray(i * 3, i * 3 + 3), BigInt)).toEqual(resultOf(found, 3, METRIC_L2).labels);
+    }
+    await again.add(rows.subarray(100 * d));
+    expect(again.search(rows.subarray(200 * d, 201 * d), 1).labels[0]).toBe(200);
   });
 
   test("as a coarse quantizer: with all lists probed, what is exact", async () => {

@@ -20,16 +20,17 @@ const INDEXES = "Flat, PQ16, PQ32x4fs, SQ8, HNSW32, IVF1024,Flat or PCA64,IVF102
 /** What is wrong with texts that nothing parses, first match wins. */
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [/\s/, "a description has no blanks; leave them out"],
+  [/^(?:Centre|Remap)/, "that is how a transform read from a file is described, which can't be made from a string"],
   [
     /^LTra/,
     "LTra is a plain linear transform read from a file, which cannot be trained from a string; " +
       "name the transform it came from, such as OPQ16_64, PCA64 or RR64",
   ],
   [
-    /^(?:B[FHI]|EDEN|Flat[DIPL]|HR|IMI|ITQ|LS|MinMax|NSG|PLSQ|P?RQ|RCQ|Residual|SQtq|SVS|Zn)/,
+    /^(?:B[FHI]|EDEN|Flat[DIPL]|IMI|ITQ|LS|MinMax|NSG|PLSQ|P?RQ|RCQ|Residual|SQtq|SVS|Zn)/,
     `faiss has this one, cellist does not; it has ${knownKinds()}`,
   ],
-  [/^(?:PCA|OPQ|RR|L2[nN]orm|Pad)[^,]*$/, "a transform stands before an index, as in PCA64,Flat"],
+  [/^(?:PCA|OPQ|RR|HR|L2[nN]orm|Pad)[^,]*$/, "a transform stands before an index, as in PCA64,Flat"],
   [/^IVF[^,]*$/, "an IVF needs a code after a comma, as in IVF1024,Flat"],
   [/^PQ[0-9]+x4fsr(?:_[0-9]+)?$/, "only an IVF has residuals to encode; leave out the r"],
   [/^PQ[0-9]+x(?!4fs)[0-9]*fs/, "FastScan codes have 4 bits, as in PQ16x4fs or PQ16x4fs_64"],
@@ -186,6 +187,13 @@ class Parser {
 
     match = /^RR([0-9]*)$/.exec(text);
     if (match) return { type: "RR", ...other(this.count(text, "dimensions", match[1], d)) };
+
+    match = /^HR([0-9]*)$/.exec(text);
+    if (match) {
+      let dout = 1;
+      while (dout < d) dout *= 2;
+      return { type: "HR", dout, seed: match[1] ? this.count(text, "the seed", match[1], 0, 2 ** 32 - 1) : 12345 };
+    }
 
     match = /^Pad([0-9]+)$/.exec(text);
     if (match) return { type: "Pad", dout: Math.max(d, this.count(text, "dimensions", match[1], d)) };

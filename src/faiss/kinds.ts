@@ -12,6 +12,9 @@ import { RefineNode } from "../indexes/refine.js";
 import type { IndexTree } from "../indexes/tree.js";
 import { PackedLayout } from "../lists/layout.js";
 import { ProductQuantizer } from "../quantizers/product.js";
+import { buildTransform } from "../transforms/build.js";
+import type { Transform } from "../transforms/transform.js";
+import { TransformedNode } from "../transforms/transformed.js";
 import type { Engine } from "../wasm/engine.js";
 import { flatFourcc, flatWire, ivfFlatWire, readFlat, readIvfFlat } from "./float-files.js";
 import { ivfPackedWire, packedWire, readIvfPacked, readPacked } from "./packed-files.js";
@@ -102,6 +105,21 @@ export const KINDS: readonly Kind[] = [
     build: ({ m, storage }, { engine, build }) => new HnswNode(build(storage), Hierarchy.make(engine, m)),
     read: (reader, engine, _fourcc, nested) => HnswNode.read(reader, engine, nested),
   }),
+  kind("transform", {
+    name: "PCA64,Flat",
+    fourccs: ["IxPT"],
+    build({ transforms, base }, { engine, d, build }) {
+      const chain: Transform[] = [];
+      let size = d;
+      for (const tree of transforms) {
+        const transform = buildTransform(tree, engine, size);
+        size = transform.dout;
+        chain.push(transform);
+      }
+      return new TransformedNode(chain, build(base, size));
+    },
+    read: (reader, engine, _fourcc, nested) => TransformedNode.read(reader, engine, nested),
+  }),
   kind("refine", {
     name: "Flat,RFlat",
     fourccs: ["IxRF"],
@@ -128,7 +146,6 @@ export const UNBUILT: Readonly<Record<string, string>> = {
   IwSQ: "IVF with SQ",
   IwPQ: "IVF with PQ",
   IwQR: "IVF with refined PQ",
-  IxPT: "a vector transform",
   IHNs: "HNSW with SQ",
   IHNp: "HNSW with PQ",
   IHN2: "HNSW with two-level PQ",

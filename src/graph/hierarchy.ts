@@ -318,6 +318,31 @@ export class Hierarchy {
     if (bad >= 0) reader.wrong("neighbors", 20 + (this.#links.count - bad) * 4, `has an impossible item ${bad}`);
   }
 
+  /** Forgets the vertices added last, until there are n, and all links to them. */
+  truncate(n: number): void {
+    const gone = this.n - n;
+    if (n === 0) this.clear();
+    if (n === 0 || gone <= 0) return;
+    const { u8, u32, i32 } = this.#engine;
+    const levels = this.#levels.address;
+    const offsets = this.#offsets.address >>> 2;
+    const links = this.#links.address >>> 2;
+    this.#top = -1;
+    for (let vertex = 0; vertex < n; vertex++) {
+      const highest = u8[levels + vertex];
+      if (highest > this.#top) [this.#entry, this.#top] = [vertex, highest];
+      for (let level = 0; level <= highest; level++) {
+        const start = links + u32[offsets + vertex] + this.#widths[level];
+        const list = i32.subarray(start, start + this.#widths[level + 1] - this.#widths[level]);
+        const kept = list.filter((link) => link < n);
+        list.fill(-1).set(kept);
+      }
+    }
+    this.#links.grow(u32[offsets + n] - this.#links.count);
+    this.#offsets.grow(-gone);
+    this.#levels.grow(-gone);
+  }
+
   /** Removes all vertices. The levels of later ones are drawn on from where they were, as in faiss. */
   clear(): void {
     this.#levels.clear();

@@ -2,7 +2,7 @@ import { METRIC_INNER_PRODUCT } from "../api.js";
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
-import { readHeader, writeHeader } from "../indexes/header.js";
+import { otherMetric, readHeader, writeHeader } from "../indexes/header.js";
 import { IndexNode } from "../indexes/node.js";
 import type { NodeReader, Parameter, SearchParams } from "../indexes/node.js";
 import type { IndexTree } from "../indexes/tree.js";
@@ -55,7 +55,7 @@ export class HnswNode extends IndexNode {
     try {
       await this.#graph.add(this, this.ntotal - before, pace);
     } catch (error) {
-      this.storage.removeIds((label) => label >= before);
+      this.storage.truncate(before);
       throw error;
     }
   }
@@ -114,6 +114,19 @@ export class HnswNode extends IndexNode {
   }
 
   removeIds(): number {
+    return this.#refuse();
+  }
+
+  override removal(): () => void {
+    return this.#refuse();
+  }
+
+  override truncate(n: number): void {
+    this.#graph.truncate(n);
+    this.storage.truncate(n);
+  }
+
+  #refuse(): never {
     return fail(
       "ERR_UNSUPPORTED",
       "vectors can't be removed from an HNSW graph, whose links lead through them: search with a filter that leaves them out, or " +
@@ -152,7 +165,7 @@ export class HnswNode extends IndexNode {
     if (storage.ntotal !== ntotal) {
       reader.wrong("storage of the HNSW", 0, `has ${storage.ntotal} vectors, the HNSW ${ntotal}`);
     }
-    if (storage.metric !== metric) reader.wrong("storage of the HNSW", 0, `has another metric than the HNSW`);
+    if (storage.metric !== metric) otherMetric("the storage of the HNSW", storage.metric, "the HNSW", metric);
     if (storage.tree.kind !== "flat") {
       fail("ERR_UNSUPPORTED", `the graph is over ${storage.tree.kind}, and only one over Flat is known here`);
     }

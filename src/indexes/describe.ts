@@ -57,7 +57,10 @@ function describeTransform(transform: TransformTree): string {
     case "OPQ":
       return `OPQ${transform.m}${unless(undefined, transform.dout, "_")}`;
     case "L2norm":
-      return "L2norm";
+    case "Centre":
+      return transform.type;
+    case "HR":
+      return `HR${unless(12345, transform.seed)}`;
     default:
       return `${transform.type}${transform.dout ?? ""}`;
   }

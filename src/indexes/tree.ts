@@ -11,10 +11,15 @@ export type TransformTree =
   | { type: "RR"; dout?: number }
   /** Scales vectors to length 1. */
   | { type: "L2norm" }
+  /** A random rotation without a matrix, to the next power of 2 dimensions. */
+  | { type: "HR"; dout: number; seed: number }
   /** Appends zeros. */
   | { type: "Pad"; dout: number }
   /** A linear transform that a file stores without saying what trained it: described, never parsed. */
-  | { type: "LTra"; dout: number };
+  | { type: "LTra"; dout: number }
+  /** A mean that is subtracted, and dimensions that are put elsewhere: described, never parsed. */
+  | { type: "Centre" }
+  | { type: "Remap"; dout: number };
 
 /**
  * What a description says, as a tree. This is syntax: every default is filled in, nothing is built, and a kind
