@@ -21,18 +21,19 @@ const vectors = Float32Array.from({ length: n * d }, (_, i) => ((i * 7919) % 100
 const index = await indexFactory(d, description);
 await index.train(vectors);
 await index.add(vectors);
-const options = { nprobe: Number(nprobe) };
-const blending = { k, rate: 0.75, ...options };
+const options = { nprobe: Number(nprobe), d };
+const blending = { k, rate: 0.75, rows: batch, ...options };
 index.warmUp({ batch, k, ...options });
 
 const queries = vectors.slice(0, batch * d);
 const features = queries.slice();
+const tensor = { data: queries.slice(), dims: [1, batch, d] };
 const distances = new Float32Array(batch * k);
 const [narrow, wide] = [new Int32Array(batch * k), new BigInt64Array(batch * k)];
 const calls = {
   blend: () => blend(index, features, blending),
   searchInto: () => index.searchInto(queries, k, distances, narrow, options),
-  "searchInto, 64-bit labels": () => index.searchInto(queries, k, distances, wide, options),
+  "searchInto of a tensor, 64-bit labels": () => index.searchInto(tensor, k, distances, wide, options),
 };
 const grown = {};
 for (const [name, call] of Object.entries(calls)) {

@@ -79,6 +79,17 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   }
 }
 
+function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  const abort = (): never => fail("ERR_MEMORY", "a kernel gave up");
+  try {
+    const exports = new WebAssembly.Instance(module, { env: { memory, abort } }).exports as Partial<Kernels>;
+    if (exports.BLOCK !== undefined) return exports as Kernels;
+  } catch (error) {
+    fail("ERR_PARAMETER", `module can't be used (${String(error)}): give the cellist.wasm of this version`);
+  }
+  return fail("ERR_PARAMETER", "module has not the kernels: give the cellist.wasm of this version");
+}
+
 /** The options of an engine, checked and copied: what the caller does to the object later is nothing to the index. */
 function readOptions(options: unknown): Readonly<EngineOptions> {
   checkOptions(options);
@@ -128,13 +139,7 @@ export class Engine {
     } catch (error) {
       fail("ERR_MEMORY", `the runtime has no address space left for another index: dispose of one (${String(error)})`);
     }
-    const abort = (): never => fail("ERR_MEMORY", "a kernel gave up");
-    try {
-      const instance = new WebAssembly.Instance(module, { env: { memory: this.#memory, abort } });
-      this.kernels = instance.exports as unknown as Kernels;
-    } catch (error) {
-      fail("ERR_PARAMETER", `module can't be used (${String(error)}): give the cellist.wasm of this version`);
-    }
+    this.kernels = instantiate(module, this.#memory);
     this.#refresh();
   }
 

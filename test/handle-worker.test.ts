@@ -1,0 +1,208 @@
+import { inspect } from "node:util";
+import { afterEach, describe, expect, test } from "vitest";
+// What is built, for a thread runs no TypeScript.
+import { CellistError, indexFactory as makeHere, METRIC_L2 } from "../dist/index.js";
+import type { Index, Vectors } from "../dist/index.js";
+import { blend } from "../dist/rvc/index.js";
+import { indexFactory, readIndex } from "../dist/worker/index.js";
+import type { AsyncIndex } from "../dist/worker/index.js";
+import { randomOf, uniform } from "./random.js";
+
+// An index in a worker takes what one in the page takes, refuses what it refuses in the same words, and outlives every mistake.
+
+const D = 8;
+const rows = uniform(randomOf(1), 400 * D);
+const queries = uniform(randomOf(2), 6 * D);
+
+const made: AsyncIndex[] = [];
+afterEach(async () => {
+  await Promise.all(made.splice(0).map((index) => index.dispose()));
+});
+
+async function both(description: string): Promise<[there: AsyncIndex, here: Index]> {
+  const there = await indexFactory(D, description);
+  made.push(there);
+  const here = await makeHere(D, description);
+  for (const index of [there, here]) {
+    await index.train(rows);
+    await index.add(rows);
+  }
+  return [there, here];
+}
+
+async function errorOf(call: () => unknown): Promise<unknown> {
+  try {
+    await call();
+  } catch (error) {
+    return error;
+  }
+  return expect.fail("nothing was thrown");
+}
+
+const tensor = (): { data: Float32Array; dims: number[] } => ({ data: queries.slice(), dims: [6, D] });
+/** As onnxruntime has it: what is asked for is not the object's own, so that a clone of it has nothing. */
+class Foreign {
+  readonly #data = queries.slice();
+  get data(): Float32Array {
+    return this.#data;
+  }
+  get dims(): number[] {
+    return [6, D];
+  }
+}
+
+test("vectors in any form", async () => {
+  const [there, here] = await both("IVF4,Flat");
+  const big = new Float32Array(1 << 20);
+  big.set(queries, 77);
+  const forms: Vectors[] = [
+    Float64Array.from(queries),
+    tensor(),
+    new Foreign(),
+    Array.from({ length: 6 }, (_, i) => [...queries.subarray(i * D, (i + 1) * D)]),
+    Array.from({ length: 6 }, (_, i) => big.subarray(77 + i * D, 77 + (i + 1) * D)),
+  ];
+  for (const form of forms) {
+    expect(await there.search(form, 3, { nprobe: 2, d: D })).toEqual(here.search(queries, 3, { nprobe: 2 }));
+    await there.add(form, { d: D });
+    await here.add(form);
+  }
+  expect(Buffer.compare(await there.toBytes(), here.toBytes())).toBe(0);
+  expect(await there.blend(tensor(), { rows: 6 })).toEqual(blend(here, queries.slice()));
+  const [distances, labels] = [new Float32Array(18), new Int32Array(18)];
+  await there.searchInto(new Foreign(), 3, distances, labels, { nprobe: 2 });
+  expect([distances, labels]).toEqual(Object.values(here.search(queries, 3, { nprobe: 2 })));
+});
+
+test("parameters are promises, and to assign one throws and says so", async () => {
+  const [there] = await both("IVF4,Flat");
+  expect([await there.nprobe, await there.kFactor, await there.efSearch]).toEqual([1, undefined, undefined]);
+  const own = there as unknown as Record<string, unknown>;
+  for (const [name, example] of [
+    ["nprobe", "nprobe=16"],
+    ["kFactor", "k_factor_rf=4"],
+    ["efSearch", "efSearch=64"],
+  ]) {
+    const error = await errorOf(() => (own[name] = 16));
+    expect(error).toMatchObject({
+      code: "ERR_PARAMETER",
+      message: expect.stringContaining(`await index.set("${example}")`) as string,
+    });
+  }
+  for (const name of ["nProbe", "d", "search", "x"]) expect(() => (own[name] = 4), name).toThrow(TypeError);
+  await there.set("nprobe=3");
+  expect(await there.nprobe).toBe(3);
+  expect(inspect(there)).toBe("AsyncIndex(IVF4,Flat, d = 8, in a worker)");
+  expect(JSON.stringify(there)).toBe('{"kind":"IVF4,Flat, d = 8"}');
+});
+
+test("errors have their code and their sentence", async () => {
+  const [there, here] = await both("IVF4,Flat");
+  const odd = (value: unknown): never => value as never;
+  const over = new Float32Array(18);
+  const calls: ((index: Index | AsyncIndex) => unknown)[] = [
+    (index) => index.search(queries, 3, { d: 9 }),
+    (index) => index.add(queries, { d: 9 }),
+    (index) => index.train(queries, { d: 9 }),
+    (index) => index.addWithIds(queries, [1, 2, 3, 4, 5, 6], { d: 9 }),
+    (index) => index.search({ data: queries, dims: [3, 16] }, 3),
+    (index) => index.search([[1, 2, 3]], 3),
+    (index) => index.search(queries, 3, odd(null)),
+    (index) => index.search(queries, 3, odd(8)),
+    (index) => index.add(queries, { signal: odd({}) }),
+    (index) => index.add(queries, { onProgress: odd(5) }),
+    (index) => index.train(queries, { seed: 2 ** 32 }),
+    (index) => index.searchInto(queries, 3, over, new Int32Array(over.buffer)),
+    (index) => index.search(queries, 2 ** 31),
+    (index) => index.get(odd(5)),
+    (index) => index.set("k_factor_rf=2"),
+    (index) => index.warmUp(odd(undefined)),
+    (index) => index.warmUp({ batch: 1e12, k: 8 }),
+  ];
+  for (const [i, call] of calls.entries()) {
+    const expected = await errorOf(() => call(here));
+    const actual = await errorOf(() => call(there));
+    expect(actual, String(i)).toBeInstanceOf(CellistError);
+    expect(actual, String(i)).toMatchObject({
+      code: (expected as CellistError).code,
+      message: (expected as Error).message,
+    });
+  }
+  expect(Buffer.compare(await there.toBytes(), here.toBytes())).toBe(0);
+  for (const options of [
+    null,
+    5,
+    { worker: 5 },
+    { onWarning: 5 },
+    { maxBytes: "1" },
+    { signal: {} },
+    { transfer: 1 },
+  ]) {
+    const read = (): unknown => readIndex(here.toBytes(), odd(options));
+    expect(await errorOf(read), inspect(options)).toMatchObject({ code: "ERR_PARAMETER" });
+  }
+  expect(await errorOf(() => indexFactory(D, "Flat", METRIC_L2, odd(null)))).toMatchObject({ code: "ERR_PARAMETER" });
+});
+
+describe("what can't be sent is an error of that call, and the index lives on", () => {
+  const gone = (array: Float32Array): Float32Array => {
+    structuredClone(array.buffer, { transfer: [array.buffer as ArrayBuffer] });
+    return array;
+  };
+  const sharing = new ArrayBuffer(D * 4);
+  const CALLS: Record<string, (index: AsyncIndex) => unknown> = {
+    "an array that is gone": (index) => index.add(gone(rows.slice())),
+    "one handed over twice": async (index) => {
+      const own = queries.slice();
+      await index.search(own, 1, { transfer: true });
+      await index.search(own, 1, { transfer: true });
+    },
+    "one handed over twice at once": (index) => {
+      const own = queries.slice();
+      return Promise.all([index.search(own, 1, { transfer: true }), index.search(own, 1, { transfer: true })]);
+    },
+    "a row that is gone": (index) => index.add([gone(rows.slice(0, D))]),
+    "a tensor whose data are gone": (index) => index.add({ data: gone(rows.slice()), dims: [0, D] }),
+    "ids with a function": (index) => index.removeIds([() => 1] as never),
+    "options with a function": (index) => index.search(queries, 1, { nprobe: () => 1 } as never),
+    "a text with methods": (index) => index.set({ toString: () => "nprobe=1" } as never),
+  };
+
+  test.each(Object.keys(CALLS))("%s", async (name) => {
+    const [there] = await both("IVF4,Flat");
+    const error = await errorOf(() => CALLS[name](there));
+    expect(error).toMatchObject({ name: "CellistError", code: "ERR_PARAMETER" });
+    expect(await there.ntotal).toBe(400);
+  });
+
+  test("vectors and ids in one memory are copied, once", async () => {
+    const there = await indexFactory(D, "IDMap,Flat");
+    made.push(there);
+    const ids = new Int32Array(sharing);
+    await there.addWithIds(new Float32Array(sharing), ids.subarray(0, 1), { transfer: true });
+    expect(ids.length).toBe(0);
+    expect(await there.ntotal).toBe(1);
+  });
+});
+
+test("a file comes as a stream, and fails once the index is changed", async () => {
+  const there = await indexFactory(512, "Flat");
+  made.push(there);
+  await there.add(new Float32Array(1200 * 512).map((_, i) => i % 997));
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of await there.stream()) {
+    chunks.push(chunk);
+    await there.search(new Float32Array(512), 3);
+  }
+  expect(chunks.map(({ length }) => length).slice(0, -1)).toEqual([1 << 20, 1 << 20]);
+  expect(Buffer.compare(Buffer.concat(chunks), await there.toBytes())).toBe(0);
+  const first = (await there.stream()).getReader();
+  const second = (await there.stream()).getReader();
+  await Promise.all([first.read(), second.read()]);
+  await second.cancel();
+  await there.removeIds([1]);
+  await expect(first.read()).rejects.toMatchObject({ code: "ERR_BUSY" });
+  const last = (await there.stream()).getReader();
+  await there.dispose();
+  await expect(last.read()).rejects.toMatchObject({ code: "ERR_DISPOSED" });
+});
