@@ -86,13 +86,16 @@ function difference(source, target) {
   return Buffer.from(patch);
 }
 
-const declarations = read("build/baseline.d.ts").toString();
-const members = [];
-for (const [, name, parameters, result] of declarations.matchAll(/export function (\w+)\((.*?)\): (\w+);/g)) {
-  members.push(`  ${name}(${parameters}): ${result};`);
-}
-for (const [, name] of declarations.matchAll(/export const (\w+): \{/g)) {
-  members.push(`  readonly ${name}: { readonly value: number };`);
+/** The members of an interface of what a build exports. */
+function members(build) {
+  const declarations = read(`build/${build}.d.ts`).toString();
+  const functions = [...declarations.matchAll(/export function (\w+)\((.*?)\): (\w+);/g)].map(
+    ([, name, parameters, result]) => `  ${name}(${parameters}): ${result};`,
+  );
+  const numbers = [...declarations.matchAll(/export const (\w+): \{/g)].map(
+    ([, name]) => `  readonly ${name}: { readonly value: number };`,
+  );
+  return [...functions, ...numbers].join("\n");
 }
 
 /** Words of a record's fields, read off its class: every field is a word (usize, i32, f32), as AssemblyScript lays them out. */
@@ -122,7 +125,7 @@ const RECORDS = {
 };
 const records = Object.entries(RECORDS).map(([name, path]) => recordOf(path, name));
 
-for (const build of ["baseline", "relaxed"]) withoutSpoilt(`build/${build}.wat`);
+for (const build of ["baseline", "relaxed", "codec"]) withoutSpoilt(`build/${build}.wat`);
 const baseline = withoutData("build/baseline.wasm");
 const patch = difference(baseline, withoutData("build/relaxed.wasm"));
 
@@ -132,7 +135,7 @@ writeFileSync(
 
 /** What the kernels export: documented where they stand, in assembly/. */
 export interface Kernels {
-${members.join("\n")}
+${members("baseline")}
 }
 
 ${records.join("\n")}
@@ -143,5 +146,20 @@ export const baseline: string =
 /** What makes the relaxed-SIMD build of the same source of it (patch.ts), as text. */
 export const relaxedPatch: string =
   "${textOf(patch)}";
+`,
+);
+
+writeFileSync(
+  new URL("src/codec/kernels.gen.ts", root),
+  `// Made by assembly/embed.mjs from assembly/codec/: do not edit, do not commit.
+
+/** What the codec's module exports: documented where it stands, in assembly/codec/. */
+export interface CodecKernels {
+${members("codec")}
+}
+
+/** The build (SIMD128), as text (src/wasm/text.ts). */
+export const codecKernels: string =
+  "${textOf(withoutData("build/codec.wasm"))}";
 `,
 );

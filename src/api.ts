@@ -125,6 +125,23 @@ export interface ReadOptions extends EngineOptions, Work {
    * a response's Content-Length, or what the file's header lets expect.
    */
   bytes?: number | undefined;
+  /**
+   * What reads files that are not faiss', each from an entry of its own: `voiceCodec` of "cellist/rvc" reads voice files. Default: none,
+   * so that nobody pays for what is not used.
+   */
+  codecs?: readonly FileCodec[] | undefined;
+  /** Of a voice file: keep its numbers in memory, a quarter of the floats' bytes, in place of the vectors. Default: false. */
+  compact?: boolean | undefined;
+  /** Of a voice file: how many of its layers to read; a file that ends behind them will do. Default: all. */
+  layers?: number | undefined;
+}
+
+/** A reader of files that are not faiss', to be given to {@link readIndex} as one of its `codecs`. */
+export interface FileCodec {
+  /** What its files are called. */
+  readonly name: string;
+  /** What they begin with, four characters each. */
+  readonly fourccs: readonly string[];
 }
 
 /**

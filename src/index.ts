@@ -8,6 +8,7 @@ export type {
   AddOptions,
   Believed,
   Float16Like,
+  FileCodec,
   Floats,
   Ids,
   IdType,

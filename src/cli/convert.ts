@@ -13,7 +13,8 @@ import { jsonOption, wholeNumber } from "./options.js";
 import { checkTarget, writeFiles } from "./output.js";
 import { InputError, run, secondsSince } from "./run.js";
 import type { Answer, Watch } from "./run.js";
-import { storedVectors } from "./stored.js";
+import { storedVectors } from "../rvc/stored.js";
+import { Pace } from "../work/pace.js";
 import { columns, count, metricName, size, table, whole } from "./text.js";
 
 interface ConvertFlags {
@@ -74,7 +75,7 @@ async function convert(file: string, { to, seed, out }: ConvertFlags, watch: Wat
   const target = await indexFactory(d, to, metric, watch);
   const path = out ?? beside(file, description, target.description);
   if (out === undefined) await checkTarget(path);
-  const stored = await storedVectors(source.node, watch);
+  const stored = await storedVectors(source.node, new Pace(watch));
   const { ids, vectors, inSequence, decoded } = stored;
   if (ids.length === 0) {
     const hint = ': of the two files that RVC writes for a voice, give the "added_…" one';

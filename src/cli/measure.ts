@@ -7,7 +7,7 @@ import { permutation } from "../work/random.js";
 import { cellsOf } from "./info.js";
 import { inBlocks } from "./run.js";
 import type { Watch } from "./run.js";
-import type { Stored } from "./stored.js";
+import type { Stored } from "../rvc/stored.js";
 
 /** Neighbours of a query: as many as RVC blends. */
 export const K = 8;

@@ -1,4 +1,5 @@
-import type { IdType, Index, ReadOptions } from "../api.js";
+import type { FileCodec, IdType, Index, ReadOptions } from "../api.js";
+import { what } from "../checks.js";
 import { CellistError, fail, noArray } from "../errors.js";
 import { Reader } from "../format/reader.js";
 import { mangled, openIndexFile } from "../format/identify.js";
@@ -7,12 +8,13 @@ import { ListIndex } from "../indexes/list-index.js";
 import type { IndexNode } from "../indexes/node.js";
 import { readWork } from "../handle/options.js";
 import { VectorIndex } from "../handle/vector-index.js";
+import type { Origin } from "../handle/vector-index.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { Engine } from "../wasm/engine.js";
 import { KINDS, UNBUILT } from "./kinds.js";
 
-/** Indexes around another one that only give its vectors ids. */
-const IDMAPS = new Set(["IxMp", "IxM2"]);
+/** What voice files begin with: they are read by a codec of another entry. */
+const VOICE = "\x89CEL";
 /** faiss 1.15 nests no deeper. */
 const MAX_DEPTH = 50;
 
@@ -44,10 +46,15 @@ async function read(source: Bytes, options: ReadOptions): Promise<VectorIndex> {
   try {
     const engine = new Engine(options);
     const reader = new Reader(bytes, pace);
-    const node = await readNode(reader, engine, 0);
+    const fourcc = await reader.fourcc("fourcc");
+    const codec = codecsOf(options).find(({ fourccs }) => fourccs.includes(fourcc));
+    const { node, origin } =
+      codec === undefined
+        ? { node: await readNode(reader, engine, 0, fourcc), origin: undefined }
+        : await codec.read(reader, engine, pace, options);
     await reader.finish();
     warnIfEmpty(node, engine);
-    return new VectorIndex(node);
+    return new VectorIndex(node, origin);
   } catch (error) {
     const reason = error instanceof CellistError && error.code === "ERR_FORMAT" ? mangled(head) : undefined;
     if (reason !== undefined) fail("ERR_FORMAT", reason);
@@ -57,22 +64,41 @@ async function read(source: Bytes, options: ReadOptions): Promise<VectorIndex> {
   }
 }
 
-/** Reads an index from its fourcc on; `depth` is that of its nesting. */
-export async function readNode(reader: Reader, engine: Engine, depth: number): Promise<IndexNode> {
+/** A codec as it is: it reads what follows its fourcc. */
+export interface ReadingCodec extends FileCodec {
+  read(
+    reader: Reader,
+    engine: Engine,
+    pace: Pace,
+    options: ReadOptions,
+  ): Promise<{ node: IndexNode; origin: Origin | undefined }>;
+}
+
+/** The codecs that are given. ERR_PARAMETER for what is none. */
+function codecsOf({ codecs }: ReadOptions): readonly ReadingCodec[] {
+  if (codecs === undefined) return [];
+  for (const codec of Array.isArray(codecs) ? (codecs as unknown[]) : [codecs]) {
+    if (typeof (codec as Partial<ReadingCodec> | null)?.read !== "function")
+      fail("ERR_PARAMETER", `codecs is ${what(codecs)}: give an array of codecs, such as [voiceCodec]`);
+  }
+  return codecs as readonly ReadingCodec[];
+}
+
+async function readNode(reader: Reader, engine: Engine, depth: number, fourcc: string): Promise<IndexNode> {
   if (depth > MAX_DEPTH) reader.wrong("index", 0, `is nested more than ${MAX_DEPTH} levels deep`);
-  const fourcc = await reader.fourcc("fourcc");
-  const nested = (r: Reader, e: Engine): Promise<IndexNode> => {
-    const read = (): Promise<IndexNode> => readNode(r, e, depth + 1);
-    // Through an IDMap queries reach the lists as they are, and what re-ranks looks at single rows; all else wants the whole.
-    if (r.deferral === undefined || IDMAPS.has(fourcc) || r.deferral.rows) return read();
-    return r.deferral.whole(read);
-  };
+  const nested = async (r: Reader, e: Engine): Promise<IndexNode> =>
+    readNode(r, e, depth + 1, await r.fourcc("fourcc"));
   const kind = KINDS.find(({ fourccs }) => fourccs.includes(fourcc));
   if (kind !== undefined) return kind.read(reader, engine, fourcc, nested);
   if (fourcc in UNBUILT)
     fail(
       "ERR_UNSUPPORTED",
       `the file is a faiss index of the kind "${fourcc}" (${UNBUILT[fourcc]}), not built here yet`,
+    );
+  if (fourcc === VOICE)
+    fail(
+      "ERR_UNSUPPORTED",
+      `the file is a voice file of cellist: readIndex(file, { codecs: [voiceCodec] }) reads it, voiceCodec being of "cellist/rvc"`,
     );
   return reader.wrong("fourcc", 4, `is ${JSON.stringify(fourcc)}, which is no index type`);
 }

@@ -46,6 +46,12 @@ export interface Retrieval {
   slots: number;
 }
 
+/** A form other than faiss' that an index was read from: it is written again for as long as no vector has come or gone. */
+export interface Origin {
+  /** The parts of the file, of the index as it is. */
+  parts(node: IndexNode): readonly Uint8Array[];
+}
+
 /**
  * What people hold: a tree of nodes, and around it everything that is asked of every index alike. It checks what comes in, cuts
  * searches into blocks, maps slots to labels, keeps calls apart and gives the memory back.
@@ -70,8 +76,12 @@ export class VectorIndex implements Index<IdType> {
   /** The last BigInt64Array that results went into, and its 32-bit words: a view costs an allocation. */
   #words: { labels: BigInt64Array; words: Int32Array } | undefined;
 
-  constructor(node: IndexNode) {
+  /** Until vectors change. */
+  #origin: Origin | undefined;
+
+  constructor(node: IndexNode, origin?: Origin) {
     this.#node = node;
+    this.#origin = origin;
     this.#wide = node.hasWideLabels();
     this.#filled = node.ntotal > 0;
     // Whatever is assigned to a wrong name throws, in strict code. Private fields are not concerned.
@@ -293,7 +303,9 @@ export class VectorIndex implements Index<IdType> {
     return makingArrays(() => {
       const gone = new Set(toBigInts(ids));
       this.#version++;
-      return node.removeIds((label) => gone.has(label));
+      const removed = node.removeIds((label) => gone.has(label));
+      if (removed > 0) this.#origin = undefined;
+      return removed;
     });
   }
 
@@ -358,6 +370,7 @@ export class VectorIndex implements Index<IdType> {
   reset(): void {
     this.#version++;
     this.#ready().reset();
+    this.#origin = undefined;
     this.#wide = this.#filled = false;
   }
 
@@ -383,6 +396,32 @@ export class VectorIndex implements Index<IdType> {
   /** @internal The topmost node; for entries beside the core, which work on what is stored. */
   get node(): IndexNode {
     return this.#ready();
+  }
+
+  /** @internal Bytes of the index as a file. */
+  get fileBytes(): number {
+    return makingArrays(() => this.#write().length);
+  }
+
+  /** @internal The index as a faiss file, whatever it was read from. */
+  toFaiss(): Uint8Array<ArrayBuffer> {
+    const node = this.#ready();
+    return makingArrays(() => {
+      const writer = new Writer(node.engine);
+      node.write(writer);
+      return writer.finish();
+    });
+  }
+
+  /** @internal Keeps all other calls out while a job reads what is stored. */
+  async hold<T>(job: (node: IndexNode) => Promise<T>): Promise<T> {
+    const node = this.#ready();
+    this.#busy = true;
+    try {
+      return await job(node);
+    } finally {
+      this.#busy = false;
+    }
   }
 
   /** @internal Where a blend copies features from. */
@@ -462,7 +501,8 @@ export class VectorIndex implements Index<IdType> {
   #write(): Writer {
     const node = this.#ready();
     const writer = new Writer(node.engine);
-    node.write(writer);
+    if (this.#origin === undefined) node.write(writer);
+    else for (const part of this.#origin.parts(node)) writer.raw(part);
     return writer;
   }
 
@@ -504,8 +544,10 @@ export class VectorIndex implements Index<IdType> {
     throwIfAborted(work.signal);
     this.#busy = true;
     this.#version++;
+    const { ntotal } = node;
     try {
       await job(node, new Pace(work));
+      if (node.ntotal !== ntotal) this.#origin = undefined;
     } catch (error) {
       noArray(error);
     } finally {

@@ -7,8 +7,13 @@
 // not two. Each more that "cellist" is made of costs Node 20 one to two milliseconds at the start.
 import "../faiss/read.js";
 
+export { voiceCodec } from "../codec/voice-codec.js";
 export { blend } from "./blend.js";
 export type { BlendOptions } from "./blend.js";
 export { buildVoiceIndex } from "./build.js";
 export type { Voice, VoiceOptions } from "./build.js";
 export type { Slice, SliceData, SliceLike, Slices } from "./slices.js";
+export { measureVoice } from "./measure.js";
+export type { MeasureOptions, VoiceReport, VoiceSetting } from "./measure.js";
+export { readVoice, shrinkVoice } from "./shrink.js";
+export type { Shrunk, ShrinkOptions, ShrinkReport } from "./shrink.js";

@@ -143,6 +143,12 @@ export class Engine {
     this.#refresh();
   }
 
+  /** Another module on the same memory, as the kernels are: it imports the memory and keeps no data of its own. */
+  attach(module: WebAssembly.Module): WebAssembly.Exports {
+    const abort = (): never => fail("ERR_MEMORY", "a kernel gave up");
+    return new WebAssembly.Instance(module, { env: { memory: this.#memory, abort } }).exports;
+  }
+
   /** Bytes of memory held. It never shrinks: only dropping the engine returns it. */
   get bytes(): number {
     return this.#memory.buffer.byteLength;

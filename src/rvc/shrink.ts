@@ -1,0 +1,355 @@
+import type { IdType, Index, ReadOptions, Work } from "../api.js";
+import { what } from "../checks.js";
+import { Analysis } from "../codec/analysis.js";
+import { cellsOf } from "../codec/cells.js";
+import type { Cells } from "../codec/cells.js";
+import { encode, RATIO } from "../codec/encoder.js";
+import type { Encoded } from "../codec/encoder.js";
+import { COARSEST, FINEST } from "../codec/settings.js";
+import { voiceCodec } from "../codec/voice-codec.js";
+import { fail, noArray } from "../errors.js";
+import { indexFactory } from "../factory/build.js";
+import { readIndex } from "../faiss/read.js";
+import type { Bytes } from "../format/source.js";
+import { DEFAULTS, option, readWork } from "../handle/options.js";
+import type { VectorIndex } from "../handle/vector-index.js";
+import type { EngineOptions } from "../wasm/engine.js";
+import { Pace, throwIfAborted } from "../work/pace.js";
+import { probesOf, takeFrames, voiceOf } from "./measure.js";
+import type { Frames, MeasureOptions, VoiceSetting } from "./measure.js";
+import { storedVectors } from "./stored.js";
+
+/** The step of a file's first layer, where the caller asks for layers and no size: half of the error of RVC's default. */
+const FIRST_STEP = 1.35;
+/** Layers that end at a step of 1/20, for such a caller. */
+const LAYERS = 4;
+/** How much smaller than asked a file may be. */
+const SLACK = 0.015;
+/** Sizes, in bytes a number, and errors that steps are known to give: where a search begins. */
+const KNOWN: readonly { step: number; bytes: number; error: number }[] = [
+  { step: 0.024, bytes: 0.887, error: 0.006 },
+  { step: 0.2, bytes: 0.49, error: 0.046 },
+  { step: 0.7, bytes: 0.255, error: 0.15 },
+  { step: 1.4, bytes: 0.12, error: 0.29 },
+  { step: 2.6, bytes: 0.049, error: 0.46 },
+];
+
+/** What {@link shrinkVoice} is told: one of `bytes`, `ratio` and `error`, or `layers`, or `layers` with one of them. */
+export interface ShrinkOptions extends Work, EngineOptions {
+  /** The most bytes that the file may have: the most faithful one of so many is made. */
+  bytes?: number | undefined;
+  /** How many times smaller than a faiss file it is to be. Default: 8, where nothing else is asked. */
+  ratio?: number | undefined;
+  /** The blend error that it may have, with all lists scanned, on frames that are held out: the smallest such file is made. */
+  error?: number | undefined;
+  /**
+   * How many layers: a file whose beginning is the whole voice already, each further layer making it better. They cost 2 to 7 %. Alone,
+   * 4 of them have errors of about .28 .09 .03 .01. Default: 1.
+   */
+  layers?: number | undefined;
+  /** As for measureVoice: the frames that the report is of. */
+  sample?: MeasureOptions["sample"];
+  /** As for measureVoice. */
+  nprobe?: readonly number[] | undefined;
+  /** Draws frames, and first centroids where there are no cells yet. Default: 1234. */
+  seed?: number | undefined;
+}
+
+/** What {@link shrinkVoice} made. */
+export interface Shrunk {
+  /** The small voice: an IVF,Flat of the vectors that the file stands for. Its `toBytes` is the file. */
+  index: Index<IdType>;
+  report: ShrinkReport;
+}
+
+/** What it cost and saved. */
+export interface ShrinkReport {
+  /** Bytes of the index as a faiss file, and of the voice file. */
+  before: number;
+  after: number;
+  /** How many times smaller it is. */
+  ratio: number;
+  ntotal: number;
+  d: number;
+  /** Bytes a vector, all that the file has counted. */
+  bytesPerVector: number;
+  /** For each layer, the bytes of the file up to its end. */
+  layers: number[];
+  /** Frames that were searched, whether they are the voice's own, and how many neighbours were blended. */
+  frames: number;
+  heldOut: boolean;
+  k: number;
+  /** What the index was at some settings, and what the small one is: in both cases against exact neighbours in the old one. */
+  settings: { before: VoiceSetting[]; after: VoiceSetting[] };
+  /** Seconds that encoding took, and measuring. */
+  seconds: { encode: number; measure: number };
+}
+
+/**
+ * Makes a voice small: a quarter to a seventieth of its bytes, by a code of its own (docs/voice-files.md), and says what that costs.
+ * It takes the cells of an `IVFn,Flat` as they are; for any other index it finds cells first, and what it keeps are the vectors that
+ * the index stands for. Ids are kept, nprobe too.
+ *
+ * @param index an index of the voice; it is busy meanwhile
+ * @returns the small voice and a report; rejects with ERR_PARAMETER where nothing of the size asked can be made, ERR_NOT_FINITE,
+ *   ERR_UNSUPPORTED above 4,096 dimensions, ERR_MEMORY, or the signal's reason. The same bytes come of the same index everywhere
+ * @example
+ *   const { index: small, report } = await shrinkVoice(index, { ratio: 8 });
+ *   save("alice.voice", small.toBytes()); // a voice file: readVoice reads it
+ */
+export async function shrinkVoice(index: Index<IdType>, options: ShrinkOptions = {}): Promise<Shrunk> {
+  return shrink(index, options).catch(noArray);
+}
+
+/**
+ * Opens a voice file, or any file that readIndex opens: `readIndex(source, { ...options, codecs: [voiceCodec] })`.
+ *
+ * @returns rejects as readIndex does
+ */
+export async function readVoice<I extends IdType = "int32">(
+  source: Bytes,
+  options: ReadOptions = {},
+): Promise<Index<I>> {
+  return readIndex<I>(source, { ...options, codecs: [...(options.codecs ?? []), voiceCodec] });
+}
+
+async function shrink(index: Index<IdType>, options: ShrinkOptions): Promise<Shrunk> {
+  const work = readWork(options);
+  throwIfAborted(work.signal);
+  const voice = voiceOf("index", index);
+  const before = voice.fileBytes;
+  const target = targetOf(options, before);
+  const seed = option(options, "seed", DEFAULTS.seed);
+  const nprobes = probesOf(options.nprobe);
+  if (voice.node.stored === 0) fail("ERR_PARAMETER", "the index holds no vectors: there is nothing to make small");
+  const pace = new Pace(work);
+
+  let measuring = 0;
+  const measured = async <T>(job: Promise<T>): Promise<T> => {
+    const start = performance.now();
+    const result = await job;
+    measuring += performance.now() - start;
+    return result;
+  };
+  const start = performance.now();
+  const frames = await measured(takeFrames(voice, { sample: options.sample, seed }, pace));
+  try {
+    const found = await voice.hold(async (node) => {
+      const celled = cellsOf(node) === undefined ? await withCells(node, seed, options) : undefined;
+      try {
+        const cells = cellsOf(celled?.node ?? node) ?? fail("ERR_UNSUPPORTED", "the index has no cells");
+        const analysis = await Analysis.of(cells, options.maxBytes, pace);
+        return await search(analysis, cells, target, frames, options, pace);
+      } finally {
+        celled?.dispose();
+      }
+    });
+    const small = found.index ?? (await open(found.encoded, options));
+    const settings = {
+      before: await measured(frames.measure(voice, nprobes, pace, false)),
+      after: await measured(frames.measure(small, nprobes, pace)),
+    };
+    const { head, size } = found.encoded;
+    const report: ShrinkReport = {
+      before,
+      after: size,
+      ratio: before / size,
+      ntotal: head.ntotal,
+      d: head.d,
+      bytesPerVector: size / head.ntotal,
+      layers: found.layers,
+      frames: frames.count,
+      heldOut: frames.heldOut,
+      k: frames.k,
+      settings,
+      seconds: { encode: (performance.now() - start - measuring) / 1000, measure: measuring / 1000 },
+    };
+    return { index: small, report };
+  } finally {
+    frames.dispose();
+  }
+}
+
+/** What is asked for, checked: a size, an error, or steps alone. */
+type Target = { layers: number } & ({ bytes: number } | { error: number } | { steps: number[] });
+
+function targetOf(options: ShrinkOptions, before: number): Target {
+  const { bytes, ratio, error, layers } = options;
+  const given = { bytes, ratio, error };
+  const named = Object.entries(given).filter(([, value]) => value !== undefined);
+  if (named.length > 1) {
+    const names = named.map(([name]) => name).join(" and ");
+    fail("ERR_PARAMETER", `${names} are both given, and each says all: give one of them`);
+  }
+  for (const [name, value] of named) {
+    if (typeof value !== "number" || !(value > 0) || value === Infinity)
+      fail("ERR_PARAMETER", `${name} is ${what(value)}: give a number above 0`);
+  }
+  if (ratio !== undefined && ratio < 1)
+    fail("ERR_PARAMETER", `ratio is ${ratio}: give how many times smaller, above 1`);
+  // With more, the first would be coarser than the coarsest, or the last finer than the finest.
+  if (layers !== undefined && !(Number.isSafeInteger(layers) && layers >= 1 && layers <= 6))
+    fail("ERR_PARAMETER", `layers is ${what(layers)}: give a whole number from 1 to 6`);
+  const count = layers ?? 1;
+  if (error !== undefined) return { layers: count, error };
+  if (bytes !== undefined) return { layers: count, bytes: Math.floor(bytes) };
+  if (ratio !== undefined || layers === undefined) return { layers: count, bytes: Math.floor(before / (ratio ?? 8)) };
+  const steps = Array.from({ length: count }, (_, layer) => FIRST_STEP / RATIO ** layer);
+  return { layers: count, steps: count === LAYERS ? steps : steps.map((step) => Math.max(step, FINEST)) };
+}
+
+/** The vectors of an index in cells, by RVC's rule. */
+async function withCells(node: VectorIndex["node"], seed: number, options: ShrinkOptions): Promise<VectorIndex> {
+  const pace = new Pace(readWork(options));
+  const { vectors, ids } = await storedVectors(node, pace);
+  const n = ids.length;
+  const nlist = Math.max(1, Math.min(Math.floor(16 * Math.sqrt(n)), Math.floor(n / 39)));
+  const { d, metric } = node;
+  const { signal, onProgress, maxBytes } = options;
+  const index = await indexFactory(d, `IVF${nlist},Flat`, metric, { maxBytes });
+  try {
+    await index.train(vectors, { seed, signal, onProgress });
+    await index.addWithIds(vectors, ids, { signal, onProgress });
+    return voiceOf("index", index);
+  } catch (error) {
+    index.dispose();
+    throw error;
+  }
+}
+
+/** The steps of a file, the last one given. */
+function stepsOf(last: number, layers: number): number[] {
+  return Array.from({ length: layers }, (_, layer) => last * RATIO ** (layers - 1 - layer));
+}
+
+interface Found {
+  encoded: Encoded;
+  layers: number[];
+  index?: VectorIndex;
+}
+
+async function search(
+  analysis: Analysis,
+  cells: Cells,
+  target: Target,
+  frames: Frames,
+  options: ShrinkOptions,
+  pace: Pace,
+): Promise<Found> {
+  if ("steps" in target) return foundOf(await encode(analysis, target.steps, pace));
+  if ("bytes" in target) return foundOf(await forBytes(analysis, cells, target, pace));
+  return forError(analysis, target, frames, options, pace);
+}
+
+function foundOf(encoded: Encoded, index?: VectorIndex): Found {
+  const layers = encoded.head.layers.map((_, layer) => layerEnd(encoded, layer));
+  return index === undefined ? { encoded, layers } : { encoded, layers, index };
+}
+
+function layerEnd({ head, size }: Encoded, layer: number): number {
+  let end = size;
+  for (const { sideBytes, dataBytes } of head.layers.slice(layer + 1)) end -= sideBytes + dataBytes;
+  return end;
+}
+
+/** The finest step whose file has at most so many bytes. */
+async function forBytes(
+  analysis: Analysis,
+  cells: Cells,
+  target: { bytes: number; layers: number },
+  pace: Pace,
+): Promise<Encoded> {
+  const { bytes, layers } = target;
+  const coarsest = COARSEST / RATIO ** (layers - 1);
+  const sizeAt = async (step: number): Promise<number> =>
+    (await encode(analysis, stepsOf(step, layers), pace, true)).size;
+  // How much larger a file is than its estimate; known once there is one.
+  let more = 1;
+  let step = between(bytes / (cells.ids.length * cells.d), "bytes", FINEST, coarsest);
+  let fine = FINEST;
+  let coarse = coarsest;
+  for (let round = 0; ; round++) {
+    // Estimates first: half a dozen lead to half a percent.
+    let [wide, narrow] = [fine, coarse];
+    for (let i = 0; i < 6; i++) {
+      const size = (await sizeAt(step)) * more;
+      if (size <= bytes && size >= bytes * (1 - SLACK / 2)) break;
+      if (size > bytes) wide = step;
+      else narrow = step;
+      if (narrow / wide < 1.001) break;
+      // Sizes go with the logarithm of steps: a share of the size is about as many halves of a bit.
+      const next = step * (1 + ((size / bytes - (1 - SLACK / 4)) * size * 8) / (cells.ids.length * cells.d) / 0.9);
+      step = next > wide && next < narrow ? next : Math.sqrt(wide * narrow);
+    }
+    const encoded = await encode(analysis, stepsOf(step, layers), pace);
+    const { size } = encoded;
+    if (size <= bytes && (size >= bytes * (1 - SLACK) || step <= FINEST * 1.001 || round >= 2)) return encoded;
+    if (size > bytes && (step >= coarsest * 0.999 || round >= 4)) {
+      fail("ERR_PARAMETER", `bytes is ${bytes}, and ${size} are needed at the least: ask for more`);
+    }
+    if (size > bytes) fine = step;
+    else coarse = step;
+    more = size / (await sizeAt(step));
+    if (coarse / fine < 1.0005) {
+      if (size <= bytes) return encoded;
+      step = Math.min(coarsest, step * 1.002);
+      coarse = coarsest;
+    }
+  }
+}
+
+/** The coarsest step whose file has at most so much of an error. */
+async function forError(
+  analysis: Analysis,
+  target: { error: number; layers: number },
+  frames: Frames,
+  options: ShrinkOptions,
+  pace: Pace,
+): Promise<Found> {
+  const { error, layers } = target;
+  const coarsest = COARSEST / RATIO ** (layers - 1);
+  let [fine, coarse] = [FINEST, coarsest];
+  let step = between(error, "error", fine, coarse);
+  let best: Found | undefined;
+  for (let round = 0; round < 6; round++) {
+    const encoded = await encode(analysis, stepsOf(step, layers), pace);
+    const index = await open(encoded, options);
+    const own = (await frames.exhaustive(index, pace)).error;
+    if (own === null) {
+      index.dispose();
+      fail("ERR_METRIC", "errors are of blends, which inner products have none of: ask for bytes or a ratio");
+    }
+    if (own <= error) {
+      best?.index?.dispose();
+      best = foundOf(encoded, index);
+      if (own >= error * 0.94 || step >= coarsest * 0.999) return best;
+      fine = step;
+    } else {
+      index.dispose();
+      coarse = step;
+    }
+    if (coarse / fine < 1.02) break;
+    // Errors go with steps, nearly.
+    const next = own > 0 ? step * ((error * 0.97) / own) : coarse;
+    step = next > fine && next < coarse ? next : Math.sqrt(fine * coarse);
+  }
+  return best ?? fail("ERR_PARAMETER", `error is ${error}, less than the finest step reaches: keep the index as it is`);
+}
+
+/** The step that is known to have about such a value, between two. */
+function between(value: number, name: "bytes" | "error", least: number, most: number): number {
+  const rows = name === "error" ? KNOWN : [...KNOWN].reverse();
+  let i = 1;
+  while (i < rows.length - 1 && rows[i][name] < value) i++;
+  const [a, b] = [rows[i - 1], rows[i]];
+  const share = (value - a[name]) / (b[name] - a[name]);
+  const step = a.step + share * (b.step - a.step);
+  return Math.max(least, Math.min(most, step > 0 ? step : least));
+}
+
+/** Opens what was encoded, as it will be from a file. */
+async function open({ bytes }: Encoded, options: ShrinkOptions): Promise<VectorIndex> {
+  const { module, relaxed, maxBytes, bounds, onWarning, signal, onProgress } = options;
+  const index = await readVoice(bytes, { module, relaxed, maxBytes, bounds, onWarning, signal, onProgress });
+  return voiceOf("index", index);
+}
