@@ -1,6 +1,6 @@
 import { cellPlot, cellTable, cellWords } from "./cells.js";
 import { fill, h } from "./dom.js";
-import { drawn } from "./resize.js";
+import { drawn, unspoken } from "./resize.js";
 
 /** Frames of the walk that are followed: a second, two words or three. */
 const STEPS = 50;
@@ -13,7 +13,7 @@ export function cellSection(picture) {
   const walks = picture.walk.length > 0;
   let steps = walks ? STEPS : 0;
   let width = 0;
-  const draw = () => fill(figure, cellPlot(picture, width, steps));
+  const draw = () => fill(figure, unspoken(cellPlot(picture, width, steps)));
   drawn(figure, (measured) => {
     width = measured;
     draw();

@@ -2,7 +2,7 @@ import { cellSection } from "./cell-section.js";
 import { compareSection } from "./compare.js";
 import { fill, h } from "./dom.js";
 import { hearSection } from "./hear.js";
-import { drawn } from "./resize.js";
+import { drawn, unspoken } from "./resize.js";
 import { slider } from "./slider.js";
 import { takeSection } from "./take.js";
 import { BUDGET, sizeName, tradeOff, tradeOffTable } from "./trade-off.js";
@@ -140,7 +140,7 @@ function betterSection(state) {
   const draw = () => {
     const { points, today, choice, other } = state;
     if (width === undefined) return;
-    fill(figure, tradeOff({ points, today, choice, other }, width));
+    fill(figure, unspoken(tradeOff({ points, today, choice, other }, width)));
     fill(behind, tradeOffTable(points));
   };
   const update = () => {
