@@ -122,6 +122,10 @@ const RECORDS = {
   Best: "assembly/found/best.ts",
   Within: "assembly/found/within.ts",
   Packed: "assembly/fastscan.ts",
+  Scalar: "assembly/codes/scalar.ts",
+  Half: "assembly/codes/half.ts",
+  Product: "assembly/codes/pq.ts",
+  Factored: "assembly/codes/factored.ts",
 };
 const records = Object.entries(RECORDS).map(([name, path]) => recordOf(path, name));
 

@@ -20,9 +20,9 @@ export {
   normalize,
 } from "./kmeans";
 export { innerProducts, squaredNorms } from "./distance";
-export { firstNotFinite, gatherRows, hasWideIds, mapSlots, mapSlotsWide, scatterRows } from "./rows";
+export { firstNotFinite, gatherRows, hasWideIds, mapSlots, mapSlotsWide, scatterRows, spreadRows } from "./rows";
 export { blendRows } from "./blend";
-export { accumulateParts, dequantize, lookUpTable, quantize, transposeCodebook } from "./pq";
+export { dequantize, lookUpTable, quantize, transposeCodebook } from "./pq";
 export { rangePacked, searchPacked, searchPackedScratch } from "./fastscan";
 export { packCodes, unpackCodes } from "./packed";
 export { checkLinks, searchGraph, searchGraphScratch } from "./graph/search";
@@ -30,6 +30,11 @@ export { addVertices, addVerticesScratch } from "./graph/build";
 export { compareMatches, refineRows } from "./refine";
 export { addCentroids, lessCentroids } from "./residuals";
 export { scanF32Best, scanF32Within } from "./codes/f32";
+export { accumulateProduct, decodeProduct, encodeProduct, termsOfProduct } from "./codes/pq";
+export { decodeScalar, encodeDirect, encodeScalar, termsOfScalar } from "./codes/scalar";
+export { decodeHalves, encodeBf16, encodeFp16 } from "./codes/half";
+export { factoredScratch } from "./codes/factored";
+export { BF16, BYTES, FACTORED, FP16, PACKED, PRODUCT, PRODUCT8, scanCodesBest, scanCodesWithin } from "./codes/any";
 export { scanListsScratch } from "./scan/lists";
 export {
   addProducts,

@@ -8,12 +8,17 @@
 
 import { INNER_PRODUCT } from "./metric";
 
-/** Turns a codebook into its transposed form. */
-export function transposeCodebook(codebook: usize, M: i32, K: i32, sub: i32, transposed: usize): void {
+/**
+ * Turns a codebook of `given` centroids a sub-quantizer into its transposed form of K, a multiple of 16. Where there are fewer, the
+ * others are infinitely far away.
+ */
+export function transposeCodebook(codebook: usize, M: i32, given: i32, K: i32, sub: i32, transposed: usize): void {
   for (let m = 0; m < M; m++) {
     for (let c = 0; c < K; c++) {
-      for (let j = 0; j < sub; j++, codebook += 4) {
-        store<f32>(transposed + ((<usize>((m * sub + j) * K + c)) << 2), load<f32>(codebook));
+      for (let j = 0; j < sub; j++) {
+        const at = transposed + ((<usize>((m * sub + j) * K + c)) << 2);
+        store<f32>(at, c < given ? load<f32>(codebook) : f32.POSITIVE_INFINITY);
+        if (c < given) codebook += 4;
       }
     }
   }
@@ -36,18 +41,18 @@ export function quantize(
   for (let i = 0; i < n; i++) {
     let centroids = transposed;
     for (let m = 0; m < M; m++, vectors += (<usize>sub) << 2, centroids += (<usize>(sub * K)) << 2, numbers++) {
-      quantizePart(vectors, K, sub, centroids, numbers, errors == 0 ? 0 : errors + ((<usize>m) << 3));
+      store<u8>(numbers, <u8>nearestPart(vectors, K, sub, centroids, errors == 0 ? 0 : errors + ((<usize>m) << 3)));
     }
   }
 }
 
 /**
- * One sub-vector: distances to 16 centroids at once, lanes being centroids.
+ * The number of the centroid nearest to one sub-vector: distances to 16 centroids at once, lanes being centroids.
  *
  *     | 0 1 2 3 | 4 5 6 7 | 8 9 10 11 | 12 13 14 15 |  -> the smallest of 16, and the first lane that has it
  */
 @inline
-function quantizePart(x: usize, K: i32, sub: i32, centroids: usize, number: usize, error: usize): void {
+export function nearestPart(x: usize, K: i32, sub: i32, centroids: usize, error: usize): i32 {
   const row = (<usize>K) << 2;
   let best: f32 = Infinity;
   let winner = 0;
@@ -80,8 +85,8 @@ function quantizePart(x: usize, K: i32, sub: i32, centroids: usize, number: usiz
       winner = c + ctz(mask);
     }
   }
-  store<u8>(number, <u8>winner);
   if (error != 0) store<f64>(error, load<f64>(error) + best);
+  return winner;
 }
 
 /** The smallest lane, in all lanes. pmin is one instruction where min, which minds NaN and -0, is several. */
@@ -96,30 +101,6 @@ export function spreadMin(v: v128): v128 {
 export function spreadMax(v: v128): v128 {
   v = f32x4.pmax(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
   return f32x4.pmax(v, v128.shuffle<f32>(v, v, 1, 0, 3, 2));
-}
-
-/** Adds each sub-vector to the sum of its centroid. sums: f32 [M][K][sub]; counts: i32 [M][K]. */
-export function accumulateParts(
-  vectors: usize,
-  n: i32,
-  M: i32,
-  K: i32,
-  sub: i32,
-  numbers: usize,
-  sums: usize,
-  counts: usize,
-): void {
-  for (let i = 0; i < n; i++) {
-    for (let m = 0; m < M; m++, numbers++) {
-      const at = <usize>(m * K + load<u8>(numbers));
-      const count = counts + (at << 2);
-      store<i32>(count, load<i32>(count) + 1);
-      let sum = sums + ((at * sub) << 2);
-      for (let end = sum + ((<usize>sub) << 2); sum < end; sum += 4, vectors += 4) {
-        store<f32>(sum, load<f32>(sum) + load<f32>(vectors));
-      }
-    }
-  }
 }
 
 /** The vectors that numbers (n x M bytes) stand for. */

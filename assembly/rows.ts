@@ -25,6 +25,11 @@ export function scatterRows(rows: usize, n: i32, size: usize, slots: usize, stor
   }
 }
 
+/** Moves n rows of `from` bytes, one after the other, apart in place, so that each has `to` bytes; those between are left as they are. */
+export function spreadRows(at: usize, n: i32, from: usize, to: usize): void {
+  for (let i = n - 1; i > 0; i--) memory.copy(at + <usize>i * to, at + <usize>i * from, from);
+}
+
 /** Copies the rows of n slots together: out[i] = storage[slots[i]]. A slot of -1 gives zeros. */
 export function gatherRows(storage: usize, size: usize, slots: usize, n: i32, out: usize): void {
   for (let i = 0; i < n; i++, slots += 4, out += size) {

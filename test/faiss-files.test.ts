@@ -22,7 +22,9 @@ function checkCase(golden: GoldenCase, folder: URL): void {
       const actual = index.search(queries, k, { nprobe: nprobe ?? undefined, kFactor: kFactor ?? undefined });
       const expected = { distances: floats(new URL(D, folder)).data, labels: ids(new URL(I, folder)) };
       if (golden.factory.includes("4fs")) mendFastScan(expected, actual, k, golden.metric);
-      expectAnswer(actual, expected, k, golden.metric === "L2" ? 0.01 : length);
+      // Estimates of RaBitQ and EDEN are the differences of larger numbers.
+      const isEstimate = golden.metric === "IP" || /RaBitQ|EDEN/.test(golden.factory);
+      expectAnswer(actual, expected, k, isEstimate ? length : golden.factory.includes("SQ") ? 0.05 : 0.01);
     }
     expect(Buffer.compare(index.toBytes(), bytes)).toBe(0);
     index.dispose();

@@ -230,7 +230,7 @@ function search(shape: Shape): Answer {
   const codes = engine.allocate((slots * M2) / 2);
   lists.forEach((_, i) => engine.u8.set(blocks[i], codes + (starts[i] * M2) / 2));
   const transposed = engine.allocate(shape.codebook.byteLength);
-  kernels.transposeCodebook(put(shape.codebook), M, K, d / M, transposed);
+  kernels.transposeCodebook(put(shape.codebook), M, K, K, d / M, transposed);
   const tables = centroids !== undefined && metric === METRIC_L2 ? nprobe : 1;
   const scratchBytes = kernels.searchPackedScratch(d, M, M2, nprobe, tables, k);
   const scratch = engine.allocate(scratchBytes + 64);

@@ -299,8 +299,9 @@ describe("a codebook", () => {
         engine.f64.fill(1, errors >>> 3, (errors >>> 3) + M);
         engine.f32.fill(0, sums >>> 2, (sums >>> 2) + d * K);
         engine.i32.fill(2, counts >>> 2, (counts >>> 2) + M * K);
-        kernels.quantize(rows, n, M, K, sub, quantizer.transposed, out, errors);
-        kernels.accumulateParts(rows, n, M, K, sub, out, sums, counts);
+        const { codeBytes, transposed } = quantizer;
+        kernels.encodeProduct(rows, n, M, nbits, K, sub, transposed, out, codeBytes, errors);
+        kernels.accumulateProduct(rows, n, M, nbits, sub, out, codeBytes, sums, counts);
         const wanted = {
           sums: new Float32Array(d * K),
           counts: new Int32Array(M * K).fill(2),
@@ -353,7 +354,7 @@ describe("a codebook", () => {
       const bytes = bytesOf(quantizer);
       expect(bytes).toEqual(concat(i64(d, M, nbits, codebook.length), raw(codebook)));
       const reader = new Reader(openSource(bytes), new Pace());
-      const again = await ProductQuantizer.read(reader, new Engine(), d, nbits);
+      const again = await ProductQuantizer.read(reader, new Engine(), d, nbits, nbits);
       expect([again.d, again.M, again.nbits, reader.left]).toEqual([d, M, nbits, 0]);
       expect(bytesOf(again)).toEqual(bytes);
       quantizer.clear();

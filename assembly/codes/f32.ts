@@ -35,7 +35,7 @@ export class F32 extends RowCode {
 
   /** The keys of four rows. */
   @inline
-  four(a: usize, b: usize, c: usize, e: usize): v128 {
+  four(a: usize, b: usize, c: usize, e: usize, _bar: f32): v128 {
     return fourKeys(this.query, a, b, c, e, this.d, this.metric);
   }
 

@@ -53,6 +53,12 @@ export class Best {
     seat.tie = f32.NaN;
   }
 
+  /** The key above which none enters. */
+  @inline
+  bar(at: usize): f32 {
+    return load<f32>(changetype<Seat>(at).keys);
+  }
+
   /** Whether k are found. */
   @inline
   isFull(at: usize): bool {

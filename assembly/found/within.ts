@@ -47,6 +47,12 @@ export class Within {
 
 
   @inline
+  bar(_at: usize): f32 {
+    return this.limit;
+  }
+
+
+  @inline
   isFull(_at: usize): bool {
     return false;
   }

@@ -44,7 +44,7 @@ export function scanLists<C, R>(code: C, plan: Plan, lists: Lists, found: R): vo
   found.open(nq, lists.ids, plan.metric, seats);
   code.open(plan, lists, seats + <usize>(nq * SEAT));
 
-  if (nq == 1 || plan.maxCodes > 0 || plan.atLeast < nprobe) {
+  if (nq == 1 || plan.maxCodes > 0 || plan.atLeast < nprobe || code.isByQuery()) {
     for (let i = 0; i < nq; i++) {
       scanInOrder<C, R>(code, plan, lists, found, i, pairs, listed);
       found.close(found.seat(i));
@@ -177,12 +177,12 @@ function scanRun<C, R>(code: C, lists: Lists, found: R, list: i32, slot: i32, n:
     code.turn(i, list);
     let rows = at;
     // Beyond the last row the pointers stay on it, and what they give is not looked at.
-    for (let j = 0; j < n; j += 4, rows += size << 2) {
-      const left = n - j;
+    for (let j = 0, step = code.step(); j < n; j += step, rows += <usize>step * size) {
+      const left = min(n - j, step);
       const b = left > 1 ? rows + size : rows;
       const c = left > 2 ? b + size : b;
       const e = left > 3 ? c + size : c;
-      found.take(seat, code.four(rows, b, c, e), left > 3 ? 15 : (1 << left) - 1, slot + j);
+      found.take(seat, code.four(rows, b, c, e, found.bar(seat)), left > 3 ? 15 : (1 << left) - 1, slot + j);
     }
   }
 }
@@ -204,14 +204,14 @@ function scanListed<C, R>(
     const i = load<i32>(from);
     const seat = found.seat(i);
     code.turn(i, list);
-    for (let j = 0; j < n; j += 4) {
+    for (let j = 0, step = code.step(); j < n; j += step) {
       const at = listed + ((<usize>j) << 2);
-      const left = n - j;
+      const left = min(n - j, step);
       const a = codes + <usize>load<u32>(at) * size;
       const b = left > 1 ? codes + <usize>load<u32>(at, 4) * size : a;
       const c = left > 2 ? codes + <usize>load<u32>(at, 8) * size : b;
       const e = left > 3 ? codes + <usize>load<u32>(at, 12) * size : c;
-      found.takeListed(seat, code.four(a, b, c, e), min(left, 4), at);
+      found.takeListed(seat, code.four(a, b, c, e, found.bar(seat)), min(left, 4), at);
     }
   }
 }

@@ -35,6 +35,15 @@ export interface Scan {
   matches: Matches | undefined;
 }
 
+/** Where vectors come from that are encoded, and where they go. */
+export interface Place {
+  /** Number of the first one, for sentences. */
+  row: number;
+  /** Addresses of the list of each (i32) and of all centroids; both 0 where codes are not of residuals. */
+  cells: number;
+  centroids: number;
+}
+
 /**
  * How vectors are kept: a code knows vectors, loose codes (layout.ts) and how lists of them are scanned; neither ids nor files. What an
  * index of one list or of many does with it is a ListIndex's.
@@ -57,6 +66,10 @@ export abstract class Code {
   readonly isFloat: boolean = false;
   /** Whether codes are those of what the coarse quantizer leaves over. */
   readonly residual: boolean = false;
+  /** Whether there is anything to be learnt. */
+  readonly needsTraining: boolean = true;
+  /** Vectors that training in an IVF takes at most: so many are drawn before residuals are made of them. */
+  readonly sampleLimit: number = Infinity;
 
   /** Learns from n x d vectors (residuals, where codes are of those). All or nothing. */
   abstract train(vectors: Float32Array, seed: number, pace: Pace): Promise<void>;
@@ -68,7 +81,11 @@ export abstract class Code {
     return 0;
   }
   /** Writes the loose codes of n <= CHUNK vectors. Addresses. */
-  abstract encode(vectors: number, n: number, loose: number): void;
+  abstract encode(vectors: number, n: number, loose: number, place: Place): void;
+  /** Adds to n rows what they hold besides the code, which a file lacks. Addresses; cells and centroids as in {@link Place}. */
+  settle(_rows: number, _n: number, _cells: number, _centroids: number): void {
+    // Nothing, unless a code says otherwise.
+  }
   /** Writes the vectors of n loose codes. Addresses. */
   abstract decode(loose: number, n: number, vectors: number): void;
 

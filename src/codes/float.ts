@@ -24,6 +24,7 @@ export class FloatCode extends Code {
   readonly tree: IndexTree = { kind: "flat" };
   readonly layout: RowLayout;
   override readonly isFloat = true;
+  override readonly needsTraining = false;
   /** Bounds of all rows, for a coarse quantizer. */
   readonly #sketch: Sketch;
   /** Codes of the rows, where they are searched in earnest. */

@@ -27,7 +27,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
       "name the transform it came from, such as OPQ16_64, PCA64 or RR64",
   ],
   [
-    /^(?:B[FHI]|EDEN|Flat[DIPL]|IMI|ITQ|LS|MinMax|NSG|PLSQ|P?RQ|RCQ|Residual|SQtq|SVS|Zn)/,
+    /^(?:B[FHI]|Flat[DIPL]|IMI|ITQ|LS|MinMax|NSG|PLSQ|P?RQ|RCQ|Residual|SQtq|SVS|Zn)/,
     `faiss has this one, cellist does not; it has ${knownKinds()}`,
   ],
   [/^(?:PCA|OPQ|RR|HR|L2[nN]orm|Pad)[^,]*$/, "a transform stands before an index, as in PCA64,Flat"],
@@ -140,7 +140,7 @@ class Parser {
   code(text: string, d: number, residuals: boolean): IndexTree | undefined {
     if (text === "Flat") return { kind: "flat" };
 
-    let match = /^SQ([468]|fp16|bf16|8_direct|8_direct_signed)$/.exec(text);
+    let match = /^SQ([468]|fp16|bf16|8_direct|8_direct_signed|[48]_uniform)$/.exec(text);
     if (match) return { kind: "sq", type: match[1] as ScalarType };
 
     match = /^PQ([0-9]+)(?:x([0-9]+))?(np)?$/.exec(text);
@@ -163,6 +163,9 @@ class Parser {
 
     match = /^RaBitQ([1-9]?)$/.exec(text);
     if (match) return { kind: "rabitq", bits: Number(match[1] || 1) };
+
+    match = /^EDEN([1-8]?)(BIASED|BIAS)?$/.exec(text);
+    if (match) return { kind: "eden", bits: Number(match[1] || 1), biased: match[2] !== undefined };
 
     match = /^RaBitQfs([1-9]?)(?:_([0-9]+))?$/.exec(text);
     if (match) return { kind: "rabitqfs", bits: Number(match[1] || 1), bbs: this.blockSize(text, match[2]) };

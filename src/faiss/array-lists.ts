@@ -12,9 +12,10 @@ import type { Engine } from "../wasm/engine.js";
 export function writeLists(writer: Writer, lists: Lists): void {
   const filled = countFilled(lists);
   const full = isFull(lists, filled);
+  const { layout } = lists;
   writer.fourcc("ilar");
   writer.i64(lists.nlist);
-  writer.i64(lists.layout.looseBytes);
+  writer.i64(layout.fileBytes);
   writer.fourcc(full ? "full" : "sprs");
   writer.i64(full ? lists.nlist : filled * 2);
   for (let list = 0; lists.count > 0 && list < lists.nlist; list++) {
@@ -24,7 +25,7 @@ export function writeLists(writer: Writer, lists: Lists): void {
   }
   for (let list = 0; lists.count > 0 && list < lists.nlist; list++) {
     const { codes, ids } = lists.bytes(list);
-    writer.raw(codes);
+    writer.raw(layout.filed(codes));
     writer.raw(ids);
   }
 }
@@ -37,7 +38,7 @@ export async function readLists(
   layout: RowLayout,
   ntotal: number,
 ): Promise<Lists> {
-  const codeBytes = layout.looseBytes;
+  const codeBytes = layout.fileBytes;
   const fourcc = await reader.fourcc("inverted lists");
   if (fourcc === "il00") fail("ERR_UNSUPPORTED", "the file says that its inverted lists are kept elsewhere (il00)");
   if (fourcc === "ilod")
@@ -90,7 +91,7 @@ export async function readLists(
   }
   const sizes = new Uint32Array(nlist);
   for (const [list, size] of filled) sizes[list] = size;
-  lists.adopt(codes.address, ids, sizes);
+  lists.adopt(layout.spread(engine, codes.address, count), ids, sizes);
   return lists;
 }
 

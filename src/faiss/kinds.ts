@@ -1,6 +1,9 @@
 import type { Metric } from "../api.js";
 import { FloatCode } from "../codes/float.js";
+import { BIASED, FactoredCode, UNBIASED } from "../codes/factored.js";
 import { PackedPqCode } from "../codes/packed-pq.js";
+import { ProductCode } from "../codes/product.js";
+import { ScalarCode } from "../codes/scalar.js";
 import type { Reader } from "../format/reader.js";
 import { Hierarchy } from "../graph/hierarchy.js";
 import { HnswNode } from "../graph/hnsw.js";
@@ -11,13 +14,25 @@ import type { IndexNode, NodeReader } from "../indexes/node.js";
 import { RefineNode } from "../indexes/refine.js";
 import type { IndexTree } from "../indexes/tree.js";
 import { PackedLayout } from "../lists/layout.js";
-import { ProductQuantizer } from "../quantizers/product.js";
 import { buildTransform } from "../transforms/build.js";
 import type { Transform } from "../transforms/transform.js";
 import { TransformedNode } from "../transforms/transformed.js";
+import { MAX_BITS, ProductQuantizer } from "../quantizers/product.js";
+import { ScalarQuantizer } from "../quantizers/scalar.js";
 import type { Engine } from "../wasm/engine.js";
 import { flatFourcc, flatWire, ivfFlatWire, readFlat, readIvfFlat } from "./float-files.js";
+import { factoredWire, ivfFactoredWire, readEden, readIvfFactored, readRabitq } from "./factored-files.js";
 import { ivfPackedWire, packedWire, readIvfPacked, readPacked } from "./packed-files.js";
+import {
+  ivfProductWire,
+  ivfScalarWire,
+  productWire,
+  readIvfProduct,
+  readIvfScalar,
+  readProduct,
+  readScalar,
+  scalarWire,
+} from "./row-files.js";
 
 /** What an index is built in: `build` makes the indexes that it wraps. */
 export interface Site {
@@ -54,6 +69,25 @@ function kind<K extends IndexTree["kind"], T extends IndexTree & { kind: K }>(
 }
 
 type PackedTree = IndexTree & { kind: "pqfs" };
+type ProductTree = IndexTree & { kind: "pq" };
+type FactoredTree = IndexTree & { kind: "rabitq" | "eden" };
+
+/** Indexes that number their vectors as they come. */
+const NUMBERED: ReadonlySet<IndexTree["kind"]> = new Set(["flat", "sq", "pq", "pqfs", "rabitq", "eden"]);
+
+function productCode({ m, bits, polysemous }: ProductTree, site: Site, residual: boolean): ProductCode {
+  const { engine, d, metric } = site;
+  return new ProductCode(engine, metric, new ProductQuantizer(engine, d, m, bits), residual, polysemous);
+}
+
+function factoredCode(tree: FactoredTree, { engine, d, metric }: Site, inverted: boolean): FactoredCode {
+  const { bits } = tree;
+  const kind =
+    tree.kind === "rabitq"
+      ? ({ name: "rabitq", bits, queryBits: 0 } as const)
+      : ({ name: "eden", bits, scale: tree.biased ? BIASED : UNBIASED } as const);
+  return new FactoredCode(engine, d, metric, kind, inverted);
+}
 
 function packedCode({ m, bbs, residual }: PackedTree, { engine, d, metric }: Site): PackedPqCode {
   return new PackedPqCode(engine, metric, new ProductQuantizer(engine, d, m, 4), new PackedLayout(m, bbs), residual);
@@ -98,6 +132,74 @@ export const KINDS: readonly Kind[] = [
     },
     read: (reader, engine, _fourcc, nested) => readIvfPacked(reader, engine, nested),
   }),
+  kind("pq", {
+    name: "PQ16",
+    fourccs: ["IxPq", "IxPQ", "IxPo"],
+    is: ({ bits }) => bits <= MAX_BITS,
+    build(tree, site) {
+      const code = productCode(tree, site, false);
+      return new ListIndex(code, undefined, productWire(code));
+    },
+    read: (reader, engine, fourcc) => readProduct(reader, engine, fourcc),
+  }),
+  kind("ivf", {
+    name: "IVF1024,PQ16",
+    fourccs: ["IwPQ"],
+    is: ({ code }) => code.kind === "pq" && code.bits <= MAX_BITS,
+    build({ coarse, nlist, code }, site) {
+      const rows = productCode(code as ProductTree, site, true);
+      return new ListIndex(rows, new Coarse(site.build(coarse), nlist), ivfProductWire(rows));
+    },
+    read: (reader, engine, _fourcc, nested) => readIvfProduct(reader, engine, nested),
+  }),
+  kind("sq", {
+    name: "SQ8",
+    fourccs: ["IxSQ"],
+    build({ type }, { engine, d, metric }) {
+      const code = new ScalarCode(engine, metric, new ScalarQuantizer(engine, d, type), false, false);
+      return new ListIndex(code, undefined, scalarWire(code));
+    },
+    read: (reader, engine) => readScalar(reader, engine),
+  }),
+  kind("ivf", {
+    name: "IVF1024,SQ8",
+    fourccs: ["IwSq", "IwSQ"],
+    is: ({ code }) => code.kind === "sq",
+    build({ coarse, nlist, code }, { engine, d, metric, build }) {
+      const { type } = code as IndexTree & { kind: "sq" };
+      const rows = new ScalarCode(engine, metric, new ScalarQuantizer(engine, d, type), true, true);
+      return new ListIndex(rows, new Coarse(build(coarse), nlist), ivfScalarWire(rows));
+    },
+    read: (reader, engine, fourcc, nested) => readIvfScalar(reader, engine, fourcc, nested),
+  }),
+  kind("rabitq", {
+    name: "RaBitQ",
+    fourccs: ["Ixrq", "Ixrr"],
+    build: (tree, site) => {
+      const code = factoredCode(tree, site, false);
+      return new ListIndex(code, undefined, factoredWire(code));
+    },
+    read: (reader, engine, fourcc) => readRabitq(reader, engine, fourcc),
+  }),
+  kind("eden", {
+    name: "EDEN4",
+    fourccs: ["IxEe", "IxEd"],
+    build: (tree, site) => {
+      const code = factoredCode(tree, site, false);
+      return new ListIndex(code, undefined, factoredWire(code));
+    },
+    read: (reader, engine, fourcc) => readEden(reader, engine, fourcc),
+  }),
+  kind("ivf", {
+    name: "IVF1024,RaBitQ",
+    fourccs: ["Iwrq", "Iwrr", "IwEe", "IwEd"],
+    is: ({ code }) => code.kind === "rabitq" || code.kind === "eden",
+    build({ coarse, nlist, code }, site) {
+      const rows = factoredCode(code as FactoredTree, site, true);
+      return new ListIndex(rows, new Coarse(site.build(coarse), nlist), ivfFactoredWire(rows));
+    },
+    read: (reader, engine, fourcc, nested) => readIvfFactored(reader, engine, fourcc, nested),
+  }),
   kind("hnsw", {
     name: "HNSW32",
     fourccs: ["IHNf"],
@@ -124,7 +226,7 @@ export const KINDS: readonly Kind[] = [
     name: "Flat,RFlat",
     fourccs: ["IxRF"],
     // What re-ranks must number its vectors as they come.
-    is: ({ refine }) => refine.kind === "flat" || refine.kind === "pqfs",
+    is: ({ refine }) => NUMBERED.has(refine.kind),
     build: ({ base, refine }, { build }) => new RefineNode(build(base), build(refine)),
     read: (reader, engine, _fourcc, nested) => RefineNode.read(reader, engine, nested),
   }),
@@ -138,13 +240,6 @@ export const KINDS: readonly Kind[] = [
 
 /** faiss' indexes that are known and not in the table, by fourcc: what is said of them. */
 export const UNBUILT: Readonly<Record<string, string>> = {
-  IxPq: "PQ",
-  IxPQ: "PQ",
-  IxPo: "PQ",
-  IxSQ: "SQ",
-  IwSq: "IVF with SQ",
-  IwSQ: "IVF with SQ",
-  IwPQ: "IVF with PQ",
   IwQR: "IVF with refined PQ",
   IHNs: "HNSW with SQ",
   IHNp: "HNSW with PQ",

@@ -54,7 +54,7 @@ export function ivfPackedWire(code: PackedPqCode): Wire {
 /** Reads what follows the fourcc IPfs. */
 export async function readPacked(reader: Reader, engine: Engine): Promise<ListIndex> {
   const { d, ntotal, isTrained, metric } = await readHeader(reader);
-  const quantizer = await ProductQuantizer.read(reader, engine, d, 4);
+  const quantizer = await ProductQuantizer.read(reader, engine, d, 4, 4);
   await reader.zero("implem", () => reader.i32("implem"));
   const layout = new PackedLayout(quantizer.M, await readBbs(reader));
   await reader.zero("qbs", () => reader.i32("qbs"));
@@ -84,7 +84,7 @@ export async function readIvfPacked(reader: Reader, engine: Engine, readNode: No
   const M2 = await reader.i64("M2");
   await reader.zero("implem", () => reader.i32("implem"));
   await reader.zero("qbs2", () => reader.i64("qbs2"));
-  const quantizer = await ProductQuantizer.read(reader, engine, d, 4);
+  const quantizer = await ProductQuantizer.read(reader, engine, d, 4, 4);
   const layout = new PackedLayout(quantizer.M, bbs);
   if (M2 !== layout.M2 || codeBytes !== quantizer.codeBytes) {
     reader.wrong("code_size or M2", 0, `is ${codeBytes} or ${M2}, with M = ${layout.M}`);

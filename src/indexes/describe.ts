@@ -16,6 +16,8 @@ export function describeTree(tree: IndexTree): string {
       return `PQ${tree.m}x4fs${tree.residual ? "r" : ""}${unless(32, tree.bbs, "_")}`;
     case "rabitq":
       return `RaBitQ${unless(1, tree.bits)}`;
+    case "eden":
+      return `EDEN${unless(1, tree.bits)}${tree.biased ? "BIASED" : ""}`;
     case "rabitqfs":
       return `RaBitQfs${unless(1, tree.bits)}${unless(32, tree.bbs, "_")}`;
     case "hnsw":

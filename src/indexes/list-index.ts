@@ -9,6 +9,7 @@ import type { Matches } from "../lists/matches.js";
 import type { Places } from "../lists/places.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Pace } from "../work/pace.js";
+import { permutation } from "../work/random.js";
 import type { Coarse } from "./coarse.js";
 import { describeTree } from "./describe.js";
 import { DirectMap } from "./direct-map.js";
@@ -65,7 +66,7 @@ export class ListIndex extends IndexNode {
     this.#wire = wire;
     this.lists = lists ?? new Lists(code.engine, coarse?.nlist ?? 0, code.layout);
     this.#ntotal = this.lists.count;
-    this.#isTrained = coarse === undefined && code.isFloat;
+    this.#isTrained = coarse === undefined && !code.needsTraining;
     this.#scan = {
       lists: this.lists,
       queries: 0,
@@ -123,11 +124,11 @@ export class ListIndex extends IndexNode {
       // The caller may overwrite the vectors while the cells are sought.
       const own = code.isFloat ? vectors : vectors.slice();
       await coarse.train(vectors, seed, pace, async () => {
-        if (!code.residual) return code.train(own, seed, pace);
-        coarse.keepCentroids();
-        const cells = await this.#assign(coarse, own, pace);
-        await this.#subtract(coarse, own, cells, pace);
-        await code.train(own, seed, pace);
+        if (code.residual) coarse.keepCentroids();
+        if (!code.needsTraining) return;
+        const sample = sampleOf(own, this.d, code.sampleLimit, seed);
+        if (code.residual) await this.#subtract(coarse, sample, await this.#assign(coarse, sample, pace), pace);
+        await code.train(sample, seed, pace);
       });
     }
     this.#isTrained = true;
@@ -138,7 +139,7 @@ export class ListIndex extends IndexNode {
     this.code.forget();
     this.coarse?.untrain();
     // Rows as they are need no training, whatever a file says of it.
-    if (this.coarse !== undefined || !this.code.isFloat) this.#isTrained = false;
+    if (this.coarse !== undefined || this.code.needsTraining) this.#isTrained = false;
   }
 
   async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
@@ -222,22 +223,28 @@ export class ListIndex extends IndexNode {
     for (let i = 0; i < n; i += CHUNK) {
       const count = Math.min(CHUNK, n - i);
       engine.reserveScratch(scratchSize(count * d * 4) + scratchSize(count * 4));
-      const rows = this.#residuals(coarse, vectors, cells, i, count);
+      const cell = engine.takeScratch(count * 4);
+      const rows = this.#residuals(coarse, vectors, cells, i, count, cell);
       vectors.set(engine.f32.subarray(rows >>> 2, (rows >>> 2) + count * d), i * d);
       await pace.step("residuals", i + count, n);
     }
   }
 
-  /** Copies vectors i … i + count - 1 to scratch, less the centroids of their cells where codes are of residuals. */
-  #residuals(coarse: Coarse | undefined, vectors: Float32Array, cells: Int32Array, i: number, count: number): number {
+  /** Copies vectors i … i + count - 1 to scratch, less the centroids of their cells, whose numbers go to `cell`. */
+  #residuals(
+    coarse: Coarse | undefined,
+    vectors: Float32Array,
+    cells: Int32Array,
+    i: number,
+    count: number,
+    cell: number,
+  ): number {
     const { engine, d } = this;
     const rows = engine.takeScratch(count * d * 4);
-    const cell = engine.takeScratch(count * 4);
     engine.f32.set(vectors.subarray(i * d, (i + count) * d), rows >>> 2);
-    if (this.code.residual && coarse !== undefined) {
-      engine.i32.set(cells.subarray(i, i + count), cell >>> 2);
+    engine.i32.set(cells.subarray(i, i + count), cell >>> 2);
+    if (this.code.residual && coarse !== undefined)
       engine.kernels.lessCentroids(rows, count, d, cell, coarse.centroids);
-    }
     return rows;
   }
 
@@ -247,6 +254,7 @@ export class ListIndex extends IndexNode {
     if (code.isFloat) return new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength);
     const n = cells.length;
     const { looseBytes } = code.layout;
+    const centroids = this.#centroids;
     const codes = new Uint8Array(n * looseBytes);
     for (let i = 0; i < n; i += CHUNK) {
       const count = Math.min(CHUNK, n - i);
@@ -256,14 +264,37 @@ export class ListIndex extends IndexNode {
           scratchSize(count * looseBytes) +
           code.codingScratch(count),
       );
-      const rows = this.#residuals(this.coarse, vectors, cells, i, count);
+      const cell = engine.takeScratch(count * 4);
+      const rows = this.#residuals(this.coarse, vectors, cells, i, count, cell);
       const loose = engine.takeScratch(count * looseBytes);
       if (this.coarse === undefined) checkFinite(engine, rows, count, d, i);
-      code.encode(rows, count, loose);
+      code.encode(rows, count, loose, { row: i, cells: cell, centroids });
+      code.settle(loose, count, cell, centroids);
       codes.set(engine.u8.subarray(loose, loose + count * looseBytes), i * looseBytes);
       await pace.step("encode", i + count, n);
     }
     return codes;
+  }
+
+  /** The centroids that residuals are from, as rows by the numbers of their cells; 0 where codes are not of residuals. */
+  get #centroids(): number {
+    return this.code.residual && this.coarse !== undefined ? this.coarse.centroids : 0;
+  }
+
+  /** Completes rows that came from a file, which lacks what code and centroids tell of them. */
+  settle(): void {
+    const { engine, code, lists } = this;
+    if (lists.count === 0) return;
+    engine.reserveScratch(scratchSize(CHUNK * 4));
+    const cell = engine.takeScratch(CHUNK * 4);
+    for (let list = 0; list < lists.nlist; list++) {
+      const size = lists.size(list);
+      if (size > 0) engine.i32.fill(list, cell >>> 2, (cell >>> 2) + CHUNK);
+      for (let i = 0; i < size; i += CHUNK) {
+        const rows = lists.codes + (lists.start(list) + i) * code.layout.blockBytes;
+        code.settle(rows, Math.min(CHUNK, size - i), cell, this.#centroids);
+      }
+    }
   }
 
   override prepare(): void {
@@ -352,7 +383,7 @@ export class ListIndex extends IndexNode {
     } else {
       scan.coarse = engine.takeScratch(nq * nprobe * 4);
       coarse.rank(queries, nq, nprobe, scan.coarse, scan.probes);
-      scan.centroids = this.code.residual ? coarse.centroids : 0;
+      scan.centroids = this.#centroids;
     }
     this.code.scan(scan);
     engine.returnScratch(top);
@@ -490,4 +521,14 @@ export class ListIndex extends IndexNode {
     this.#lookup = undefined;
     this.#directMap.invalidate(removed);
   }
+}
+
+/** At most `limit` of n x d vectors, drawn as faiss draws them. */
+function sampleOf(vectors: Float32Array, d: number, limit: number, seed: number): Float32Array {
+  const n = vectors.length / d;
+  if (n <= limit) return vectors;
+  const order = permutation(n, seed);
+  const sample = new Float32Array(limit * d);
+  for (let i = 0; i < limit; i++) sample.set(vectors.subarray(order[i] * d, (order[i] + 1) * d), i * d);
+  return sample;
 }

@@ -1,5 +1,5 @@
 /** How a scalar quantizer stores one component: what follows `SQ` in a description. */
-export type ScalarType = "8" | "6" | "4" | "fp16" | "bf16" | "8_direct" | "8_direct_signed";
+export type ScalarType = "8" | "6" | "4" | "fp16" | "bf16" | "8_direct" | "8_direct_signed" | "8_uniform" | "4_uniform";
 
 /** A vector transform: d dimensions in, `dout` out, left out where it is the default, d. */
 export type TransformTree =
@@ -33,10 +33,12 @@ export type IndexTree =
   /** `m` codes of 4 bits in blocks of `bbs` vectors; `residual` only as the code of an `ivf`. */
   | { kind: "pqfs"; m: number; residual: boolean; bbs: number }
   | { kind: "rabitq"; bits: number }
+  /** `biased`: with the scale of the smallest error, in place of that which leaves products unbiased. */
+  | { kind: "eden"; bits: number; biased: boolean }
   | { kind: "rabitqfs"; bits: number; bbs: number }
   /** `storage` is flat, pq or sq. */
   | { kind: "hnsw"; m: number; storage: IndexTree }
-  /** `coarse` is any index, `code` flat, sq, pq, pqfs, rabitq or rabitqfs. */
+  /** `coarse` is any index, `code` flat, sq, pq, pqfs, rabitq, rabitqfs or eden. */
   | { kind: "ivf"; nlist: number; coarse: IndexTree; code: IndexTree }
   /** `two`: IDMap2, which can reconstruct by id. */
   | { kind: "idmap"; two: boolean; base: IndexTree }

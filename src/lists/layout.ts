@@ -15,6 +15,10 @@ export interface Layout {
   /** Vectors of a block, and its bytes: 1 and those of a row, where codes are rows. */
   readonly perBlock: number;
   readonly blockBytes: number;
+  /** Bytes of a block in a file. */
+  readonly fileBytes: number;
+  /** Blocks as they are in files. */
+  filed(blocks: Uint8Array): Uint8Array;
   /** Writes n <= CHUNK loose codes to slots (i32) of storage that starts at `codes`. All are addresses. */
   store(engine: Engine, loose: number, n: number, slots: number, codes: number): void;
   /** Reads the loose codes of n slots, -1 giving zeros. All are addresses. */
@@ -25,14 +29,35 @@ export interface Layout {
   clearTail(engine: Engine, codes: number, count: number): void;
 }
 
-/** Codes that are rows of bytes. */
+/** Codes that are rows of bytes, and behind a code perhaps what searches want to know of it and files don't hold. */
 export class RowLayout implements Layout {
   readonly looseBytes: number;
   readonly perBlock = 1;
   readonly blockBytes: number;
+  readonly fileBytes: number;
 
-  constructor(bytes: number) {
-    this.looseBytes = this.blockBytes = bytes;
+  /** @param extra bytes behind a code that are not in files */
+  constructor(fileBytes: number, extra = 0) {
+    this.fileBytes = fileBytes;
+    this.looseBytes = this.blockBytes = fileBytes + extra;
+  }
+
+  /** Gives a block of n rows as they are in files the room that they take here, and returns its address. Throws ERR_MEMORY. */
+  spread(engine: Engine, block: number, n: number): number {
+    const { fileBytes, blockBytes } = this;
+    if (fileBytes === blockBytes) return block;
+    const address = engine.resize(block, n * fileBytes, n * blockBytes);
+    engine.kernels.spreadRows(address, n, fileBytes, blockBytes);
+    return address;
+  }
+
+  filed(rows: Uint8Array): Uint8Array {
+    const { fileBytes, blockBytes } = this;
+    if (fileBytes === blockBytes) return rows;
+    const n = rows.length / blockBytes;
+    const filed = new Uint8Array(n * fileBytes);
+    for (let i = 0; i < n; i++) filed.set(rows.subarray(i * blockBytes, i * blockBytes + fileBytes), i * fileBytes);
+    return filed;
   }
 
   store(engine: Engine, loose: number, n: number, slots: number, codes: number): void {
@@ -79,6 +104,14 @@ export class PackedLayout implements Layout {
 
   get blockBytes(): number {
     return (this.bbs * this.M2) / 2;
+  }
+
+  get fileBytes(): number {
+    return this.blockBytes;
+  }
+
+  filed(blocks: Uint8Array): Uint8Array {
+    return blocks;
   }
 
   store(engine: Engine, loose: number, n: number, slots: number, codes: number): void {

@@ -10,6 +10,8 @@ import { Engine } from "../wasm/engine.js";
 const ITERATIONS = 25;
 const MAX_POINTS = 256;
 const MIN_POINTS = 39;
+/** Bits of a number at most: kernels read it from three bytes. faiss allows 24, which nobody can train. */
+export const MAX_BITS = 16;
 /** Vectors that one call of a kernel takes: V8 swaps in its optimised code only between calls. */
 const CHUNK = 64;
 
@@ -23,6 +25,8 @@ export class ProductQuantizer {
   readonly nbits: number;
   /** Centroids of a sub-quantizer. */
   readonly K: number;
+  /** Centroids of a sub-quantizer in the transposed codebook, those that are not there being infinitely far away. */
+  readonly lanes: number;
   readonly #engine: Engine;
   /** Addresses of the codebook, f32 [M][K][d / M], and of its transposed form; 0 until there is one. */
   #codebook = 0;
@@ -30,7 +34,7 @@ export class ProductQuantizer {
 
   /**
    * @param M sub-quantizers, a divisor of d
-   * @param nbits 4 or 8
+   * @param nbits 1 to {@link MAX_BITS}
    */
   constructor(engine: Engine, d: number, M: number, nbits: number) {
     this.#engine = engine;
@@ -38,6 +42,12 @@ export class ProductQuantizer {
     this.M = M;
     this.nbits = nbits;
     this.K = 2 ** nbits;
+    this.lanes = Math.max(this.K, 16);
+  }
+
+  /** Address of the codebook. */
+  get codebook(): number {
+    return this.#codebook;
   }
 
   /** Address of the transposed codebook: what searches take tables from. */
@@ -77,12 +87,13 @@ export class ProductQuantizer {
       const row = sample === undefined ? i : sample[i];
       engine.f32.set(vectors.subarray(row * d, row * d + d), (data >>> 2) + i * d);
     }
+    const { nbits, lanes, codeBytes } = this;
     const bytes = d * K * 4;
     const codebook = engine.allocate(bytes);
-    const transposed = engine.allocate(bytes);
+    const transposed = engine.allocate(d * lanes * 4);
     const sums = engine.allocate(bytes);
     const counts = engine.allocate(M * K * 4);
-    const numbers = engine.allocate(CHUNK * M);
+    const codes = engine.allocate(CHUNK * codeBytes);
     const errors = engine.allocate(M * 8);
     const order = permutation(n, seed + 1);
     for (let m = 0; m < M; m++) {
@@ -93,14 +104,15 @@ export class ProductQuantizer {
     }
     let before = Infinity;
     for (let iteration = 0; iteration < ITERATIONS; iteration++) {
-      kernels.transposeCodebook(codebook, M, K, sub, transposed);
+      kernels.transposeCodebook(codebook, M, K, lanes, sub, transposed);
       engine.u8.fill(0, sums, sums + bytes);
       engine.u8.fill(0, counts, counts + M * K * 4);
       engine.u8.fill(0, errors, errors + M * 8);
       for (let i = 0; i < n; i += CHUNK) {
         const count = Math.min(CHUNK, n - i);
-        kernels.quantize(data + i * d * 4, count, M, K, sub, transposed, numbers, errors);
-        kernels.accumulateParts(data + i * d * 4, count, M, K, sub, numbers, sums, counts);
+        const at = data + i * d * 4;
+        kernels.encodeProduct(at, count, M, nbits, lanes, sub, transposed, codes, codeBytes, errors);
+        kernels.accumulateProduct(at, count, M, nbits, sub, codes, codeBytes, sums, counts);
         await pace.step("product quantizer", iteration * n + i + count, ITERATIONS * n);
       }
       kernels.average(sums, counts, M * K, sub);
@@ -120,18 +132,18 @@ export class ProductQuantizer {
 
   /** Takes a codebook, [M][K][d / M]. Throws ERR_MEMORY, having changed nothing. */
   setCodebook(codebook: Float32Array): void {
-    const { d, M, K } = this;
+    const { d, M, K, lanes } = this;
     const engine = this.#engine;
     const own = engine.allocate(codebook.byteLength);
     let transposed;
     try {
-      transposed = engine.allocate(codebook.byteLength);
+      transposed = engine.allocate(this.d * this.lanes * 4);
     } catch (error) {
       engine.release(own);
       throw error;
     }
     engine.f32.set(codebook, own >>> 2);
-    engine.kernels.transposeCodebook(own, M, K, d / M, transposed);
+    engine.kernels.transposeCodebook(own, M, K, lanes, d / M, transposed);
     this.clear();
     this.#codebook = own;
     this.#transposed = transposed;
@@ -144,14 +156,26 @@ export class ProductQuantizer {
     this.#codebook = this.#transposed = 0;
   }
 
-  /** Writes the numbers of n vectors (addresses; n x M bytes). */
+  /** Writes the numbers of n vectors (addresses; n x M bytes); for 4 bits. */
   quantize(vectors: number, n: number, numbers: number): void {
-    this.#engine.kernels.quantize(vectors, n, this.M, this.K, this.d / this.M, this.#transposed, numbers, 0);
+    this.#engine.kernels.quantize(vectors, n, this.M, this.lanes, this.d / this.M, this.#transposed, numbers, 0);
   }
 
   /** Writes the vectors that n x M numbers stand for. */
   dequantize(numbers: number, n: number, vectors: number): void {
     this.#engine.kernels.dequantize(numbers, n, this.M, this.K, this.d / this.M, this.#codebook, vectors);
+  }
+
+  /** Writes the codes of n vectors as strings of bits, rows of `rowBytes` bytes (addresses). */
+  encode(vectors: number, n: number, rows: number, rowBytes: number): void {
+    const { d, M, nbits, lanes } = this;
+    this.#engine.kernels.encodeProduct(vectors, n, M, nbits, lanes, d / M, this.#transposed, rows, rowBytes, 0);
+  }
+
+  /** Writes the vectors that n rows stand for. */
+  decode(rows: number, rowBytes: number, n: number, vectors: number): void {
+    const { d, M, nbits } = this;
+    this.#engine.kernels.decodeProduct(rows, rowBytes, n, M, nbits, d / M, this.#codebook, vectors);
   }
 
   /** Writes d, M, nbits and the codebook, which is zeros before training, as in faiss. */
@@ -166,14 +190,16 @@ export class ProductQuantizer {
     );
   }
 
-  /** Reads a quantizer of `nbits` bits for vectors of d dimensions. */
-  static async read(reader: Reader, engine: Engine, d: number, nbits: number): Promise<ProductQuantizer> {
+  /** Reads a quantizer of at least `least` and at most `most` bits for vectors of d dimensions. */
+  static async read(reader: Reader, engine: Engine, d: number, least: number, most: number): Promise<ProductQuantizer> {
     const givenD = await reader.count("d of the product quantizer", Number.MAX_SAFE_INTEGER);
     if (givenD !== d) reader.wrong("d of the product quantizer", 8, `is ${givenD}, not ${d}`);
     const M = await reader.count("M", d);
     if (M === 0 || d % M !== 0) reader.wrong("M", 8, `is ${M}, no divisor of d = ${d}`);
-    const givenBits = await reader.count("nbits", 0xffff);
-    if (givenBits !== nbits) reader.wrong("nbits", 8, `is ${givenBits}, not ${nbits}`);
+    const nbits = await reader.count("nbits", 0xffff);
+    if (nbits < least || nbits > most) {
+      reader.wrong("nbits", 8, `is ${nbits}, not ${least === most ? least : `from ${least} to ${most}`}`);
+    }
     const size = d * 2 ** nbits;
     await reader.expectVector("codebook", 4, size);
     const quantizer = new ProductQuantizer(engine, d, M, nbits);

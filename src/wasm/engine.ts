@@ -39,6 +39,8 @@ export interface Warning {
 }
 
 const PAGE = 65536;
+/** Bytes that kernels may read beyond a block, and make nothing of: codes of fewer bits than a vector register has. */
+const BEYOND = 32;
 const MAX_BYTES = 65536 * PAGE - PAGE;
 
 /** `i8x16.relaxed_swizzle` in an otherwise empty function: valid only where relaxed SIMD is. */
@@ -241,7 +243,7 @@ export class Engine {
 
   /** Grows the memory to the end of what is handed out. */
   #reach(wanted: number): void {
-    const { end } = this.#allocator;
+    const end = this.#allocator.end + BEYOND;
     if (end <= this.bytes) return;
     if (Math.ceil(end / PAGE) * PAGE > this.#maxBytes) this.#tooMuch(wanted, end);
     try {

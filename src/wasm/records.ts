@@ -1,7 +1,7 @@
 // Where records for kernels stand: one of each in an engine, written anew for each crossing.
 
 /** Bytes that a record may take. */
-const RECORD = 64;
+const RECORD = 128;
 const FIRST = 64;
 
 /** Address of the plan of a block. */

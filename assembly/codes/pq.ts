@@ -1,0 +1,246 @@
+// Codes of a product quantizer, one row after the other: M numbers of `bits` bits each, as a string of bits, low bits first.
+//
+//     8 bits   | n0 | n1 | n2 | …          12 bits   |  n0 |n1 n0|n1  |  n2 |n3 n2|n3  |
+//
+// A query makes a table of what each centroid adds to a key; the key of a row is the sum of M numbers of it (Jégou, Douze and Schmid,
+// 2011). Of residuals, y = C + r, the table would be another for each list, were it not for
+//
+//     |x - y|²  =  |x - C|²  +  |r|² + 2 Cr  -  2 xr
+//                    base         term          table: one a query
+//
+// where the term belongs to the row: it is computed once and kept, 4 bytes a row. faiss keeps a table of terms for each list
+// instead, nlist x M x K floats, and adds it to the query's in each list it visits; sums are rounded in another order here.
+//
+// Kernels read up to 3 bytes beyond a row.
+
+import { pairKey } from "../distance";
+import { INNER_PRODUCT } from "../metric";
+import { lookUpTable, nearestPart } from "../pq";
+import { Lists, Plan } from "../records";
+
+/** A product quantizer; TypeScript fills the fields down to `transposed`. */
+@unmanaged
+export class Product {
+  /** Which code it is (any.ts). */
+  kind: i32;
+  M: i32;
+  bits: i32;
+  /** Centroids of a sub-quantizer in the transposed codebook. */
+  K: i32;
+  sub: i32;
+  /** Where a row's term stands in it; 0 where rows have none. */
+  termAt: i32;
+  transposed: usize;
+
+  /** Address of the plan. */
+  plan: usize;
+  metric: i32;
+  /** The query that the table is of, or -1. */
+  current: i32;
+  /** Address of the query's table, f32 [M][K]. */
+  table: usize;
+  base: f32;
+
+  /** Bytes of scratch. */
+  static scratch(M: i32, K: i32): i32 {
+    return M * K * 4;
+  }
+
+  open(plan: Plan, _lists: Lists, scratch: usize): void {
+    this.plan = changetype<usize>(plan);
+    this.metric = plan.metric;
+    this.current = -1;
+    this.table = scratch;
+    this.base = 0;
+  }
+
+  turn(i: i32, list: i32): void {
+    const plan = changetype<Plan>(this.plan);
+    const size = (<usize>plan.d) << 2;
+    const query = plan.queries + <usize>i * size;
+    if (i != this.current) {
+      this.current = i;
+      const metric = this.termAt != 0 ? INNER_PRODUCT : this.metric;
+      lookUpTable(query, this.M, this.K, this.sub, this.transposed, metric, this.table);
+    }
+    if (plan.centroids == 0) return;
+    // The coarse quantizer's distance might be an estimate; of floats, it is this.
+    const key = pairKey(query, plan.centroids + <usize>list * size, plan.d, this.metric);
+    this.base = this.metric == INNER_PRODUCT ? -key : key;
+  }
+
+  /** The keys of four rows by the sums of what the table has for their numbers. */
+  @inline
+  keys(a: usize, b: usize, c: usize, e: usize, four: v128): v128 {
+    const base = f32x4.splat(this.base);
+    if (this.metric == INNER_PRODUCT) return f32x4.neg(f32x4.add(base, four));
+    const at = <usize>this.termAt;
+    if (at == 0) return four;
+    const terms = f32x4(load<f32>(a + at), load<f32>(b + at), load<f32>(c + at), load<f32>(e + at));
+    // What rounding has left of nothing may be negative.
+    return f32x4.max(f32x4.sub(f32x4.add(base, terms), f32x4.add(four, four)), f32x4.splat(0));
+  }
+}
+
+/** Numbers of 8 bits. */
+@unmanaged
+export class Product8 extends Product {
+
+  @inline
+  four(a: usize, b: usize, c: usize, e: usize, _bar: f32): v128 {
+    return this.keys(a, b, c, e, this.sums(a, b, c, e));
+  }
+
+  sums(a: usize, b: usize, c: usize, e: usize): v128 {
+    let s0: f32 = 0;
+    let s1: f32 = 0;
+    let s2: f32 = 0;
+    let s3: f32 = 0;
+    let table = this.table;
+    for (const end = a + this.M; a < end; a++, b++, c++, e++, table += 1024) {
+      s0 += load<f32>(table + ((<usize>load<u8>(a)) << 2));
+      s1 += load<f32>(table + ((<usize>load<u8>(b)) << 2));
+      s2 += load<f32>(table + ((<usize>load<u8>(c)) << 2));
+      s3 += load<f32>(table + ((<usize>load<u8>(e)) << 2));
+    }
+    return f32x4(s0, s1, s2, s3);
+  }
+}
+
+/** Numbers of up to 16 bits. */
+@unmanaged
+export class ProductBits extends Product {
+
+  @inline
+  four(a: usize, b: usize, c: usize, e: usize, _bar: f32): v128 {
+    return this.keys(a, b, c, e, this.sums(a, b, c, e));
+  }
+
+  sums(a: usize, b: usize, c: usize, e: usize): v128 {
+    let s0: f32 = 0;
+    let s1: f32 = 0;
+    let s2: f32 = 0;
+    let s3: f32 = 0;
+    let table = this.table;
+    const bits = this.bits;
+    const step = (<usize>this.K) << 2;
+    const mask: u32 = (1 << bits) - 1;
+    for (let bit = 0, end = this.M * bits; bit < end; bit += bits, table += step) {
+      const byte = <usize>(bit >> 3);
+      const shift = bit & 7;
+      s0 += load<f32>(table + ((<usize>((load<u32>(a + byte) >> shift) & mask)) << 2));
+      s1 += load<f32>(table + ((<usize>((load<u32>(b + byte) >> shift) & mask)) << 2));
+      s2 += load<f32>(table + ((<usize>((load<u32>(c + byte) >> shift) & mask)) << 2));
+      s3 += load<f32>(table + ((<usize>((load<u32>(e + byte) >> shift) & mask)) << 2));
+    }
+    return f32x4(s0, s1, s2, s3);
+  }
+}
+
+/** Number m of a row. */
+@inline
+function numberAt(row: usize, m: i32, bits: i32): i32 {
+  const bit = m * bits;
+  return <i32>((load<u32>(row + (bit >> 3)) >> (bit & 7)) & ((1 << bits) - 1));
+}
+
+/**
+ * The codes of n vectors, rows of `rowBytes` bytes. errors: M f64, to which the squared distances to the centroids are added, or 0.
+ */
+export function encodeProduct(
+  vectors: usize,
+  n: i32,
+  M: i32,
+  bits: i32,
+  K: i32,
+  sub: i32,
+  transposed: usize,
+  rows: usize,
+  rowBytes: i32,
+  errors: usize,
+): void {
+  for (let i = 0; i < n; i++, rows += rowBytes) {
+    memory.fill(rows, 0, rowBytes);
+    let centroids = transposed;
+    for (let m = 0; m < M; m++, vectors += (<usize>sub) << 2, centroids += (<usize>(sub * K)) << 2) {
+      const number = nearestPart(vectors, K, sub, centroids, errors == 0 ? 0 : errors + ((<usize>m) << 3));
+      const bit = m * bits;
+      const byte = rows + (bit >> 3);
+      const value = number << (bit & 7);
+      store<u8>(byte, <u8>(load<u8>(byte) | value));
+      if (value > 0xff) store<u8>(byte, <u8>(value >> 8), 1);
+      if (value > 0xffff) store<u8>(byte, <u8>(value >> 16), 2);
+    }
+  }
+}
+
+/** Adds each sub-vector to the sum of its centroid. sums: f32 [M][K][sub], counts: i32 [M][K], K being 2^bits. */
+export function accumulateProduct(
+  vectors: usize,
+  n: i32,
+  M: i32,
+  bits: i32,
+  sub: i32,
+  rows: usize,
+  rowBytes: i32,
+  sums: usize,
+  counts: usize,
+): void {
+  for (let i = 0; i < n; i++, rows += rowBytes) {
+    for (let m = 0; m < M; m++) {
+      const at = <usize>((m << bits) + numberAt(rows, m, bits));
+      const count = counts + (at << 2);
+      store<i32>(count, load<i32>(count) + 1);
+      let sum = sums + ((at * sub) << 2);
+      for (let end = sum + ((<usize>sub) << 2); sum < end; sum += 4, vectors += 4) {
+        store<f32>(sum, load<f32>(sum) + load<f32>(vectors));
+      }
+    }
+  }
+}
+
+/** The vectors that n rows stand for. codebook: f32 [M][2^bits][sub]. */
+export function decodeProduct(
+  rows: usize,
+  rowBytes: i32,
+  n: i32,
+  M: i32,
+  bits: i32,
+  sub: i32,
+  codebook: usize,
+  out: usize,
+): void {
+  const size = (<usize>sub) << 2;
+  for (let i = 0; i < n; i++, rows += rowBytes) {
+    for (let m = 0; m < M; m++, out += size) {
+      memory.copy(out, codebook + <usize>((m << bits) + numberAt(rows, m, bits)) * size, size);
+    }
+  }
+}
+
+/** Puts the terms of n rows behind their codes: |r|² + 2 Cr, summed in f64, C being the row of `centroids` that `cells` (i32 a row) says. */
+export function termsOfProduct(
+  rows: usize,
+  rowBytes: i32,
+  n: i32,
+  M: i32,
+  bits: i32,
+  sub: i32,
+  codebook: usize,
+  centroids: usize,
+  cells: usize,
+): void {
+  const size = (<usize>sub) << 2;
+  for (let i = 0; i < n; i++, rows += rowBytes, cells += 4) {
+    let sum: f64 = 0;
+    let c = centroids + <usize>load<u32>(cells) * size * <usize>M;
+    for (let m = 0; m < M; m++) {
+      let r = codebook + <usize>((m << bits) + numberAt(rows, m, bits)) * size;
+      for (const end = r + size; r < end; r += 4, c += 4) {
+        const value = <f64>load<f32>(r);
+        sum += value * (value + 2 * <f64>load<f32>(c));
+      }
+    }
+    store<f32>(rows + rowBytes - 4, <f32>sum);
+  }
+}
