@@ -64,3 +64,4 @@ export {
   tridiagonalize,
 } from "./eigen";
 export { decodeColumns, groupsBytes, makeGroups, quantizeByGroups } from "./opq";
+export { sortEntries } from "./topk";

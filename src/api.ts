@@ -97,6 +97,61 @@ export interface SearchOptions extends Believed {
   efSearch?: number | undefined;
   /** Go on to the next nearest lists until k are found. Default: false, as in faiss. */
   ensureK?: boolean | undefined;
+  /** Find these vectors only: what the index's `filter` made. Default: all. */
+  filter?: Filter | undefined;
+}
+
+/** What a filter is made of: ids, a range of them (`to` excluded, each end may be left out), or a function that is asked of each id. */
+export type FilterSource =
+  | Ids
+  | Iterable<number | bigint>
+  | { readonly from?: number | bigint; readonly to?: number | bigint }
+  | ((id: number) => boolean)
+  | ((id: bigint) => boolean);
+
+/**
+ * Which vectors of an index a search may find. It belongs to the index that made it and follows what is added and removed: made anew at the
+ * next search, for which a function is asked of every id again.
+ */
+export interface Filter {
+  /**
+   * Vectors of the index that are admitted.
+   *
+   * @example
+   *   if (index.filter({ from: 1000 }).count === 0) return [];
+   */
+  readonly count: number;
+  /**
+   * All that this one leaves out.
+   *
+   * @example
+   *   index.search(query, 5, { filter: index.filter(seen).not() });
+   */
+  not(): Filter;
+  /**
+   * What both admit.
+   *
+   * @example
+   *   const filter = index.filter(mine).and(index.filter((id) => docs[id].year > 2020));
+   */
+  and(other: Filter): Filter;
+  /**
+   * What one of them admits.
+   *
+   * @example
+   *   const filter = index.filter(mine).or(index.filter({ to: 100 }));
+   */
+  or(other: Filter): Filter;
+}
+
+/** All that was found within a radius: that of query i is from lims[i] to lims[i + 1], best first. */
+export interface RangeResult<I extends IdType = "int32"> {
+  /** n + 1 places in the other arrays, the first 0. */
+  lims: Uint32Array<ArrayBuffer>;
+  /** Squared distances below the radius, or inner products above it. */
+  distances: Float32Array<ArrayBuffer>;
+  /** Ids: a BigInt64Array where the index's `idType` is "int64". */
+  labels: Labels<I>;
 }
 
 /** What searches will be like, for `warmUp`. */
@@ -300,6 +355,26 @@ export interface Index<I extends IdType = "int32"> {
     options?: SearchOptions,
   ): void;
   /**
+   * Finds all vectors within a radius of each query, of those in the cells that a search looks into: squared distances below it, inner
+   * products above it, as faiss means it. A Refine compares again what its first index finds, and keeps what is within then, too.
+   *
+   * @example
+   *   const { lims, labels } = index.rangeSearch(queries, 0.5, { nprobe: 16 });
+   *   const ofTheSecond = labels.subarray(lims[1], lims[2]);
+   *
+   * @returns throws ERR_DIMENSION, ERR_PARAMETER, ERR_NOT_TRAINED, or ERR_MEMORY for more matches than there is room for
+   */
+  rangeSearch(queries: Vectors, radius: number, options?: SearchOptions): RangeResult<I>;
+  /**
+   * Makes a filter, for the option of that name: ids, a range of them, or a function. ERR_PARAMETER for anything else.
+   *
+   * @example
+   *   const mine = index.filter([3, 5, 8]); // once
+   *   index.search(queries, 8, { filter: mine }); // no allocation for it from here on
+   *   index.rangeSearch(queries, 0.5, { filter: index.filter((id) => docs[id].language === "en") });
+   */
+  filter(which: FilterSource): Filter;
+  /**
    * Does ahead what the first searches of so many queries would: memory, and the compiler's second tier. Where vectors are kept as they
    * are (Flat, IVF,Flat) it also makes the 8-bit codes that let searches pass over most of them, a quarter of their bytes; adding or
    * removing vectors drops these, so call it after the last change. Where there is no room for the codes it says so by WARN_MEMORY, and
@@ -324,6 +399,20 @@ export interface Index<I extends IdType = "int32"> {
    *   const vectors = index.reconstructBatch([3, 5, 8]); // Float32Array of 3 x d
    */
   reconstructBatch(ids: Ids): Float32Array<ArrayBuffer>;
+  /**
+   * All ids that are stored, in the order of storage: of an id that was added twice, both.
+   *
+   * @example
+   *   const gone = index.ids().filter((id) => !docs.has(id));
+   */
+  ids(): Labels<I>;
+  /**
+   * Whether there is a vector of this id.
+   *
+   * @example
+   *   if (!index.has(doc.id)) await index.addWithIds([doc.vector], [doc.id]);
+   */
+  has(id: number | bigint): boolean;
   /**
    * Removes vectors and returns how many; unknown ids are ignored. Flat closes the gaps, so ids behind them change.
    *

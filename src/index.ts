@@ -7,6 +7,8 @@ export { METRIC_INNER_PRODUCT, METRIC_L2 } from "./api.js";
 export type {
   AddOptions,
   Believed,
+  Filter,
+  FilterSource,
   Float16Like,
   FileCodec,
   Floats,
@@ -16,6 +18,7 @@ export type {
   Labels,
   Metric,
   Progress,
+  RangeResult,
   ReadOptions,
   SearchOptions,
   SearchResult,

@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { Option } from "commander";
 import type { Command } from "commander";
-import type { Index, Metric } from "../api.js";
+import type { IdType, Index, Metric } from "../api.js";
 import { indexFactory } from "../factory/build.js";
 import { VectorIndex } from "../handle/vector-index.js";
 import { openIndex } from "./files.js";
@@ -156,7 +156,7 @@ function beside(file: string, before: string, after: string): string {
 }
 
 /** Whether an index takes ids of the user's: never, or as well, or only so. */
-function idsTaken(index: Index): "none" | "some" | "always" {
+function idsTaken(index: Index<IdType>): "none" | "some" | "always" {
   const kind = index instanceof VectorIndex ? index.node.tree.kind : undefined;
   return kind === "idmap" ? "always" : kind === "ivf" ? "some" : "none";
 }

@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
-import type { Index } from "../api.js";
+import type { IdType, Index } from "../api.js";
 import { openIndex } from "./files.js";
 import { jsonOption } from "./options.js";
 import { run } from "./run.js";
@@ -39,7 +39,7 @@ export function addInfo(program: Command): void {
 }
 
 /** The lists of an IVF and how many of them a search scans; null for an index without lists. */
-export function cellsOf(index: Index): { nlist: number | null; nprobe: number | null } {
+export function cellsOf(index: Index<IdType>): { nlist: number | null; nprobe: number | null } {
   const lists = /\bIVF(\d+)/.exec(index.description);
   if (lists === null) return { nlist: null, nprobe: null };
   const nlist = Number(lists[1]);
@@ -47,7 +47,7 @@ export function cellsOf(index: Index): { nlist: number | null; nprobe: number | 
 }
 
 /** The lists that a search scans with `--nprobe` given or not; null for an index without lists. */
-export function listsScanned(index: Index, wanted: number | undefined): number | null {
+export function listsScanned(index: Index<IdType>, wanted: number | undefined): number | null {
   const { nlist, nprobe } = cellsOf(index);
   return nlist === null || wanted === undefined ? nprobe : Math.min(wanted, nlist);
 }

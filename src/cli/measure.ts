@@ -1,4 +1,4 @@
-import type { Index, Metric, SearchOptions } from "../api.js";
+import type { IdType, Index, Metric, SearchOptions } from "../api.js";
 import { METRIC_L2 } from "../api.js";
 import { indexFactory } from "../factory/build.js";
 import { blend } from "../rvc/blend.js";
@@ -97,7 +97,7 @@ export async function takeSample(
 }
 
 /** Measures an index at the settings of its file and at a few more. */
-export async function measure(index: Index, sample: Sample, watch: Watch): Promise<Measured[]> {
+export async function measure(index: Index<IdType>, sample: Sample, watch: Watch): Promise<Measured[]> {
   const { queries, blended } = sample;
   const measured: Measured[] = [];
   for (const setting of settings(index)) {
@@ -110,7 +110,7 @@ export async function measure(index: Index, sample: Sample, watch: Watch): Promi
   return measured;
 }
 
-function settings(index: Index): Pick<Measured, "nprobe" | "kFactor">[] {
+function settings(index: Index<IdType>): Pick<Measured, "nprobe" | "kFactor">[] {
   const { nlist, nprobe } = cellsOf(index);
   const nprobes = nprobe === null ? [null] : ascending([nprobe, ...NPROBES.filter((lists) => lists <= (nlist ?? 0))]);
   const refines = /,(RFlat|Refine\()/.test(index.description);
@@ -124,7 +124,7 @@ function ascending(values: number[]): number[] {
 
 /** The ids that searches find, K a query. */
 async function search(
-  index: Index,
+  index: Index<IdType>,
   queries: Float32Array,
   phase: string,
   options: SearchOptions,
@@ -143,7 +143,7 @@ async function search(
 
 /** Queries moved all the way to their blends. */
 async function blends(
-  index: Index,
+  index: Index<IdType>,
   queries: Float32Array,
   phase: string,
   options: SearchOptions,

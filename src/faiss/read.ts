@@ -35,7 +35,8 @@ export async function readIndex<I extends IdType = "int32">(
   source: Bytes,
   options: ReadOptions = {},
 ): Promise<Index<I>> {
-  return read(source, options).catch(noArray);
+  const index: Index<IdType> = await read(source, options).catch(noArray);
+  return index as Index<I>;
 }
 
 async function read(source: Bytes, options: ReadOptions): Promise<VectorIndex> {

@@ -64,9 +64,9 @@ export const DEFAULTS: Readonly<{ seed: number; k: number; rate: number }> = {
 
 /** The options of a search. */
 const SEARCH: readonly Name[] = ["nprobe", "kFactor", "efSearch", "ensureK", "d"];
-export const SEARCH_NAMES: ReadonlySet<string> = new Set(SEARCH);
-export const WARM_UP_NAMES: ReadonlySet<string> = new Set([...SEARCH, "batch", "k"]);
-export const BLEND_NAMES: ReadonlySet<string> = new Set([...SEARCH, "k", "rate", "rows"]);
+export const SEARCH_NAMES: ReadonlySet<string> = new Set([...SEARCH, "filter"]);
+export const WARM_UP_NAMES: ReadonlySet<string> = new Set([...SEARCH, "filter", "batch", "k"]);
+export const BLEND_NAMES: ReadonlySet<string> = new Set([...SEARCH, "filter", "k", "rate", "rows"]);
 
 /** A value that is what its name promises. ERR_PARAMETER for any other. */
 export function checkOption<N extends Name>(name: N, value: unknown): Options[N] {

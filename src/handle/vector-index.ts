@@ -1,11 +1,15 @@
 import { METRIC_INNER_PRODUCT } from "../api.js";
 import type {
   AddOptions,
+  Filter,
+  FilterSource,
   Floats,
   Ids,
   IdType,
   Index,
+  Labels,
   Metric,
+  RangeResult,
   SearchOptions,
   SearchResult,
   TrainOptions,
@@ -22,11 +26,15 @@ import type { IndexNode, Parameter, SearchParams } from "../indexes/node.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { scratchSize } from "../wasm/engine.js";
 import { Window } from "../wasm/window.js";
+import { Admitted, filterOf, IdFilter } from "./filter.js";
+import { idsOf } from "./ids.js";
 import { copyRows, countIds, floatsOf, ownRowsOf, rowsOf, toBigInts } from "./input.js";
 import { checkD, checkNames, checkOption, DEFAULTS, option, readSearch, readWork, SEARCH_NAMES } from "./options.js";
+import { rangeSearch } from "./range.js";
 import { checkApart, checkCount, checkResults, newResults } from "./results.js";
 import { lineOf, summaryOf } from "./summary.js";
 import { warmUp } from "./warm-up.js";
+import { whereOf } from "./where.js";
 
 /** Results of a block at most: with a k of a million, a block is one query. */
 const BLOCK_RESULTS = 1 << 20;
@@ -73,6 +81,7 @@ export class VectorIndex implements Index<IdType> {
   /** Where the results of a block are copied from. */
   readonly #distances = new Window(Float32Array);
   readonly #labels = new Window(Int32Array);
+  readonly #admitted = new Admitted();
   /** The last BigInt64Array that results went into, and its 32-bit words: a view costs an allocation. */
   #words: { labels: BigInt64Array; words: Int32Array } | undefined;
 
@@ -264,6 +273,32 @@ export class VectorIndex implements Index<IdType> {
     }
   }
 
+  rangeSearch(queries: Vectors, radius: number, options?: SearchOptions): RangeResult<IdType> {
+    const { d } = this.#ready();
+    const floats = rowsOf("queries", queries, d);
+    if (typeof radius !== "number" || Number.isNaN(radius))
+      fail("ERR_PARAMETER", `the radius is ${what(radius)}: give a number`);
+    this.#read(options, d);
+    const node = this.#ready();
+    if (!node.isTrained) fail("ERR_NOT_TRAINED", `${this.description} is not trained: call train first`);
+    const block = this.blockSize(floats.length / d, 0, this.#params, 0);
+    return makingArrays(() => rangeSearch(node, floats, radius, this.#params, this.#wide, block));
+  }
+
+  filter(which: FilterSource): Filter {
+    this.#ready();
+    return new IdFilter(this, whereOf(which));
+  }
+
+  ids(): Labels {
+    return idsOf(this.#ready(), this.#wide);
+  }
+
+  has(id: number | bigint): boolean {
+    const node = this.#ready();
+    return makingArrays(() => node.slotOf(toBigInts([id] as Ids)[0]) >= 0);
+  }
+
   warmUp(shape: WarmUpShape): void {
     warmUp(this, this.#ready(), shape);
   }
@@ -302,7 +337,7 @@ export class VectorIndex implements Index<IdType> {
     const node = this.#ready();
     return makingArrays(() => {
       const gone = new Set(toBigInts(ids));
-      this.#version++;
+      this.#change();
       const removed = node.removeIds((label) => gone.has(label));
       if (removed > 0) this.#origin = undefined;
       return removed;
@@ -368,8 +403,7 @@ export class VectorIndex implements Index<IdType> {
   }
 
   reset(): void {
-    this.#version++;
-    this.#ready().reset();
+    this.#change().reset();
     this.#origin = undefined;
     this.#wide = this.#filled = false;
   }
@@ -445,6 +479,18 @@ export class VectorIndex implements Index<IdType> {
     return Math.max(1, count);
   }
 
+  /** @internal Goes up with every change of the vectors. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** @internal Writes to the parameters where the bitmap of a search's filter stands. Allocates nothing once the filter is made. */
+  admit(options: SearchOptions | undefined, params: SearchParams): void {
+    const filter = options?.filter;
+    params.admitted = 0;
+    if (filter !== undefined) params.admitted = this.#admitted.at(this.#ready(), filterOf(this, filter).bitsFor(this));
+  }
+
   /**
    * @internal Searches a block of queries (rows `first` to first + count - 1, k <= ntotal) and leaves what it found in the engine's
    * memory, with `spare` bytes of scratch still to be taken. The result object is the same at each call.
@@ -495,6 +541,7 @@ export class VectorIndex implements Index<IdType> {
     checkNames(options, SEARCH_NAMES);
     checkD(options, d);
     readSearch(options, this.#params);
+    this.admit(options, this.#params);
   }
 
   /** Collects the file of the index. */
@@ -542,8 +589,8 @@ export class VectorIndex implements Index<IdType> {
   async #exclusively(work: Work, job: (node: IndexNode, pace: Pace) => Promise<void>): Promise<void> {
     const node = this.#ready();
     throwIfAborted(work.signal);
+    this.#change();
     this.#busy = true;
-    this.#version++;
     const { ntotal } = node;
     try {
       await job(node, new Pace(work));
@@ -553,6 +600,14 @@ export class VectorIndex implements Index<IdType> {
     } finally {
       this.#busy = false;
     }
+  }
+
+  /** Says that the vectors are about to change. */
+  #change(): IndexNode {
+    const node = this.#ready();
+    this.#version++;
+    this.#admitted.drop(node);
+    return node;
   }
 
   #ready(): IndexNode {

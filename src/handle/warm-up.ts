@@ -21,11 +21,11 @@ export function warmUp(index: VectorIndex, node: IndexNode, shape: WarmUpShape):
   if (shape === undefined)
     fail("ERR_PARAMETER", `the shape is ${what(shape)}: give { batch, k }, as of the searches to come`);
   checkNames(shape, WARM_UP_NAMES);
-  const { batch, k, nprobe, kFactor, efSearch, ensureK } = shape;
+  const { batch, k, nprobe, kFactor, efSearch, ensureK, filter } = shape;
   checkOption("batch", batch);
   checkOption("k", k);
   checkD(shape, node.d);
-  const options = { nprobe, kFactor, efSearch, ensureK };
+  const options = { nprobe, kFactor, efSearch, ensureK, filter };
   const params: SearchParams = { ...OWN_PARAMS };
   readSearch(options, params);
   checkCount(batch, k, node.ntotal);
@@ -56,6 +56,7 @@ function search(
   const queries = new Float32Array(count * node.d).map((_, i) => ((i * 7919) % 1009) / 1009);
   const { distances, labels } = newResults(count, k, true);
   node.prepare();
+  index.admit(options, params);
   // What a blend takes, which goes on until k are found, so that it need not grow the memory.
   if (found > 0) {
     params.ensureK = true;

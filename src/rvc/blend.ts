@@ -55,6 +55,7 @@ export function blend<F extends Floats>(index: Index<IdType>, given: F, options?
   const rows = option(options, "rows", n);
   if (rows !== n) fail("ERR_DIMENSION", `features are ${n} x ${d}, and the caller says ${rows} rows: mend either`);
   readSearch(options, params, true);
+  index.admit(options, params);
   const { node } = index;
   const { engine } = node;
   if (node.metric !== METRIC_L2) {

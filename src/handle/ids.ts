@@ -1,0 +1,39 @@
+import { makingArrays } from "../errors.js";
+import type { IndexNode } from "../indexes/node.js";
+import { scratchSize } from "../wasm/engine.js";
+
+/** Slots whose labels are asked for together. */
+const CHUNK = 4096;
+
+/** Calls back with the id of each vector that can be found, in the order of storage, and its slot: numbers unless ids are wide. */
+export function eachId(node: IndexNode, wide: boolean, each: (id: number | bigint, slot: number) => void): void {
+  const { engine } = node;
+  const runs: [start: number, length: number][] = [];
+  node.slotRuns((start, length) => runs.push([start, length]));
+  for (const [start, length] of runs) {
+    for (let first = 0; first < length; first += CHUNK) {
+      const n = Math.min(CHUNK, length - first);
+      engine.reserveScratch(scratchSize(n * 4) + scratchSize(n * 8));
+      const slots = engine.takeScratch(n * 4);
+      const labels = engine.takeScratch(n * 8);
+      for (let i = 0; i < n; i++) engine.i32[(slots >>> 2) + i] = start + first + i;
+      node.scannedLabels(slots, n, labels);
+      // A copy: what is called back may search, which takes the scratch.
+      if (wide) {
+        const ids = engine.i64.slice(labels >>> 3, (labels >>> 3) + n);
+        for (let i = 0; i < n; i++) each(ids[i], start + first + i);
+      } else {
+        const ids = engine.i32.slice(labels >>> 2, (labels >>> 2) + 2 * n);
+        for (let i = 0; i < n; i++) each(ids[2 * i], start + first + i);
+      }
+    }
+  }
+}
+
+/** Index.ids. */
+export function idsOf(node: IndexNode, wide: boolean): Int32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> {
+  const ids = makingArrays(() => (wide ? new BigInt64Array(node.stored) : new Int32Array(node.stored)));
+  let at = 0;
+  eachId(node, wide, (id) => (ids[at++] = id));
+  return ids;
+}
