@@ -226,6 +226,73 @@ describe("arrays", () => {
   });
 });
 
+describe("what can't be sent is an error of that call, and the index is there as before", () => {
+  const gone = (): Float32Array => {
+    const array = rows.slice(0, D);
+    structuredClone(array, { transfer: [array.buffer] });
+    return array;
+  };
+  const twice = async (call: (own: Float32Array) => Promise<unknown>): Promise<unknown> => {
+    const own = rows.slice(0, 10 * D);
+    await call(own);
+    return call(own);
+  };
+  const CALLS: Record<string, (index: AsyncIndex) => Promise<unknown>> = {
+    "an array handed over twice": (index) => twice((own) => index.add(own, { transfer: true })),
+    "two searches at once": (index) => {
+      const own = queries.slice();
+      void index.search(own, 1, { transfer: true });
+      return index.search(own, 1, { transfer: true });
+    },
+    "to train, then to add": async (index) => {
+      const own = rows.slice();
+      await index.train(own, { transfer: true });
+      return index.add(own, { transfer: true });
+    },
+    "an array that somebody else has": (index) => index.add(gone()),
+    "the same, to hand over": (index) => index.add(gone(), { transfer: true }),
+    "ids in the memory of their vectors": (index) => {
+      const buffer = new ArrayBuffer(D * 4);
+      return index.addWithIds(new Float32Array(buffer), new Int32Array(buffer), { transfer: true });
+    },
+    "a function among ids": (index) => index.removeIds([() => 1] as never),
+    "a proxy": (index) => index.removeIds(new Proxy([1], {})),
+    "a symbol for k": (index) => index.search(queries, Symbol("k") as never),
+  };
+  test.each(Object.keys(CALLS))("%s", async (name) => {
+    const index = await filled("Flat");
+    expect(await codeOf(CALLS[name](index))).toBe("ERR_PARAMETER");
+    const { distances, labels } = await index.search(rows.subarray(0, D), 1);
+    expect([distances[0], labels[0]]).toEqual([0, 0]);
+  });
+
+  test("a file that was handed over before", async () => {
+    const bytes = golden("flat_l2");
+    await read(bytes, { transfer: true });
+    expect(await codeOf(readIndex(bytes, { transfer: true }))).toBe("ERR_PARAMETER");
+    expect(await codeOf(readIndex(bytes.buffer))).toBe("ERR_PARAMETER");
+  });
+
+  test("a WebAssembly memory, which can't be handed over, is copied", async () => {
+    const { buffer } = new WebAssembly.Memory({ initial: 1 });
+    const own = new Float32Array(buffer);
+    own.set(rows.subarray(0, own.length));
+    const index = await make("Flat");
+    await index.add(own, { transfer: true });
+    expect(own.length).toBe(65536 / 4);
+    expect(await index.ntotal).toBe(own.length / D);
+  });
+
+  test("results into arrays that are gone by then", async () => {
+    const index = await filled("Flat");
+    const [distances, labels] = [new Float32Array(60), new Int32Array(60)];
+    const searching = index.searchInto(queries, 3, distances, labels);
+    structuredClone(distances, { transfer: [distances.buffer] });
+    expect(await codeOf(searching)).toBe("ERR_PARAMETER");
+    expect(await index.ntotal).toBe(2000);
+  });
+});
+
 describe("long work", () => {
   test("reports progress, from one phase to the next", async () => {
     const index = await make(SLOW);
@@ -335,6 +402,67 @@ describe("workers", () => {
     });
     vi.spyOn(process, "getBuiltinModule").mockReturnValue(undefined);
     expect(await codeOf(make("Flat"))).toBe("ERR_UNSUPPORTED");
+  });
+
+  test("one that does not serve indexes is given up: by the signal, or by itself", async () => {
+    const deaf = new Worker('require("node:worker_threads").parentPort.on("message", () => 0)', { eval: true });
+    const reason = new Error("enough");
+    expect(await errorOf(indexFactory(D, "Flat", METRIC_L2, { signal: AbortSignal.abort(reason) }))).toBe(reason);
+    const controller = new AbortController();
+    const making = indexFactory(D, "Flat", METRIC_L2, { worker: deaf, signal: controller.signal });
+    setTimeout(() => controller.abort(reason), 10);
+    expect(await errorOf(making)).toBe(reason);
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    try {
+      for (const open of [() => make("Flat", { worker: deaf }), () => readIndex(golden("flat_l2"), { worker: deaf })]) {
+        const failed = errorOf(open());
+        vi.advanceTimersByTime(9000);
+        expect(await Promise.race([failed, Promise.resolve("nothing yet")])).toBe("nothing yet");
+        vi.advanceTimersByTime(1000);
+        expect(await failed).toMatchObject({
+          code: "ERR_DISPOSED",
+          message: expect.stringContaining("worker-script") as string,
+        });
+      }
+    } finally {
+      vi.useRealTimers();
+      await deaf.terminate();
+    }
+    // And one that has ended before it was given.
+    expect(await codeOf(make("Flat", { worker: deaf }))).toBe("ERR_DISPOSED");
+  });
+
+  test("one that ends settles what waits for it, and dispose waits for nobody", async () => {
+    const worker = new Worker(script);
+    const [busy, idle] = [await make(SLOW, { worker }), await make("Flat", { worker })];
+    const calls = [busy.train(many), busy.ntotal, idle.search(queries, 1)].map((call) => codeOf(call));
+    void worker.terminate();
+    await idle.dispose();
+    expect(await calls[0]).toBe("ERR_DISPOSED");
+    await Promise.allSettled(calls);
+    await busy.dispose();
+    expect(await codeOf(busy.ntotal)).toBe("ERR_DISPOSED");
+  });
+
+  test("a worker that lives on lets go of what was disposed of", async () => {
+    const worker = new Worker(script);
+    const [first, second] = [await filled("Flat", { worker }), await filled("Flat", { worker })];
+    const searching = first.search(queries, 1);
+    await first.dispose();
+    expect((await searching).labels.length).toBe(20);
+    expect(await second.ntotal).toBe(2000);
+    await second.dispose();
+    expect(await (await make("Flat", { worker })).ntotal).toBe(0);
+    await worker.terminate();
+  });
+
+  test("what onWarning throws stops the call", async () => {
+    const thrown = new Error("a mistake in the page");
+    const onWarning = (): void => {
+      throw thrown;
+    };
+    const index = await make("IVF1100,Flat", { onWarning });
+    expect(await errorOf(index.train(many))).toBe(thrown);
   });
 
   test("a program ends when nothing is waited for, disposed of or not", () => {

@@ -59,6 +59,10 @@ export async function readLists(
   if (count > ntotal) reader.wrong("inverted lists", 0, `hold ${count} vectors, and ntotal is ${ntotal}`);
   if (count === 0) return lists;
 
+  if (reader.deferral?.lists === true) {
+    deferLists(reader, engine, lists, filled, count);
+    return lists;
+  }
   // The ids go straight to their place where the file is known to have them; from a stream of unknown length they wait outside
   // of the engine's memory, so that only one block has to grow while it is filled.
   const known = reader.left !== Infinity;
@@ -93,6 +97,34 @@ export async function readLists(
   for (const [list, size] of filled) sizes[list] = size;
   lists.adopt(layout.spread(engine, codes.address, count), ids, sizes);
   return lists;
+}
+
+/** Makes room for lists that come later: until then they are empty to a search. */
+function deferLists(reader: Reader, engine: Engine, lists: Lists, filled: [number, number][], count: number): void {
+  const { looseBytes } = lists.layout;
+  const ids = engine.allocate(count * 8);
+  const codes = engine.allocate(count * looseBytes);
+  const sizes = new Uint32Array(lists.nlist);
+  for (const [list, size] of filled) sizes[list] = size;
+  lists.adopt(codes, ids, sizes);
+  lists.hide();
+  for (const [list, size] of filled) {
+    reader.defer(`list ${list}`, size * (looseBytes + 8), list, (bytes) => {
+      checkLabels(bytes.subarray(size * looseBytes), list, reader.deferral?.labels ?? Infinity);
+      lists.arrive(list, bytes.subarray(0, size * looseBytes), bytes.subarray(size * looseBytes));
+    });
+  }
+}
+
+/** Throws ERR_FORMAT for a label that an index around the lists could not look up. */
+function checkLabels(ids: Uint8Array, list: number, below: number): void {
+  if (below === Infinity) return;
+  const view = new DataView(ids.buffer, ids.byteOffset, ids.length);
+  for (let at = 0; at < ids.length; at += 8) {
+    const label = view.getBigInt64(at, true);
+    if (label < 0n || label >= BigInt(below))
+      fail("ERR_FORMAT", `list ${list} has the label ${label}, not from 0 to ${below - 1}: the file is damaged`);
+  }
 }
 
 /** The numbers and sizes of the lists that are not empty. */

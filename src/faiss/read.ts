@@ -15,6 +15,8 @@ import { KINDS, UNBUILT } from "./kinds.js";
 
 /** What voice files begin with: they are read by a codec of another entry. */
 const VOICE = "\x89CEL";
+/** Indexes around another one that only give its vectors ids. */
+const IDMAPS = new Set(["IxMp", "IxM2"]);
 /** faiss 1.15 nests no deeper. */
 const MAX_DEPTH = 50;
 
@@ -85,10 +87,16 @@ function codecsOf({ codecs }: ReadOptions): readonly ReadingCodec[] {
   return codecs as readonly ReadingCodec[];
 }
 
-async function readNode(reader: Reader, engine: Engine, depth: number, fourcc: string): Promise<IndexNode> {
+/** Reads an index from behind its fourcc on; `depth` is that of its nesting. */
+export async function readNode(reader: Reader, engine: Engine, depth: number, fourcc: string): Promise<IndexNode> {
   if (depth > MAX_DEPTH) reader.wrong("index", 0, `is nested more than ${MAX_DEPTH} levels deep`);
-  const nested = async (r: Reader, e: Engine): Promise<IndexNode> =>
-    readNode(r, e, depth + 1, await r.fourcc("fourcc"));
+  const nested = async (r: Reader, e: Engine): Promise<IndexNode> => {
+    const inner = await r.fourcc("fourcc");
+    const read = (): Promise<IndexNode> => readNode(r, e, depth + 1, inner);
+    // Through an IDMap queries reach the lists as they are, and what re-ranks looks at single rows; all else wants the whole.
+    if (r.deferral === undefined || IDMAPS.has(fourcc) || r.deferral.rows) return read();
+    return r.deferral.whole(read);
+  };
   const kind = KINDS.find(({ fourccs }) => fourccs.includes(fourcc));
   if (kind !== undefined) return kind.read(reader, engine, fourcc, nested);
   if (fourcc in UNBUILT)

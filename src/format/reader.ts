@@ -1,3 +1,4 @@
+import type { Deferral } from "./deferral.js";
 import { fail } from "../errors.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
@@ -37,8 +38,12 @@ export class Reader {
   offset = 0;
   readonly #gathered = new DataView(new ArrayBuffer(8));
 
-  constructor(source: ByteSource, pace: Pace) {
+  /** What of the file may come later; undefined where it is read from its first byte to its last. */
+  readonly deferral: Deferral | undefined;
+
+  constructor(source: ByteSource, pace: Pace, deferral?: Deferral) {
     this.#source = source;
+    this.deferral = deferral;
     this.#pace = pace;
     this.#expected = source.expected;
   }
@@ -142,6 +147,7 @@ export class Reader {
     this.#expect(field, 0, bytes);
     const at = this.#take(bytes);
     // Not slice, which gives a view where the chunk is a Buffer of Node.
+    if (at < 0) this.#source.ahead?.(bytes - (this.#end - this.#at));
     return at < 0 ? this.#gather(field, bytes) : new Uint8Array(this.#chunk.subarray(at, at + bytes));
   }
 
@@ -174,6 +180,7 @@ export class Reader {
     if (bytes === 0) return;
     const { address, room } = to(0);
     const at = bytes <= room ? this.#take(bytes) : -1;
+    if (at < 0) this.#source.ahead?.(bytes - (this.#end - this.#at));
     if (at < 0) return this.#intoInPieces(engine, field, bytes, to);
     engine.u8.set(this.#chunk.subarray(at, at + bytes), address);
   }
@@ -190,6 +197,22 @@ export class Reader {
       engine.u8.set(piece, address);
       done += piece.length;
     }
+  }
+
+  /** Leaves out `bytes` bytes, list or row `number`, for the {@link Deferral}: `arrive` is called with them when they come. */
+  defer(field: string, bytes: number, number: number, arrive: (bytes: Uint8Array) => void): void {
+    this.#expect(field, 0, bytes);
+    this.deferral?.stretches.push({ from: this.offset, to: this.offset + bytes, number, arrive });
+    const here = Math.min(bytes, this.#end - this.#at);
+    this.#at += here;
+    this.offset += bytes;
+    if (bytes > here) this.#source.skip?.(bytes - here);
+  }
+
+  /** Makes sure of something, now or once all that was left out is there. */
+  check(check: () => void): void {
+    if (this.deferral === undefined || this.deferral.stretches.length === 0) check();
+    else this.deferral.checks.push(check);
   }
 
   /** A new block of the engine's memory with the next `bytes` bytes in it. */

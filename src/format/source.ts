@@ -22,6 +22,10 @@ export interface ByteSource {
   readonly expected: number;
   /** The next bytes, or undefined at the end. A chunk may be empty. */
   next(): Promise<Uint8Array | undefined>;
+  /** Says that so many bytes behind the last chunk will be read in a row, where that is of use. */
+  ahead?(bytes: number): void;
+  /** Leaves out so many bytes behind the last chunk: only what reads files in parts can. */
+  skip?(bytes: number): void;
   /** Says that no more are wanted. It may be stuck, and that be the reason: nobody waits for it. */
   close(): void;
 }

@@ -133,9 +133,11 @@ export class IdMapNode extends Wrapper {
     await reader.expectVector("id_map", 8, ntotal);
     const map = ntotal === 0 ? 0 : await reader.block(engine, "id_map", ntotal * 8);
     const node = new IdMapNode(base, two, new Rows(engine, 8, map, ntotal));
-    if (!hasPlacesForLabels(base, ntotal)) {
-      reader.wrong("index under the IDMap", 0, `has labels that are not from 0 to ${ntotal - 1}, each once`);
-    }
+    if (reader.deferral?.lists === true) reader.deferral.labels = ntotal;
+    reader.check(() => {
+      if (!hasPlacesForLabels(base, ntotal))
+        reader.wrong("index under the IDMap", 0, `has labels that are not from 0 to ${ntotal - 1}, each once`);
+    });
     return node;
   }
 }

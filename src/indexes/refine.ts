@@ -23,18 +23,19 @@ const MATCHES = 64;
  * is Flat (`RFlat`), or as well as it can.
  */
 export class RefineNode extends IndexNode {
-  readonly #base: IndexNode;
+  readonly base: IndexNode;
   readonly #refine: IndexNode;
-  #kFactor = 1;
+  /** Candidates for each of k results, where a search does not say. */
+  kFactor = 1;
 
   constructor(base: IndexNode, refine: IndexNode) {
     super(base.engine, base.d, base.metric);
-    this.#base = base;
+    this.base = base;
     this.#refine = refine;
   }
 
   get tree(): IndexTree {
-    return { kind: "refine", base: this.#base.tree, refine: this.#refine.tree };
+    return { kind: "refine", base: this.base.tree, refine: this.#refine.tree };
   }
 
   get ntotal(): number {
@@ -42,11 +43,11 @@ export class RefineNode extends IndexNode {
   }
 
   override get stored(): number {
-    return this.#base.stored;
+    return this.base.stored;
   }
 
   get isTrained(): boolean {
-    return this.#base.isTrained && this.#refine.isTrained;
+    return this.base.isTrained && this.#refine.isTrained;
   }
 
   get rows(): number {
@@ -60,12 +61,12 @@ export class RefineNode extends IndexNode {
 
   async train(vectors: Float32Array, seed: number, pace: Pace): Promise<void> {
     const own = vectors.slice();
-    const wasTrained = this.#base.isTrained;
-    await this.#base.train(own, seed, pace);
+    const wasTrained = this.base.isTrained;
+    await this.base.train(own, seed, pace);
     try {
       await this.#refine.train(own, seed, pace);
     } catch (error) {
-      if (!wasTrained) this.#base.untrain();
+      if (!wasTrained) this.base.untrain();
       throw error;
     }
   }
@@ -78,7 +79,7 @@ export class RefineNode extends IndexNode {
     const before = this.ntotal;
     await this.#refine.add(own, undefined, pace);
     try {
-      await this.#base.add(own, undefined, pace);
+      await this.base.add(own, undefined, pace);
     } catch (error) {
       this.#refine.truncate(before);
       throw error;
@@ -86,23 +87,23 @@ export class RefineNode extends IndexNode {
   }
 
   override prepare(): void {
-    this.#base.prepare();
+    this.base.prepare();
   }
 
   override unprepare(): void {
-    this.#base.unprepare();
+    this.base.unprepare();
   }
 
   scratchBytes(nq: number, k: number, params: SearchParams): number {
     const { d } = this;
     if (k === 0) {
       const decoded = this.rows === 0 ? scratchSize(MATCHES * d * 4) + this.#refine.decodeScratch(MATCHES) : 0;
-      return scratchSize(MATCHES * 4) + decoded + this.#base.scratchBytes(nq, 0, params);
+      return scratchSize(MATCHES * 4) + decoded + this.base.scratchBytes(nq, 0, params);
     }
     const n = this.#candidates(k, params);
     const most = n * decodedAtOnce(n, nq, d);
     const decoded = this.rows === 0 ? scratchSize(most * d * 4) + this.#refine.decodeScratch(most) : 0;
-    return 2 * scratchSize(nq * n * 4) + decoded + this.#base.scratchBytes(nq, n, params);
+    return 2 * scratchSize(nq * n * 4) + decoded + this.base.scratchBytes(nq, n, params);
   }
 
   search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {
@@ -112,8 +113,8 @@ export class RefineNode extends IndexNode {
     const n = this.#candidates(k, params);
     const candidates = engine.takeScratch(nq * n * 4);
     const near = engine.takeScratch(nq * n * 4);
-    this.#base.search(queries, nq, n, params, near, candidates);
-    this.#base.mapSlots(candidates, nq * n);
+    this.base.search(queries, nq, n, params, near, candidates);
+    this.base.mapSlots(candidates, nq * n);
     if (this.rows !== 0) {
       kernels.refineRows(queries, nq, this.rows, d, metric, false, candidates, n, k, distances, slots);
     } else {
@@ -135,7 +136,7 @@ export class RefineNode extends IndexNode {
   range(queries: number, nq: number, params: SearchParams, matches: Matches): void {
     const { engine, d, metric } = this;
     const before = matches.count;
-    this.#base.range(queries, nq, params, matches);
+    this.base.range(queries, nq, params, matches);
     const found = matches.count;
     const { i32, f32, u8, kernels } = engine;
     const top = engine.scratchTop;
@@ -145,7 +146,7 @@ export class RefineNode extends IndexNode {
     for (let i = before; i < found; i += MATCHES) {
       const n = Math.min(MATCHES, found - i);
       for (let j = 0; j < n; j++) i32[(slots >>> 2) + j] = i32[matches.wordOf(i + j) + 1];
-      this.#base.mapSlots(slots, n);
+      this.base.mapSlots(slots, n);
       if (vectors !== 0) this.#refine.decode(slots, n, vectors);
       const rows = vectors === 0 ? this.rows : vectors;
       kernels.compareMatches(queries, d, metric, matches.wordOf(i) * 4, n, slots, rows, vectors !== 0);
@@ -160,15 +161,15 @@ export class RefineNode extends IndexNode {
   }
 
   override get slots(): number {
-    return this.#base.slots;
+    return this.base.slots;
   }
 
   override slotRuns(each: (start: number, length: number) => void): void {
-    this.#base.slotRuns(each);
+    this.base.slotRuns(each);
   }
 
   override scannedLabels(slots: number, n: number, out: number): void {
-    this.#base.scannedLabels(slots, n, out);
+    this.base.scannedLabels(slots, n, out);
   }
 
   slotOf(label: number | bigint): number {
@@ -190,42 +191,44 @@ export class RefineNode extends IndexNode {
   }
 
   override removal(places: Places): () => void {
-    const parts = [this.#base.removal(places), this.#refine.removal(places)];
+    const parts = [this.base.removal(places), this.#refine.removal(places)];
     return () => parts.forEach((remove) => remove());
   }
 
   override truncate(n: number): void {
-    this.#base.truncate(n);
+    this.base.truncate(n);
     this.#refine.truncate(n);
   }
 
   reset(): void {
-    this.#base.reset();
+    this.base.reset();
     this.#refine.reset();
   }
 
   override untrain(): void {
-    this.#base.untrain();
+    this.base.untrain();
     this.#refine.untrain();
   }
 
   override parameter(name: string): Parameter | undefined {
-    if (name !== "k_factor_rf") return this.#base.parameter(name);
-    return { get: () => this.#kFactor, set: (value) => (this.#kFactor = value), min: 1, max: MAX_FACTOR, whole: true };
+    if (name !== "k_factor_rf") return this.base.parameter(name);
+    return { get: () => this.kFactor, set: (value) => (this.kFactor = value), min: 1, max: MAX_FACTOR, whole: true };
   }
 
   write(writer: Writer): void {
     writeHeader(writer, "IxRF", this);
-    this.#base.write(writer);
+    this.base.write(writer);
     this.#refine.write(writer);
-    writer.f32(this.#kFactor);
+    writer.f32(this.kFactor);
   }
 
   /** Reads what follows the fourcc IxRF. */
   static async read(reader: Reader, engine: Engine, readNode: NodeReader): Promise<RefineNode> {
     const { d, ntotal, metric } = await readHeader(reader);
     const base = await readNode(reader, engine);
+    if (reader.deferral !== undefined) reader.deferral.rows = reader.deferral.lists;
     const refine = await readNode(reader, engine);
+    if (reader.deferral !== undefined) reader.deferral.rows = false;
     if (!refine.isInSequence) {
       const what = describeTree(refine.tree);
       fail(
@@ -245,15 +248,15 @@ export class RefineNode extends IndexNode {
         reader.wrong(name, 0, `has labels that are not from 0 to ${ntotal - 1}, each once`);
     }
     const node = new RefineNode(base, refine);
-    node.#kFactor = await reader.f32("k_factor");
-    if (!(node.#kFactor >= 1 && node.#kFactor <= MAX_FACTOR)) {
-      reader.wrong("k_factor", 4, `is ${node.#kFactor}, not from 1 to ${MAX_FACTOR}`);
+    node.kFactor = await reader.f32("k_factor");
+    if (!(node.kFactor >= 1 && node.kFactor <= MAX_FACTOR)) {
+      reader.wrong("k_factor", 4, `is ${node.kFactor}, not from 1 to ${MAX_FACTOR}`);
     }
     return node;
   }
 
   /** How many candidates are compared again. */
   #candidates(k: number, params: SearchParams): number {
-    return Math.min(Math.floor(k * (params.kFactor || this.#kFactor)), this.ntotal);
+    return Math.min(Math.floor(k * (params.kFactor || this.kFactor)), this.ntotal);
   }
 }

@@ -179,6 +179,25 @@ export class Lists {
     this.#codeSlots = this.#idSlots = slot;
   }
 
+  /** Takes all lists out of searches' sight; they keep their places. */
+  hide(): void {
+    this.#engine.u32.fill(0, this.sizes >>> 2, (this.sizes >>> 2) + this.nlist);
+  }
+
+  /** Vectors of a list that owns exactly its place, whether it is hidden or not. */
+  sizeInAll(list: number): number {
+    return this.#owned[list] ?? 0;
+  }
+
+  /** Fills a hidden list, whose codes and ids have come, and lets searches see it. */
+  arrive(list: number, codes: Uint8Array, ids: Uint8Array): void {
+    const { u8, u32 } = this.#engine;
+    const start = this.start(list);
+    u8.set(codes, this.#codeAt(start));
+    u8.set(ids, this.#ids + start * 8);
+    u32[(this.sizes >>> 2) + list] = this.#owned[list];
+  }
+
   /**
    * Removes the vectors whose id `drop` says yes to, and returns how many. A removed vector's place is taken by the last of its
    * list, as in faiss; where slots are the ids, all behind it move up.

@@ -17,12 +17,23 @@ interface Call {
   stopped?: { error: unknown };
 }
 
+/**
+ * How often and how many times it is looked whether a worker of the caller's, which gives no sign when its script does not import ours,
+ * has answered; a page that is busy looks later, and as often.
+ */
+const LOOK_EVERY = 1000;
+const LOOKS = 10;
+/** A worker's own news of its end, in ms: the reason of a failure is better than that a port was closed. */
+const AFTER_CLOSE = 50;
+
 /** The page's end of an index that is in a worker: sends calls and hands out answers, progress, warnings and errors. */
 export class Channel {
   readonly #port: MessagePort;
   readonly #calls = new Map<number, Call>();
   readonly #onWarning: ((warning: Warning) => void) | undefined;
   readonly #end: () => void;
+  /** Withdraws the wish for the worker's lock. */
+  readonly #watch = new AbortController();
   #source: ByteSource | undefined;
   #heard = false;
   #last = 0;
@@ -42,12 +53,18 @@ export class Channel {
       if (ours) this.#fail(reason);
       return ours;
     });
+    // Of the caller's worker only: of ours, a script that can't be loaded is an error.
+    const looking = started === undefined ? this.#lookAfter() : undefined;
     this.#end = () => {
       forget();
+      clearInterval(looking);
+      this.#watch.abort();
       port1.close();
       started?.terminate();
     };
     port1.onmessage = ({ data }: MessageEvent<Reply>) => this.#receive(data);
+    // Of the other end, with its worker: in Node, Bun and Chromium.
+    port1.addEventListener("close", () => setTimeout(() => this.#fail("it has ended"), AFTER_CLOSE));
     port1.onmessageerror = () => this.#fail("an answer could not be unpacked");
     started?.unref?.();
     this.#hold();
@@ -74,9 +91,11 @@ export class Channel {
     try {
       try {
         this.#send({ kind: "call", id, method, args, progress: onProgress !== undefined }, transfer);
-      } catch (error) {
-        // A function among the options, for one.
-        fail("ERR_PARAMETER", `what is given to ${method} can't be sent to a worker: ${String(error)}`);
+      } catch {
+        fail(
+          "ERR_PARAMETER",
+          `an argument of ${method} can't be sent to a worker (a function, a proxy, a symbol): give plain values and arrays`,
+        );
       }
       this.#source = source;
       signal?.addEventListener("abort", abort);
@@ -94,11 +113,17 @@ export class Channel {
     if (this.#closed !== undefined) return;
     this.#closed = error;
     for (const [id, call] of this.#calls) {
-      // To a worker that lives on.
       this.#send({ kind: "abort", id });
       call.reject(error);
     }
+    // To a worker that lives on.
+    this.#send({ kind: "end" });
     this.#end();
+  }
+
+  /** Whether no call waits for its answer. */
+  get isIdle(): boolean {
+    return this.#calls.size === 0;
   }
 
   #fail(reason: string): void {
@@ -123,11 +148,36 @@ export class Channel {
     this.#send({ kind: "abort", id });
   }
 
+  #lookAfter(): ReturnType<typeof setInterval> {
+    let looks = 0;
+    const looking = setInterval(() => {
+      if (this.#heard) clearInterval(looking);
+      else if (++looks === LOOKS)
+        this.#fail(`it has not answered for ${(LOOKS * LOOK_EVERY) / 1000} s; does it import "cellist/worker-script"?`);
+    }, LOOK_EVERY);
+    (looking as { unref?(): void }).unref?.();
+    return looking;
+  }
+
+  /** Waits for a lock that the worker holds for as long as it lives. */
+  #await(lock: string): void {
+    const { locks } = navigator;
+    const { signal } = this.#watch;
+    locks.request(lock, { signal }, () => this.#fail("it has ended")).catch(() => undefined);
+  }
+
   #receive(reply: Reply): void {
     this.#heard = true;
     switch (reply.kind) {
+      case "ready":
+        if (reply.lock !== undefined) this.#await(reply.lock);
+        return;
       case "warning":
-        this.#onWarning?.(reply.warning);
+        try {
+          this.#onWarning?.(reply.warning);
+        } catch (error) {
+          for (const id of this.#calls.keys()) this.#stop(id, error);
+        }
         return;
       case "pull":
         void this.#feed();

@@ -6,8 +6,9 @@
  */
 import { METRIC_L2 } from "../api.js";
 import type { IdType, Metric, ReadOptions, Work } from "../api.js";
-import { checkCallback, checkOptions, kindOf, tagOf, what } from "../checks.js";
+import { checkCallback, checkOptions, tagOf, what } from "../checks.js";
 import { fail } from "../errors.js";
+import { bytesOf } from "../format/given.js";
 import { openSource } from "../format/source.js";
 import type { ByteSource, Bytes } from "../format/source.js";
 import { readWork } from "../handle/options.js";
@@ -27,9 +28,16 @@ export type { WorkerLike } from "./start.js";
 export interface AsyncOptions extends EngineOptions {
   /**
    * A worker to put the index in: one whose script imports "cellist/worker-script". It can hold several, and is left running when
-   * they are disposed of. Default: one is started for the index, and ended with it.
+   * they are disposed of. One that does not answer within ten seconds counts as failed. Default: one is started for the index, and
+   * ended with it.
    */
   worker?: WorkerLike | undefined;
+}
+
+/** Options of this entry's {@link indexFactory}. */
+export interface AsyncFactoryOptions extends AsyncOptions {
+  /** Gives up waiting for the worker. */
+  signal?: AbortSignal;
 }
 
 /** Options of this entry's {@link readIndex}. */
@@ -44,9 +52,11 @@ export async function indexFactory<I extends IdType = "int32">(
   d: number,
   description: string,
   metric: Metric = METRIC_L2,
-  options: AsyncOptions = {},
+  options: AsyncFactoryOptions = {},
 ): Promise<AsyncIndex<I>> {
-  return open("indexFactory", [d, description, metric, engineOf(options)], new Parcel(), options);
+  const engine = engineOf(options);
+  throwIfAborted(readWork(options).signal);
+  return open("indexFactory", [d, description, metric, engine], new Parcel(), options);
 }
 
 /**
@@ -67,10 +77,8 @@ export async function readIndex<I extends IdType = "int32">(
   const parcel = new Parcel(transfer);
   const tag = tagOf(source);
   if (tag === "Blob" || tag === "File") return open("readIndex", [source, engine], parcel, options);
-  if (tag === "ArrayBuffer" || kindOf(source) === "Uint8Array") {
-    const bytes = parcel.put(tag === "ArrayBuffer" ? new Uint8Array(source as ArrayBuffer) : source);
-    return open("readIndex", [bytes, engine], parcel, options);
-  }
+  const bytes = bytesOf(source);
+  if (bytes !== undefined) return open("readIndex", [parcel.put(bytes), engine], parcel, options);
   const stream = openSource(source, options.bytes);
   try {
     return await open<I>("readIndex", [PULLED, { ...engine, bytes: stream.expected }], parcel, options, stream);

@@ -18,10 +18,14 @@ export type Request =
   /** The bytes that were pulled; none are left where it is undefined. */
   | { kind: "chunk"; chunk: Uint8Array | undefined }
   /** Bytes were pulled and there is an error in their place: the call must fail, with whatever. */
-  | { kind: "no chunk" };
+  | { kind: "no chunk" }
+  /** Nobody will call any more. */
+  | { kind: "end" };
 
 /** From the worker. */
 export type Reply =
+  /** The first: it is there. Who is granted the lock of this name (Web Locks), where it has one, learns that the worker has ended. */
+  | { kind: "ready"; lock: string | undefined }
   | { kind: "value"; id: number; value: unknown }
   | { kind: "error"; id: number; code: ErrorCode; message: string }
   /** Anything thrown that is no CellistError. */

@@ -1,5 +1,5 @@
-import { isDetached, kindOf, tagOf } from "../checks.js";
-import { fail } from "../errors.js";
+import { isDetached, kindOf } from "../checks.js";
+import { fail, noArray } from "../errors.js";
 
 /** Arrays on their way to a worker, and the memory that goes with them: copies, unless their owner hands them over. */
 export class Parcel {
@@ -12,16 +12,14 @@ export class Parcel {
 
   /**
    * What to send for an array. Anything else goes as it is: the index will say what it thinks of it. Throws ERR_PARAMETER for an array
-   * whose memory is gone, which would not arrive.
+   * whose memory is gone, which would not arrive, ERR_MEMORY where there is none for a copy.
    */
   put<T>(value: T): T {
     if (kindOf(value) === undefined) return value;
     const array = value as Uint8Array<ArrayBuffer> & T;
     if (isDetached(array)) fail("ERR_PARAMETER", "the memory of an array is gone: it was handed over before");
-    const { buffer, byteLength } = array;
-    const whole = tagOf(buffer) === "ArrayBuffer" && byteLength === buffer.byteLength;
     // Not left to postMessage: it would send all of the buffer that a subarray is a part of, and share what is shared.
-    const own = this.#handover && whole && !this.transfer.includes(buffer) ? array : copyOf(array);
+    const own = (this.#handover ? handedOver(array) : undefined) ?? copyOf(array);
     this.transfer.push(own.buffer);
     return own;
   }
@@ -37,7 +35,25 @@ export class Parcel {
   }
 }
 
+/**
+ * The array with its memory taken from its owner, at once: what is handed over twice is found here, and not by the worker, which in
+ * Node 20 can't say which call it came with. Undefined for what can't be handed over: a part, what is shared, a WebAssembly memory.
+ */
+function handedOver<T>(array: Uint8Array<ArrayBuffer> & T): (Uint8Array<ArrayBuffer> & T) | undefined {
+  const { buffer, byteLength } = array;
+  if (byteLength === 0 || byteLength !== buffer.byteLength) return undefined;
+  try {
+    return structuredClone(array, { transfer: [buffer] });
+  } catch {
+    return undefined;
+  }
+}
+
 /** A copy with memory of its own: what slice makes of Node's Buffer, which is a Uint8Array, has not. */
 function copyOf<T>(array: Uint8Array & T): Uint8Array<ArrayBuffer> & T {
-  return (kindOf(array) === "Uint8Array" ? new Uint8Array(array) : array.slice()) as Uint8Array<ArrayBuffer> & T;
+  try {
+    return (kindOf(array) === "Uint8Array" ? new Uint8Array(array) : array.slice()) as Uint8Array<ArrayBuffer> & T;
+  } catch (error) {
+    return noArray(error);
+  }
 }

@@ -135,8 +135,15 @@ export class RemoteIndex implements AsyncIndex<IdType> {
       [parcel.vectors(queries), k, shape, rest],
       parcel,
     );
-    distances.set(found.distances);
-    (labels as BigInt64Array).set(found.labels as BigInt64Array);
+    try {
+      distances.set(found.distances);
+      (labels as BigInt64Array).set(found.labels as BigInt64Array);
+    } catch {
+      fail(
+        "ERR_PARAMETER",
+        "distances or labels were handed over or cut before the answer was there: leave them alone",
+      );
+    }
   }
 
   async warmUp(shape: WarmUpShape): Promise<void> {
@@ -197,7 +204,8 @@ export class RemoteIndex implements AsyncIndex<IdType> {
 
   async dispose(): Promise<void> {
     try {
-      await this.#call("dispose");
+      // What was asked before is answered first; where there is nothing, nobody is waited for.
+      if (!this.#channel.isIdle) await this.#call("dispose");
     } catch (error) {
       // Twice is no mistake.
       if (error instanceof CellistError && error.code === "ERR_DISPOSED") return;

@@ -26,10 +26,12 @@ export function serve(port: MessagePort): void {
   const streams = new Map<number, Iterator<Uint8Array, void>>();
   let lastStream = 0;
   let pulled: { resolve: (chunk: Uint8Array | undefined) => void; reject: (error: Error) => void } | undefined;
+  /** Lets go of the lock. */
+  let release = (): void => undefined;
   const send = (reply: Reply, transfer: Transferable[] = []): void => port.postMessage(reply, transfer);
 
   port.onmessageerror = () => send({ kind: "lost" });
-  port.onmessage = ({ data }: MessageEvent<Request>) => {
+  const receive = ({ data }: MessageEvent<Request>): void => {
     switch (data.kind) {
       case "call":
         void answer(data);
@@ -42,8 +44,41 @@ export function serve(port: MessagePort): void {
         return;
       case "no chunk":
         pulled?.reject(new Error("no chunk"));
+        return;
+      case "end":
+        end();
     }
   };
+  // Calls wait until the page knows of the lock: nobody has an index whose end he would not learn of. The port does not wait, since
+  // Chromium loses what comes before there is a listener.
+  const waiting: MessageEvent<Request>[] = [];
+  port.onmessage = (event: MessageEvent<Request>) => waiting.push(event);
+  void holdLock().then((lock) => {
+    send({ kind: "ready", lock });
+    port.onmessage = receive;
+    waiting.forEach(receive);
+  });
+
+  /** Takes a lock that the runtime gives to the page when this worker ends, however that may be; resolves to its name. */
+  async function holdLock(): Promise<string | undefined> {
+    const locks = globalThis.navigator?.locks;
+    if (locks === undefined) return undefined;
+    const name = `cellist ${Math.random()} ${Math.random()}`;
+    return new Promise((resolve) => {
+      const held = async (): Promise<void> => {
+        resolve(name);
+        await new Promise<void>((done) => (release = done));
+      };
+      // Refused to pages without an origin.
+      locks.request(name, held).catch(() => resolve(undefined));
+    });
+  }
+
+  function end(): void {
+    release();
+    index = undefined;
+    port.close();
+  }
 
   async function answer({ id, method, args, progress }: Request & { kind: "call" }): Promise<void> {
     const controller = new AbortController();
@@ -58,7 +93,6 @@ export function serve(port: MessagePort): void {
       else sendThrown(id, error);
     }
     running.delete(id);
-    if (method === "dispose" && index === undefined) port.close();
   }
 
   /** Up to the first await of a job, this is run before the next message is. */

@@ -51,6 +51,8 @@ export function onFailure(worker: WorkerLike, failed: (reason: string, fatal: bo
     const thread = worker as unknown as import("node:worker_threads").Worker;
     const onError = (error: unknown): boolean => failed(String(error), true);
     const onExit = (code: number): boolean => failed(`it ended with code ${code}`, true);
+    // Of one that has ended already there is no more news.
+    if (thread.threadId === -1) queueMicrotask(() => failed("it has ended", true));
     thread.on("error", onError);
     thread.on("exit", onExit);
     return () => {

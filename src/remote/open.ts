@@ -1,0 +1,168 @@
+import { kindOf, tagOf, what } from "../checks.js";
+import { CellistError, fail } from "../errors.js";
+import { readNode } from "../faiss/read.js";
+import { Deferral } from "../format/deferral.js";
+import { Reader } from "../format/reader.js";
+import { checkNames } from "../handle/options.js";
+import { Engine } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/engine.js";
+import { checkSignal, Pace, reasonOf, throwIfAborted } from "../work/pace.js";
+import { absentOf } from "./absent-of.js";
+import { CachedFile, offline, openStore, remembering } from "./cache.js";
+import { FIRST_BYTES, openHttp } from "./http.js";
+import type { Fetch } from "./http.js";
+import { BlobRanges, OwnRanges } from "./local.js";
+import { PartsSource } from "./parts-source.js";
+import { Pieces } from "./pieces.js";
+import type { RangeReader, Ranges } from "./ranges.js";
+import { RemoteIndex } from "./remote-index.js";
+
+/** Where a remote file is: an address or a GET request, a Blob or File, a handle of one, or whatever reads ranges. */
+export type RemoteSource = string | URL | Request | Blob | RangeReader | { getFile(): Promise<File> };
+
+/** Options of {@link openRemote}. */
+export interface RemoteOptions extends EngineOptions {
+  /** Gives up the opening; of what comes later, each call has its own. */
+  signal?: AbortSignal | undefined;
+  /** Lists beyond a query's nprobe that are asked for with it, since speech comes by there next. Default: 4. */
+  readAhead?: number | undefined;
+  /**
+   * Keeps what was fetched for the next visit, offline too: the name of a cache in a page (Cache API), a folder in Node, Deno and Bun. Up to
+   * 1 GiB, those opened longest ago going first. Default: false, nothing is kept.
+   */
+  cache?: false | string | undefined;
+  /** What fetches in place of the runtime's `fetch`. */
+  fetch?: Fetch | undefined;
+}
+
+const NAMES = new Set([
+  "module",
+  "relaxed",
+  "maxBytes",
+  "onWarning",
+  "bounds",
+  "threads",
+  "signal",
+  "readAhead",
+  "cache",
+  "fetch",
+]);
+/** Read-ahead of the four nearest lists halves the frames that lack one from the second second on; more does little. */
+const READ_AHEAD = 4;
+
+/**
+ * Opens an index by parts: reads its header, centroids and sizes, and then what queries want.
+ *
+ * Of `IVFn,Flat` and `IVFn,SQ…`, with or without an IDMap, lists come as queries ask for them; of an index with `RFlat` its exact rows. All
+ * else is read whole before the promise resolves, and `resident` is `size` then.
+ *
+ * @example
+ *   const voice = await openRemote("https://example.org/alice.index");
+ *
+ * @param source address, Request, Blob, File, handle, or `{ size, read(from, to, signal) }`
+ * @returns the index; rejects with ERR_FORMAT for what is no index or can't be fetched, ERR_UNSUPPORTED for a server that sends parts
+ *   compressed or hides the size, ERR_PARAMETER, ERR_MEMORY, or the signal's reason
+ */
+export async function openRemote(source: RemoteSource, options: RemoteOptions = {}): Promise<RemoteIndex> {
+  checkNames(options, NAMES);
+  const { signal, readAhead = READ_AHEAD, cache = false, fetch: own, ...engineOptions } = options;
+  checkSignal(signal);
+  throwIfAborted(signal);
+  if (!Number.isSafeInteger(readAhead) || readAhead < 0)
+    fail("ERR_PARAMETER", `readAhead is ${what(readAhead)}: give a number of lists, 0 for none`);
+  if (cache !== false && typeof cache !== "string")
+    fail("ERR_PARAMETER", `cache is ${what(cache)}: give a name or a folder, or false`);
+  const opening = new AbortController();
+  const stop = (): void => opening.abort(signal === undefined ? undefined : reasonOf(signal));
+  signal?.addEventListener("abort", stop, { once: true });
+  let opened: Opened | undefined;
+  try {
+    opened = await openSource(source, cache, own, opening.signal);
+    const { ranges, beginning, cached } = opened;
+    const engine = new Engine(engineOptions);
+    const deferral = new Deferral();
+    const remembered = cached === undefined ? ranges : remembering(ranges, cached);
+    const reader = new Reader(new PartsSource(remembered, beginning, opening.signal), new Pace({ signal }), deferral);
+    const node = await readNode(reader, engine, 0, await reader.fourcc("fourcc"));
+    await reader.finish();
+    const { stretches } = deferral;
+    const take = (piece: number, bytes: Uint8Array): void => stretches[piece].arrive(bytes);
+    const warn = (message: string): void => engine.warn("WARN_REMOTE", message);
+    const pieces = new Pieces(ranges, stretches, take, warn, cached);
+    await pieces.restore();
+    return new RemoteIndex(node, absentOf(node, stretches), pieces, cached, ranges.size, readAhead, deferral.checks);
+  } catch (error) {
+    opened?.ranges.close();
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+interface Opened {
+  ranges: Ranges;
+  beginning?: Uint8Array | undefined;
+  cached?: CachedFile | undefined;
+}
+
+async function openSource(
+  source: RemoteSource,
+  cache: false | string,
+  own: Fetch | undefined,
+  signal: AbortSignal,
+): Promise<Opened> {
+  const tag = tagOf(source);
+  if (typeof source === "string" || tag === "URL" || tag === "Request") {
+    return openAddress(
+      source as string | URL | Request,
+      cache,
+      own ?? ((request) => globalThis.fetch(request)),
+      signal,
+    );
+  }
+  if (cache !== false) fail("ERR_PARAMETER", "only what comes from an address is cached: leave out the option cache");
+  if (tag === "Blob" || tag === "File") return { ranges: new BlobRanges(source as Blob) };
+  const { getFile, read, size } = Object(source) as { getFile?: unknown; read?: unknown; size?: unknown };
+  if (typeof getFile === "function")
+    return { ranges: new BlobRanges(await (source as { getFile(): Promise<File> }).getFile()) };
+  if (typeof read === "function" && size !== undefined) return { ranges: new OwnRanges(source as RangeReader) };
+  return fail("ERR_PARAMETER", `can't open ${what(source)} by parts: ${nextStep(source)}`);
+}
+
+function nextStep(source: unknown): string {
+  if (kindOf(source) !== undefined || tagOf(source) === "ArrayBuffer")
+    return "all of it is here already, give it to readIndex";
+  if (tagOf(source) === "Response") return "give its address, or the response to readIndex";
+  if (typeof (Object(source) as { then?: unknown }).then === "function") return "await it first";
+  return "give an address, a Request, a Blob or File, or { size, read(from, to) }; a path of Node by (await openAsBlob(path))";
+}
+
+/** Opens an address, or, where nothing answers, what the cache has of it. */
+async function openAddress(
+  source: string | URL | Request,
+  cache: false | string,
+  fetch: Fetch,
+  signal: AbortSignal,
+): Promise<Opened> {
+  if (cache === false) return openHttp(source, fetch, signal);
+  const cached = new CachedFile(
+    openStore(cache),
+    typeof source === "object" && "url" in source ? source.url : String(source),
+  );
+  try {
+    const { ranges, beginning } = await openHttp(source, fetch, signal);
+    await cached.begin(ranges.size, ranges.version);
+    cached.put(0, beginning);
+    return { ranges, beginning, cached };
+  } catch (error) {
+    const noted = await cached.noted();
+    if (noted === undefined || !(error instanceof CellistError) || error.code !== "ERR_FORMAT") throw error;
+    throwIfAborted(signal);
+    const reason = new CellistError("ERR_FORMAT", `this part of the file is not in the cache, and ${error.message}`);
+    return {
+      ranges: offline(noted, reason),
+      beginning: await cached.get(0, Math.min(FIRST_BYTES, noted.size)),
+      cached,
+    };
+  }
+}

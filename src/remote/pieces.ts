@@ -1,0 +1,281 @@
+import type { Ranges } from "./ranges.js";
+import { reasonOf, throwIfAborted } from "../work/pace.js";
+import type { CachedFile } from "./cache.js";
+
+/** A stretch of the file that is fetched as a whole: a list, or some rows. */
+export interface Piece {
+  from: number;
+  to: number;
+}
+
+/** Requests under way at once: what browsers allow a server of HTTP/1.1. */
+const MOST_REQUESTS = 6;
+/** Bytes of a request at most, unless one piece is longer: short enough that what becomes urgent need not wait for long. */
+const MOST_BYTES = 1 << 20;
+/** What is waited for goes before all that was merely asked for, whenever that was. */
+const URGENT = 2 ** 40;
+
+interface Waiting {
+  resolve: () => void;
+  reject: (reason: unknown) => void;
+}
+
+/**
+ * Which pieces of a file are there, which are wanted and how much, and the requests that bring them: what somebody waits for first, then
+ * what was asked for last, then, once everything is to be loaded, the rest. Neighbours in the file come with one request.
+ */
+export class Pieces {
+  /** In the order of the file. */
+  readonly pieces: readonly Piece[];
+  /** Pieces that are there. */
+  readonly there: Uint8Array;
+  /** Bytes of the pieces that are there, and how many these are. */
+  bytes = 0;
+  count = 0;
+  readonly #ranges: Ranges;
+  readonly #cache: CachedFile | undefined;
+  readonly #take: (piece: number, bytes: Uint8Array) => void;
+  readonly #warn: (message: string) => void;
+  readonly #closing = new AbortController();
+  /** How much a piece is wanted: 0 not at all, else the time it was asked for, in askings. */
+  readonly #rank: Float64Array;
+  readonly #underWay: Uint8Array;
+  readonly #waiting = new Map<number, Waiting[]>();
+  #clock = 1;
+  #requests = 0;
+  #loading = 0;
+  /** Whether somebody will look for work soon. */
+  #called = false;
+
+  /**
+   * @param pieces in the order of the file, none over another
+   * @param take puts a piece where it belongs; what it throws is told to whoever waits for the piece
+   * @param warn is told of what can't be had and nobody waits for
+   */
+  constructor(
+    ranges: Ranges,
+    pieces: readonly Piece[],
+    take: (piece: number, bytes: Uint8Array) => void,
+    warn: (message: string) => void,
+    cache: CachedFile | undefined,
+  ) {
+    this.pieces = pieces;
+    this.there = new Uint8Array(pieces.length);
+    this.#rank = new Float64Array(pieces.length);
+    this.#underWay = new Uint8Array(pieces.length);
+    this.#ranges = ranges;
+    this.#take = take;
+    this.#warn = warn;
+    this.#cache = cache;
+  }
+
+  /** Whether all are there. */
+  get complete(): boolean {
+    return this.count === this.pieces.length;
+  }
+
+  /** Takes what the cache has. What it has damaged is fetched again. */
+  async restore(): Promise<void> {
+    await this.#cache?.each((from, bytes) => {
+      for (let piece = this.#first(from); piece < this.pieces.length; piece++) {
+        const { from: start, to } = this.pieces[piece];
+        if (to > from + bytes.length) break;
+        if (this.there[piece] === 0) this.#arrive(piece, bytes.slice(start - from, to - from));
+      }
+    });
+  }
+
+  /**
+   * Asks for a piece, and waits for nothing. No allocation.
+   *
+   * @param ahead whether it is only likely to be wanted, and comes after all that were asked for with it
+   */
+  want(piece: number, ahead = false): void {
+    if (this.there[piece] === 1) return;
+    const rank = this.#clock - (ahead ? 0.5 : 0);
+    if (this.#rank[piece] < rank) this.#rank[piece] = rank;
+    this.#call();
+  }
+
+  /** Begins a new asking: what is asked for after it goes before what was asked for up to now. */
+  tick(): void {
+    this.#clock++;
+  }
+
+  /** Resolves when these are there; rejects with what kept one of them away, or the signal's reason. */
+  async need(pieces: Iterable<number>, signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal);
+    const promises: Promise<void>[] = [];
+    for (const piece of pieces) {
+      if (this.there[piece] === 1) continue;
+      this.#rank[piece] = URGENT + this.#clock;
+      promises.push(
+        new Promise((resolve, reject) => {
+          const others = this.#waiting.get(piece);
+          if (others === undefined) this.#waiting.set(piece, [{ resolve, reject }]);
+          else others.push({ resolve, reject });
+        }),
+      );
+    }
+    if (promises.length === 0) return;
+    this.#call();
+    const all = Promise.all(promises);
+    if (signal === undefined) {
+      await all;
+      return;
+    }
+    let stop = (): void => undefined;
+    const aborted = new Promise<never>((_, reject) => {
+      stop = () => reject(reasonOf(signal));
+      signal.addEventListener("abort", stop, { once: true });
+    });
+    try {
+      await Promise.race([all, aborted]);
+    } finally {
+      signal.removeEventListener("abort", stop);
+      all.catch(() => undefined);
+    }
+  }
+
+  /** Fetches everything. `news` is called as pieces come. */
+  async all(signal: AbortSignal | undefined, news: () => void): Promise<void> {
+    throwIfAborted(signal);
+    this.#loading++;
+    this.#call();
+    try {
+      // Waited for one by one, so that the order is that of being wanted, and not of the file.
+      for (let piece = 0; piece < this.pieces.length; piece++) {
+        if (this.there[piece] === 1) continue;
+        await this.#arrival(piece, signal);
+        news();
+      }
+    } finally {
+      this.#loading--;
+    }
+  }
+
+  /** Ends all requests; whoever waits is told `reason`. */
+  close(reason: Error): void {
+    this.#closing.abort(reason);
+    this.#ranges.close();
+    for (const piece of [...this.#waiting.keys()]) this.#refuse(piece, reason);
+  }
+
+  /** As {@link need}, of one piece and without making it urgent. */
+  async #arrival(piece: number, signal: AbortSignal | undefined): Promise<void> {
+    const rank = this.#rank[piece];
+    const promise = this.need([piece], signal);
+    if (this.#rank[piece] > URGENT) this.#rank[piece] = rank;
+    await promise;
+  }
+
+  /** Looks for work when this turn of the event loop is done, so that all that is asked for in it is asked for together. */
+  #call(): void {
+    if (this.#called) return;
+    this.#called = true;
+    void Promise.resolve().then(() => {
+      this.#called = false;
+      while (this.#requests < MOST_REQUESTS && this.#begin());
+    });
+  }
+
+  /** Begins the request that is wanted most; false where none is. */
+  #begin(): boolean {
+    if (this.#closing.signal.aborted) return false;
+    const best = this.#best();
+    if (best < 0) return false;
+    // Neighbours that are wanted too, as long as what lies between is cheap; pieces between come along.
+    let [first, last] = [best, best];
+    for (let next = best + 1; next < this.pieces.length && this.#joins(first, last, next); next++)
+      if (this.#isWanted(next)) last = next;
+    for (let next = best - 1; next >= 0 && this.#joins(first, last, next); next--)
+      if (this.#isWanted(next)) first = next;
+    void this.#request(first, last);
+    return true;
+  }
+
+  /** Whether a request from first to last may go on to a piece before or behind it. */
+  #joins(first: number, last: number, piece: number): boolean {
+    if (this.#underWay[piece] === 1) return false;
+    const { pieces } = this;
+    const from = Math.min(pieces[first].from, pieces[piece].from);
+    const to = Math.max(pieces[last].to, pieces[piece].to);
+    const gap = piece > last ? pieces[piece].from - pieces[last].to : pieces[first].from - pieces[piece].to;
+    return to - from <= MOST_BYTES && gap <= this.#ranges.bridge;
+  }
+
+  #isWanted(piece: number): boolean {
+    return this.there[piece] === 0 && this.#underWay[piece] === 0 && (this.#rank[piece] > 0 || this.#loading > 0);
+  }
+
+  /** The piece that is wanted most, or -1. */
+  #best(): number {
+    let best = -1;
+    let most = -1;
+    for (let piece = 0; piece < this.pieces.length; piece++) {
+      if (this.#rank[piece] > most && this.#isWanted(piece)) {
+        best = piece;
+        most = this.#rank[piece];
+      }
+    }
+    return best;
+  }
+
+  async #request(first: number, last: number): Promise<void> {
+    const { from } = this.pieces[first];
+    const { to } = this.pieces[last];
+    this.#requests++;
+    this.#underWay.fill(1, first, last + 1);
+    try {
+      const bytes = await this.#ranges.read(from, to, this.#closing.signal);
+      for (let piece = first; piece <= last; piece++) {
+        if (this.there[piece] === 1) continue;
+        const { from: start, to: end } = this.pieces[piece];
+        this.#arrive(piece, bytes.subarray(start - from, end - from));
+      }
+      this.#cache?.put(from, bytes);
+    } catch (error) {
+      let waited = false;
+      for (let piece = first; piece <= last; piece++) {
+        this.#rank[piece] = 0;
+        waited = this.#refuse(piece, error) || waited;
+      }
+      if (!waited && !this.#closing.signal.aborted) this.#warn(error instanceof Error ? error.message : String(error));
+    } finally {
+      this.#underWay.fill(0, first, last + 1);
+      this.#requests--;
+      this.#call();
+    }
+  }
+
+  #arrive(piece: number, bytes: Uint8Array): void {
+    this.#take(piece, bytes);
+    this.there[piece] = 1;
+    this.count++;
+    this.bytes += bytes.length;
+    const waiting = this.#waiting.get(piece);
+    this.#waiting.delete(piece);
+    if (waiting !== undefined) for (const { resolve } of waiting) resolve();
+  }
+
+  /** Tells whoever waits for a piece that it does not come; false where nobody does. */
+  #refuse(piece: number, reason: unknown): boolean {
+    const waiting = this.#waiting.get(piece);
+    this.#waiting.delete(piece);
+    if (waiting === undefined) return false;
+    for (const { reject } of waiting) reject(reason);
+    return true;
+  }
+
+  /** The first piece that begins at a byte or behind it. */
+  #first(from: number): number {
+    let low = 0;
+    let high = this.pieces.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.pieces[middle].from < from) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,25 @@
+/** A file that is read in parts, wherever it stands. */
+export interface Ranges {
+  /** Bytes of the file. */
+  readonly size: number;
+  /** Bytes between two parts below which it is cheaper to read them too than to ask twice. */
+  readonly bridge: number;
+  /** What this version of the file is known by, as far as its server says; it goes into the name of what is cached. */
+  readonly version: string;
+  /**
+   * The bytes from `from` to `to` (excluded), all of them, in an array of their own.
+   *
+   * @throws {CellistError} ERR_FORMAT where they can't be had, in words that say why; the signal's reason
+   */
+  read(from: number, to: number, signal: AbortSignal): Promise<Uint8Array>;
+  /** Says that no more are wanted. */
+  close(): void;
+}
+
+/** A file of the caller's own that can be read in parts, such as one in a database. */
+export interface RangeReader {
+  /** Bytes of the file. */
+  readonly size: number;
+  /** The bytes from `from` to `to` (excluded). */
+  read(from: number, to: number, signal: AbortSignal): Promise<Uint8Array | ArrayBuffer>;
+}

@@ -1,0 +1,233 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { serveRanges } from "../bench/range-server.mjs";
+import type { Fault, RangeServer } from "../bench/range-server.mjs";
+import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
+import type { IdType, Index } from "../src/index.js";
+import { openRemote } from "../src/remote/index.js";
+import type { RemoteIndex, RemoteSource } from "../src/remote/index.js";
+import { blend } from "../src/rvc/index.js";
+import { synthetic } from "./synthetic.js";
+
+const [N, D, K] = [3000, 24, 8];
+const { base: vectors, queries } = synthetic(D, 0, N, 40);
+
+/** A kind of index, and whether any of it may come later. */
+const KINDS = [
+  { description: "IVF60,Flat", later: true },
+  { description: "IVF60,Flat", metric: METRIC_INNER_PRODUCT, later: true },
+  { description: "IVF60(IVF8,Flat),Flat", later: true },
+  { description: "IVF60,Flat,IDMap", ids: true, later: true },
+  { description: "IVF60,PQ12x4fs,RFlat", later: true },
+  { description: "PQ12x4fs,RFlat", later: true },
+  { description: "IVF60,PQ12x4fs", later: false },
+  { description: "Flat", later: false },
+  { description: "HNSW8", later: false },
+] as const;
+
+const kindOf = (description: string) => KINDS.findIndex((kind) => kind.description === description);
+const files: Uint8Array[] = [];
+const servers: RangeServer[] = [];
+
+beforeAll(async () => {
+  for (const kind of KINDS) {
+    const metric = "metric" in kind ? kind.metric : METRIC_L2;
+    const index = await indexFactory(D, kind.description, metric);
+    await index.train(vectors);
+    if ("ids" in kind)
+      await index.addWithIds(
+        vectors,
+        Int32Array.from({ length: N }, (_, i) => i * 3 + 7),
+      );
+    else await index.add(vectors);
+    index.set(kind.description.includes("IVF") ? "nprobe=4" : "");
+    files.push(index.toBytes());
+  }
+});
+
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+});
+
+async function serve(bytes: Uint8Array, behave?: () => Fault | undefined): Promise<string> {
+  const server = await serveRanges(bytes, behave === undefined ? {} : { behave });
+  servers.push(server);
+  return server.url;
+}
+
+const equal = (
+  index: Index<IdType>,
+  remote: { distances: Float32Array; labels: ArrayLike<unknown> },
+  q: Float32Array,
+  k: number,
+  o: object,
+) => {
+  const { distances, labels } = index.search(q, k, o);
+  expect(remote.distances).toEqual(distances);
+  expect(remote.labels).toEqual(labels);
+};
+
+describe("an index that is elsewhere", () => {
+  for (const [i, kind] of KINDS.entries()) {
+    const name = kind.description + ("metric" in kind ? " of inner products" : "");
+    it(`answers as one that is here: ${name}`, async () => {
+      const whole = await readIndex(files[i]);
+      const sources: RemoteSource[] = [
+        await serve(files[i]),
+        await serve(files[i], () => ({ ranges: false })),
+        new Blob([files[i] as Uint8Array<ArrayBuffer>]),
+        { size: files[i].length, read: async (from, to) => files[i].slice(from, to) },
+      ];
+      for (const source of sources) {
+        const remote = await openRemote(source);
+        try {
+          expect(remote.size).toBe(files[i].length);
+          expect(remote.description).toBe(whole.description);
+          expect(remote.ntotal).toBe(N);
+          if (kind.later) expect(remote.resident).toBeLessThan(remote.size);
+          else expect(remote.resident).toBe(remote.size);
+          await fc.assert(
+            fc.asyncProperty(
+              fc.integer({ min: 0, max: 39 }),
+              fc.integer({ min: 1, max: 3 }),
+              fc.record({ nprobe: fc.integer({ min: 1, max: 60 }), ensureK: fc.boolean() }),
+              async (first, count, options) => {
+                const some = queries.subarray(first * D, Math.min(40, first + count) * D);
+                equal(whole, await remote.search(some, K, options), some, K, options);
+                if (whole.metric !== METRIC_L2) return;
+                expect(await remote.blend(some.slice(), options)).toEqual(blend(whole, some.slice(), options));
+              },
+            ),
+            { numRuns: 12, seed: 7 },
+          );
+          const index = await remote.toIndex();
+          expect(Buffer.compare(index.toBytes(), files[i])).toBe(0);
+          await expect(remote.search(queries, 1)).rejects.toMatchObject({ code: "ERR_DISPOSED" });
+        } finally {
+          remote.dispose();
+        }
+      }
+    });
+  }
+
+  it("reads little to begin with, and of the lists what queries want", async () => {
+    const source = {
+      size: files[0].length,
+      bytes: 0,
+      read: async (from: number, to: number) => ((source.bytes += to - from), files[0].slice(from, to)),
+    };
+    const remote = await openRemote(source);
+    const before = remote.resident;
+    expect(before).toBeLessThan(files[0].length * 0.1);
+    await remote.search(queries.subarray(0, D), K, { nprobe: 2 });
+    expect(remote.resident - before).toBeGreaterThan(0);
+    expect(remote.resident).toBeLessThan(files[0].length * 0.4);
+    remote.dispose();
+  });
+
+  it("blends at once with what is there, says how much was lacking, and is whole in the end", async () => {
+    for (const i of [0, kindOf("IVF60,PQ12x4fs,RFlat")]) {
+      const whole = await readIndex(files[i]);
+      const remote = await openRemote(new Blob([files[i] as Uint8Array<ArrayBuffer>]));
+      const options = { nprobe: 2, k: K };
+      const first = queries.subarray(0, 2 * D).slice();
+      const raw = first.slice();
+      expect(remote.blendNow(first, options)).toBe(2);
+      if (i === 0) expect(first).toEqual(raw);
+      else expect(first).not.toEqual(raw);
+      let lacking = 2;
+      for (let tries = 0; lacking > 0 && tries < 200; tries++) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        const again = raw.slice();
+        lacking = remote.blendNow(again, options);
+        if (lacking === 0) expect(again).toEqual(blend(whole, raw.slice(), options));
+      }
+      expect(lacking).toBe(0);
+      expect(remote.resident).toBeLessThan(remote.size);
+      remote.dispose();
+    }
+  });
+
+  it("never answers wrongly, whatever requests meet", { timeout: 60_000 }, async () => {
+    const faults: (Fault | undefined)[] = [
+      undefined,
+      { cut: 10 },
+      { short: 3 },
+      { shift: 8 },
+      { status: 429, headers: { "Retry-After": "0" } },
+      { status: 500 },
+    ];
+    let seed = 3;
+    const draw = () => (seed = (Math.imul(seed, 1103515245) + 12345) >>> 1) / 2 ** 31;
+    for (const i of [0, kindOf("IVF60,Flat,IDMap"), kindOf("IVF60,PQ12x4fs,RFlat")]) {
+      const whole = await readIndex(files[i]);
+      const url = await serve(files[i], () => (draw() < 0.3 ? faults[Math.floor(draw() * faults.length)] : undefined));
+      const remote = await openRemote(url);
+      for (let first = 0; first < 8; first += 4) {
+        const some = queries.subarray(first * D, (first + 4) * D);
+        equal(whole, await remote.search(some, K, { nprobe: 3 }), some, K, { nprobe: 3 });
+      }
+      expect(Buffer.compare((await remote.toIndex()).toBytes(), files[i])).toBe(0);
+    }
+  });
+
+  it("ends in an error and no mixture when the file changes, and goes on after an abort", async () => {
+    let etag = '"1"';
+    const remote = await openRemote(await serve(files[0], () => ({ etag })));
+    const controller = new AbortController();
+    const given = remote.search(queries.subarray(0, 2 * D), K, { nprobe: 2, signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await expect(given).rejects.toThrow("enough");
+    await remote.search(queries.subarray(0, D), K);
+    etag = '"2"';
+    await expect(remote.load()).rejects.toThrow(/has changed/);
+    remote.dispose();
+    await expect(remote.load()).rejects.toMatchObject({ code: "ERR_DISPOSED" });
+  });
+
+  it("refuses lists that no whole file could have", async () => {
+    // The id of the first vector of the first list, of an IDMap, is beyond what it numbers.
+    const bytes = files[kindOf("IVF60,Flat,IDMap")].slice();
+    const map = bytes.length - N * 8 - 8;
+    new DataView(bytes.buffer).setBigInt64(map - 8, 123456789n, true);
+    await expect(readIndex(bytes)).rejects.toMatchObject({ code: "ERR_FORMAT" });
+    const remote = await openRemote(new Blob([bytes]));
+    await expect(remote.load()).rejects.toMatchObject({ code: "ERR_FORMAT" });
+    remote.dispose();
+  });
+
+  it("tells wrong sources by name", async () => {
+    for (const [source, words] of [
+      [42, /can't open 42 by parts/],
+      [Promise.resolve("x"), /await/],
+      [new Uint8Array(10), /readIndex/],
+    ] as const) {
+      await expect(openRemote(source as unknown as RemoteSource)).rejects.toMatchObject({
+        code: "ERR_PARAMETER",
+        message: expect.stringMatching(words) as string,
+      });
+    }
+  });
+
+  it("is there again from the cache, without a connection", async () => {
+    const cache = mkdtempSync(join(tmpdir(), "cellist-remote-"));
+    try {
+      const url = await serve(files[0]);
+      let remote: RemoteIndex = await openRemote(url, { cache });
+      const some = queries.subarray(0, 4 * D);
+      const answer = await remote.search(some, K, { nprobe: 4 });
+      await remote.settled();
+      remote.dispose();
+      await Promise.all(servers.splice(0).map((server) => server.close()));
+      remote = await openRemote(url, { cache });
+      expect(await remote.search(some, K, { nprobe: 4 })).toEqual(answer);
+      remote.dispose();
+      await expect(openRemote(url)).rejects.toThrow(/no answer/);
+    } finally {
+      rmSync(cache, { recursive: true });
+    }
+  });
+});
