@@ -416,7 +416,7 @@ describe("what can't be", () => {
     expect(empty).toBe(`cellist: ${path("empty.index")} holds no vectors to convert\n`);
     for (const message of [untrained, onlyTrained]) expect(message).toMatch(/holds no vectors to convert: .*added_/);
     const parts = ["cut.index", '"Falt"', "multiple of M = 5", "12 training points for 13 centroids"];
-    parts.push("12 training vectors for 16 centroids", "is the index to convert", "is the index to convert");
+    parts.push("12 training vectors for 16 centroids", "is the index that is read", "is the index that is read");
     parts.push("nowhere");
     for (const [i, part] of parts.entries()) expect(messages[i]).toContain(part);
     expect(list(at("bad"))).toEqual(before);

@@ -1,4 +1,3 @@
-import { stat } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { Option } from "commander";
 import type { Command } from "commander";
@@ -10,7 +9,7 @@ import { cellsOf } from "./info.js";
 import { K, measure, SHIFT, takeSample } from "./measure.js";
 import type { Measured } from "./measure.js";
 import { jsonOption, wholeNumber } from "./options.js";
-import { checkTarget, writeFiles } from "./output.js";
+import { checkOutput, checkTarget, writeFiles } from "./output.js";
 import { InputError, run, secondsSince } from "./run.js";
 import type { Answer, Watch } from "./run.js";
 import { storedVectors } from "../rvc/stored.js";
@@ -37,7 +36,10 @@ export function addConvert(program: Command): void {
         "are, and nprobe where both indexes have lists.",
     )
     .argument("<file>", "the index file")
-    .requiredOption("--to <string>", "what to make of it, in faiss' language")
+    .requiredOption(
+      "--to <string>",
+      "what to make of it, in faiss' language; of a voice file, faiss: the index as it stands",
+    )
     .addOption(
       new Option("--seed <number>", "the same seed gives the same file").default(1234).argParser(wholeNumber(0)),
     )
@@ -54,9 +56,14 @@ export function addConvert(program: Command): void {
         "An index of codes (PQ without RFlat) gives the vectors that its codes stand for, and these are the truth then.\n" +
         "\nExamples:\n" +
         "  cellist convert added_IVF495_Flat_nprobe_1_alice_v2.index --to IVF495,PQ384x4fs,RFlat\n" +
-        "  cellist convert alice.index --to Flat --out alice.flat.index",
+        "  cellist convert alice.index --to Flat --out alice.flat.index\n" +
+        "  cellist convert alice.voice --to faiss",
     )
-    .action((file: string, flags: ConvertFlags) => run(flags.json ?? false, (watch) => convert(file, flags, watch)));
+    .action((file: string, flags: ConvertFlags) =>
+      run(flags.json ?? false, (watch) =>
+        flags.to === "faiss" ? asFaiss(file, flags, watch) : convert(file, flags, watch),
+      ),
+    );
 }
 
 async function convert(file: string, { to, seed, out }: ConvertFlags, watch: Watch): Promise<Answer> {
@@ -121,6 +128,29 @@ async function convert(file: string, { to, seed, out }: ConvertFlags, watch: Wat
   return { text: report(data), data };
 }
 
+/** Writes the faiss file of an index as it stands: of a voice file, the vectors that it stands for, in the cells that it has. */
+async function asFaiss(file: string, { out }: ConvertFlags, watch: Watch): Promise<Answer> {
+  const name = basename(file, extname(file));
+  const path = out ?? join(dirname(file), `${name}${extname(file) === ".index" ? ".faiss" : ""}.index`);
+  await checkOutput(path, file);
+  const { index, bytes: before } = await openSource(file, watch);
+  const bytes = index.toFaiss();
+  await writeFiles([{ path, bytes }], watch.signal);
+  const { description, d, ntotal, metric } = index;
+  const fields = table({ description, bytes: `${size(before)} -> ${size(bytes.length)}`, file: path });
+  return {
+    text: `${basename(file)}: ${count(ntotal, "vector", "vectors")} of ${count(d, "dimension", "dimensions")}\n${fields}`,
+    data: {
+      d,
+      ntotal,
+      metric,
+      description,
+      before: { file, bytes: before },
+      after: { file: path, bytes: bytes.length },
+    },
+  };
+}
+
 /** Opens the index to convert. That there is nothing in it is an error here, so the warning of it is left out. */
 async function openSource(file: string, watch: Watch): Promise<{ index: VectorIndex; bytes: number }> {
   const { index, bytes } = await openIndex(file, {
@@ -131,15 +161,6 @@ async function openSource(file: string, watch: Watch): Promise<{ index: VectorIn
   });
   if (!(index instanceof VectorIndex)) throw new Error("an index that was read is a VectorIndex");
   return { index, bytes };
-}
-
-/** Throws an InputError where a file can't be written, or is the one that is going to be read. */
-async function checkOutput(path: string, source: string): Promise<void> {
-  await checkTarget(path);
-  const [a, b] = await Promise.all([path, source].map((name) => stat(name, { bigint: true }).catch(() => undefined)));
-  if (a !== undefined && a.dev === b?.dev && a.ino === b.ino) {
-    throw new InputError(`can't write ${path}: it is the index to convert; give another name`);
-  }
 }
 
 /**

@@ -3,7 +3,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Index } from "../api.js";
 import { CellistError } from "../errors.js";
-import { readIndex } from "../faiss/read.js";
+import { readVoice } from "../rvc/shrink.js";
 import { openNpy } from "../format/npy.js";
 import { openSource } from "../format/source.js";
 import type { ByteSource, Bytes } from "../format/source.js";
@@ -44,7 +44,7 @@ async function openFile(path: string): Promise<ByteSource> {
 export async function openIndex(path: string, watch: Watch): Promise<{ index: Index; bytes: number }> {
   try {
     const source = await openFile(path);
-    return { index: await readIndex(source as unknown as Bytes, watch), bytes: source.total };
+    return { index: await readVoice(source as unknown as Bytes, watch), bytes: source.total };
   } catch (error) {
     throw pathError("read", path, error);
   }

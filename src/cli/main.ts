@@ -6,8 +6,10 @@ import { addBlend } from "./blend.js";
 import { addBuild } from "./build.js";
 import { addConvert } from "./convert.js";
 import { addInfo } from "./info.js";
+import { addMeasure } from "./measure-voice.js";
 import { InputError, say, Stopped } from "./run.js";
 import { addSearch } from "./search.js";
+import { addShrink } from "./shrink.js";
 
 const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -25,7 +27,7 @@ const program = new Command("cellist")
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "cellist: ")) })
   .addHelpText("after", "\nExample:\n  cellist build logs/alice/3_feature768 && cellist info added_*_alice_v2.index");
-for (const add of [addBuild, addInfo, addSearch, addBlend, addConvert]) add(program);
+for (const add of [addBuild, addInfo, addSearch, addBlend, addConvert, addShrink, addMeasure]) add(program);
 
 // Whoever reads the answer may have seen enough of it (`cellist search … | head`).
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

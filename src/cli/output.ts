@@ -23,6 +23,15 @@ export async function checkTarget(path: string): Promise<void> {
   if (!isFile) throw new InputError(`can't write ${path}: it is no plain file; give another name`);
 }
 
+/** Throws an InputError where a file can't be written, or is the one that is going to be read. */
+export async function checkOutput(path: string, source: string): Promise<void> {
+  await checkTarget(path);
+  const [a, b] = await Promise.all([path, source].map((name) => stat(name, { bigint: true }).catch(() => undefined)));
+  if (a !== undefined && a.dev === b?.dev && a.ino === b.ino) {
+    throw new InputError(`can't write ${path}: it is the index that is read; give another name`);
+  }
+}
+
 /** Throws an InputError where no file can be written into a folder. */
 export async function checkFolder(folder: string): Promise<void> {
   try {
