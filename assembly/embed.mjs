@@ -126,6 +126,7 @@ const RECORDS = {
   Half: "assembly/codes/half.ts",
   Product: "assembly/codes/pq.ts",
   Factored: "assembly/codes/factored.ts",
+  Graph: "assembly/graph/records.ts",
 };
 const records = Object.entries(RECORDS).map(([name, path]) => recordOf(path, name));
 

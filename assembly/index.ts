@@ -25,7 +25,7 @@ export { blendRows } from "./blend";
 export { dequantize, lookUpTable, quantize, transposeCodebook } from "./pq";
 export { rangePacked, searchPacked, searchPackedScratch } from "./fastscan";
 export { packCodes, unpackCodes } from "./packed";
-export { checkLinks, searchGraph, searchGraphScratch } from "./graph/search";
+export { checkLinks, rangeGraphF32, searchGraphF32, searchGraphScratch } from "./graph/search";
 export { addVertices, addVerticesScratch } from "./graph/build";
 export { compareMatches, refineRows } from "./refine";
 export { addCentroids, lessCentroids } from "./residuals";

@@ -76,7 +76,7 @@ function explore(graph: Graph, level: number, start: number, room: number, stop:
   return Array.from(seen, ([id, own]) => ({ id, key: own }));
 }
 
-/** The k nearest that a search finds; `admitted` says which vertices may be found. */
+/** The k nearest that a search finds, or of those that it sees on its way more; `admitted` says which vertices may be found. */
 export function searchGraph(
   graph: Graph,
   rows: Float32Array,
@@ -85,6 +85,7 @@ export function searchGraph(
   k: number,
   ef: number,
   admitted: (slot: number) => boolean = () => true,
+  most = k,
 ): Candidate[] {
   if (graph.entry < 0) return [];
   const key: KeyTo = (vertex) => keyOf(query, rowOf(rows, query.length, vertex), metric);
@@ -93,7 +94,7 @@ export function searchGraph(
   const seen = explore(graph, 0, nearest, Math.max(k, ef), ef, key);
   return best(
     seen.filter(({ id }) => admitted(Number(id))),
-    k,
+    most,
     metric,
   );
 }

@@ -5,16 +5,25 @@ import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src
 import type { Index } from "../src/index.js";
 import { VectorIndex } from "../src/handle/vector-index.js";
 import { levelShares } from "../src/graph/levels.js";
+import { OWN_PARAMS } from "../src/indexes/node.js";
+import type { IndexNode } from "../src/indexes/node.js";
+import { Matches } from "../src/lists/matches.js";
 import { Random } from "../src/work/random.js";
 import { i32, i64 } from "./files.js";
 import { goldenFolder } from "./golden.js";
 import { buildGraph, graphOf, searchGraph } from "./graph-reference.js";
 import { floats } from "./npy.js";
 import { randomOf, uniform } from "./random.js";
-import { exactKeyOf, resultOf, rowOf } from "./reference.js";
+import { exactKeyOf, keyOf, resultOf, rowOf } from "./reference.js";
 
 const golden = (name: string): Uint8Array<ArrayBuffer> =>
   new Uint8Array(readFileSync(new URL(`${name}.index`, goldenFolder)));
+
+/** What is inside of an index. */
+function nodeOf(index: Index): IndexNode {
+  if (index instanceof VectorIndex) return index.node;
+  return expect.unreachable();
+}
 
 async function filled(d: number, description: string, metric: 0 | 1, ...parts: Float32Array[]): Promise<Index> {
   const index = await indexFactory(d, description, metric);
@@ -161,7 +170,7 @@ describe("an HNSW is an index like others", () => {
 
   test("what was added last can be taken back: the rest is a graph as before", async () => {
     const index = await filled(d, "HNSW4", METRIC_L2, rows);
-    if (index instanceof VectorIndex) index.node.truncate(100);
+    nodeOf(index).truncate(100);
     expect(index.ntotal).toBe(100);
     const again = await readIndex(index.toBytes());
     const graph = graphOf(index.toBytes());
@@ -218,5 +227,75 @@ describe("files whose graph leads astray are refused", () => {
       code: "ERR_FORMAT",
       message: expect.stringContaining(field) as string,
     });
+  });
+});
+
+describe("of some vectors only, and all within a radius", () => {
+  const filters = fc.record({ share: fc.double({ min: 0, max: 1, noNaN: true }), k: fc.integer({ min: 1, max: 20 }) });
+
+  test("the search goes through what it may not find", async () => {
+    await fc.assert(
+      fc.asyncProperty(cases, filters, async ({ seed, n, d, M, metric }, { share, k }) => {
+        const random = randomOf(seed);
+        const rows = uniform(random, n * d);
+        const index = await filled(d, `HNSW${M}`, metric, rows);
+        const graph = graphOf(index.toBytes());
+        const node = nodeOf(index);
+        const { engine } = node;
+        const some = Array.from({ length: n }, () => random() < share);
+        const admitted = engine.allocate(Math.ceil(n / 8) + 16);
+        some.forEach((yes, slot) => {
+          const at = admitted + (slot >> 3);
+          engine.u8[at] = (engine.u8[at] & ~(1 << (slot & 7))) | (yes ? 1 << (slot & 7) : 0);
+        });
+        const [queries, distances, slots] = [d, k, k].map((size) => engine.allocate(size * 4));
+        const query = uniform(random, d);
+        engine.f32.set(query, queries >>> 2);
+        const params = { ...OWN_PARAMS, admitted };
+        engine.reserveScratch(node.scratchBytes(1, k, params));
+        node.search(queries, 1, k, params, distances, slots);
+        const expected = resultOf(
+          searchGraph(graph, rows, query, metric, k, 16, (slot) => some[slot]),
+          k,
+          metric,
+        );
+        expect(Array.from(engine.i32.subarray(slots >>> 2, (slots >>> 2) + k), BigInt)).toEqual(expected.labels);
+        expect([...engine.f32.subarray(distances >>> 2, (distances >>> 2) + k)]).toEqual(expected.distances);
+      }),
+      { numRuns: 80 },
+    );
+  });
+
+  test("within a radius is all that a search sees", async () => {
+    await fc.assert(
+      fc.asyncProperty(cases, fc.double({ min: 0, max: 1, noNaN: true }), async ({ seed, n, d, M, metric }, share) => {
+        const random = randomOf(seed);
+        const rows = uniform(random, n * d);
+        const index = await filled(d, `HNSW${M}`, metric, rows);
+        const graph = graphOf(index.toBytes());
+        const node = nodeOf(index);
+        const { engine } = node;
+        const queries = engine.allocate(2 * d * 4);
+        const two = uniform(random, 2 * d);
+        engine.f32.set(two, queries >>> 2);
+        // As far as one of the rows, so that it is near enough for some.
+        const keys = Array.from({ length: n }, (_, i) => keyOf(rowOf(two, d, 0), rowOf(rows, d, i), metric));
+        const limit = keys.sort((a, b) => a - b)[Math.floor(share * (n - 1))];
+        const matches = new Matches(engine, metric === METRIC_L2 ? limit : -limit);
+        engine.reserveScratch(node.scratchBytes(2, 0, OWN_PARAMS));
+        node.range(queries, 2, OWN_PARAMS, matches);
+        const found = Array.from({ length: matches.count }, (_, i) => {
+          const at = matches.wordOf(i);
+          return `${engine.i32[at]}: ${engine.i32[at + 1]} at ${engine.f32[at + 2]}`;
+        });
+        const expected = [0, 1].flatMap((q) =>
+          searchGraph(graph, rows, rowOf(two, d, q), metric, 1, 16, undefined, n)
+            .filter(({ key }) => key < limit)
+            .map(({ id, key }) => `${q}: ${id} at ${metric === METRIC_L2 ? key : -key}`),
+        );
+        expect(found.sort()).toEqual(expected.sort());
+      }),
+      { numRuns: 80 },
+    );
   });
 });

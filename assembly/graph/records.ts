@@ -1,7 +1,5 @@
 // What a graph search is told beyond its queries: records in memory, each written once by TypeScript and read by address.
 
-import { fourKeys, pairKey } from "../distance";
-
 /**
  * A hierarchy of neighbour lists, laid out as in a faiss file: those of a vertex lie one after the other, level 0 first.
  *
@@ -24,6 +22,12 @@ export class Graph {
   entry: i32;
   /** The highest level, from 0. */
   top: i32;
+  /** Links of the longest list up to that level. */
+  width: i32;
+  /** How many of the nearest a search looks behind. */
+  ef: i32;
+  /** How many it keeps: so many, or k if that is more, and no more than there are vertices. */
+  room: i32;
 
   /** Where the list of a vertex on a level begins. */
   @inline
@@ -37,44 +41,5 @@ export class Graph {
   size(level: i32): usize {
     const at = this.widths + ((<usize>level) << 2);
     return (<usize>(load<u32>(at, 4) - load<u32>(at))) << 2;
-  }
-}
-
-/** Vectors as rows of floats, and the query that they are compared with: the least that a graph asks of a storage. */
-@unmanaged
-export class Rows {
-  rows: usize;
-  d: i32;
-  metric: i32;
-  query: usize;
-
-
-  @inline
-  at(slot: i32): usize {
-    return this.rows + <usize>slot * this.size();
-  }
-
-  /** Bytes of what is kept of a vector. */
-  @inline
-  size(): usize {
-    return (<usize>this.d) << 2;
-  }
-
-  /** Compares with a vector that is stored. */
-  @inline
-  select(slot: i32): void {
-    this.query = this.at(slot);
-  }
-
-
-  @inline
-  key(slot: i32): f32 {
-    return pairKey(this.query, this.at(slot), this.d, this.metric);
-  }
-
-
-  @inline
-  four(a: i32, b: i32, c: i32, e: i32): v128 {
-    return fourKeys(this.query, this.at(a), this.at(b), this.at(c), this.at(e), this.d, this.metric);
   }
 }

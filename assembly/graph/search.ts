@@ -1,11 +1,14 @@
 // Searching a graph: greedily down the upper levels, then level 0 from the nearest vertex on, always behind the nearest one that has
 // not been looked behind yet. Answers are faiss' (its bounded queue), ties apart.
 
+import { isAdmitted } from "../admitted";
+import { F32 } from "../codes/f32";
+import { Best } from "../found/best";
+import { Within } from "../found/within";
 import { lane4 } from "../lanes";
-import { INNER_PRODUCT, NOTHING } from "../metric";
-import { finish, heapClear, heapReplace, sortEntries } from "../topk";
+import { Lists, Plan } from "../records";
 import { at, closed, entry, insert, isOpen, keyOf, slotOf } from "./pool";
-import { Graph, Rows } from "./records";
+import { Graph } from "./records";
 
 /** Bytes of a cache line. */
 const LINE: usize = 64;
@@ -98,12 +101,30 @@ export function makeVisited(address: usize, n: i32, width: i32): Visited {
   return visited;
 }
 
+/** Where the code of a vector stands. */
+@inline
+export function rowAt(lists: Lists, slot: i32): usize {
+  return lists.codes + <usize>slot * <usize>lists.blockBytes;
+}
+
+/** The keys of four vectors: as a code's four, of slots. */
+@inline
+export function fourOf<C>(code: C, lists: Lists, a: i32, b: i32, c: i32, e: i32, bar: f32): v128 {
+  return code.four(rowAt(lists, a), rowAt(lists, b), rowAt(lists, c), rowAt(lists, e), bar);
+}
+
+/** The key of one vector, as an entry of a pool. */
+export function entryOf<C>(code: C, lists: Lists, slot: i32): u64 {
+  return entry(f32x4.extract_lane(fourOf<C>(code, lists, slot, slot, slot, slot, Infinity), 0), slot);
+}
+
 /**
  * Walks from a vertex to ever nearer neighbours on one level, until there is none, and returns the nearest as an entry of a pool. All
  * neighbours of a vertex are looked at before the next step.
  */
-export function descend<C>(code: C, graph: Graph, level: i32, start: i32, key: f32): u64 {
-  let nearest = start;
+export function descend<C>(code: C, lists: Lists, graph: Graph, level: i32, start: u64): u64 {
+  let nearest = slotOf(start);
+  let key = keyOf(start);
   const size = graph.size(level);
   while (true) {
     const from = nearest;
@@ -116,7 +137,7 @@ export function descend<C>(code: C, graph: Graph, level: i32, start: i32, key: f
       const b = left > 1 ? load<i32>(list, 4) : -1;
       const c = left > 2 && b >= 0 ? load<i32>(list, 8) : -1;
       const e = left > 3 && c >= 0 ? load<i32>(list, 12) : -1;
-      const four = code.four(a, b < 0 ? a : b, c < 0 ? a : c, e < 0 ? a : e);
+      const four = fourOf<C>(code, lists, a, b < 0 ? a : b, c < 0 ? a : c, e < 0 ? a : e, key);
       if (!v128.any_true(f32x4.lt(four, f32x4.splat(key)))) continue;
       const count = b < 0 ? 1 : c < 0 ? 2 : e < 0 ? 3 : 4;
       for (let lane = 0; lane < count; lane++) {
@@ -131,114 +152,118 @@ export function descend<C>(code: C, graph: Graph, level: i32, start: i32, key: f
   }
 }
 
-/** Touches a row of each of n slots: these loads wait for nothing, and least of all for each other. */
+/** Touches the codes of n slots: these loads wait for nothing, and least of all for each other. */
 @inline
-export function touch<C>(code: C, slots: usize, n: i32): i32 {
+export function touch(lists: Lists, slots: usize, n: i32): i32 {
   let all: i32 = 0;
-  const size = code.size();
+  const size = <usize>lists.blockBytes;
   for (let i = 0; i < n; i++) {
-    const row = code.at(load<i32>(slots + ((<usize>i) << 2)));
-    for (let at: usize = 0; at < size; at += LINE) all |= load<i32>(row + at);
+    const row = rowAt(lists, load<i32>(slots + ((<usize>i) << 2)));
+    for (let at: usize = 0; at < size; at += LINE) all |= <i32>load<u8>(row + at);
   }
   return all;
 }
 
-/** Bytes of scratch that {@link searchGraph} takes. */
-export function searchGraphScratch(n: i32, width: i32, room: i32): usize {
-  return RECORD + ((<usize>room + 1) << 3) + visitedBytes(n, width);
+/** Bytes of scratch that a search takes, beside its code's. */
+export function searchGraphScratch(nq: i32, n: i32, width: i32, room: i32): usize {
+  return poolBytes(room) + seatBytes(nq) + visitedBytes(n, width);
 }
 
-const RECORD: usize = 64;
+
+@inline
+function poolBytes(room: i32): usize {
+  return ((<usize>room + 2) & ~1) << 3;
+}
+
+
+@inline
+function seatBytes(nq: i32): usize {
+  return (<usize>max(Best.scratch(nq), Within.scratch(nq)) + 15) & ~15;
+}
 
 /**
- * Searches a graph over float rows: `keys` and `slots` are nq x k, finished, best first.
+ * Searches a graph over the codes of one list. Only admitted slots are found; the search goes through the others as well.
  *
- * @param graph address of a Graph
- * @param width links of the longest list
- * @param ef how many of the nearest are looked behind, if more than k
- * @param room how many are kept while searching: the larger of k and ef, or as many as there are vertices if that is fewer
- * @param admitted a bit for each slot that may be a result, or 0 for all; the search goes through the others as well
+ * @param listens whether results are all that were seen; else they are what the pool has in the end, which is quicker
  */
-export function searchGraph(
-  queries: usize,
-  nq: i32,
-  rows: usize,
-  d: i32,
-  metric: i32,
-  graph: usize,
-  width: i32,
-  k: i32,
-  ef: i32,
-  room: i32,
-  admitted: usize,
-  keys: usize,
-  slots: usize,
-  scratch: usize,
-): void {
-  const code = changetype<Rows>(scratch);
-  code.rows = rows;
-  code.d = d;
-  code.metric = metric;
-  const pool = scratch + RECORD;
-  const hierarchy = changetype<Graph>(graph);
-  const visited = makeVisited(pool + ((<usize>room + 1) << 3), hierarchy.n, width);
-  for (let i = 0; i < nq; i++, queries += (<usize>d) << 2, keys += (<usize>k) << 2, slots += (<usize>k) << 2) {
-    code.query = queries;
-    heapClear(keys, slots, k);
-    if (hierarchy.entry < 0) {
-      finish(keys, slots, k, 0, metric);
-      continue;
+@inline
+function searchGraph<C, R>(code: C, plan: Plan, lists: Lists, graph: Graph, found: R, k: i32, listens: bool): void {
+  const nq = plan.nq;
+  const pool = plan.scratch;
+  const seats = pool + poolBytes(graph.room);
+  const visited = makeVisited(seats + seatBytes(nq), graph.n, graph.width);
+  found.open(nq, 0, plan.metric, seats);
+  code.open(plan, lists, plan.scratch + searchGraphScratch(nq, graph.n, graph.width, graph.room));
+  for (let i = 0; i < nq; i++) {
+    const seat = found.seat(i);
+    if (graph.entry >= 0) {
+      code.turn(i, 0);
+      let nearest = entryOf<C>(code, lists, graph.entry);
+      for (let level = graph.top; level > 0; level--) nearest = descend<C>(code, lists, graph, level, nearest);
+      const count = explore<C, R>(code, lists, graph, nearest, pool, visited, plan.admitted, listens, found, seat);
+      visited.clear();
+      if (!listens) {
+        for (let j = 0; j < min(count, k); j++) found.offer(seat, keyOf(at(pool, j)), slotOf(at(pool, j)));
+      }
     }
-    let nearest = entry(code.key(hierarchy.entry), hierarchy.entry);
-    for (let level = hierarchy.top; level > 0; level--) {
-      nearest = descend<Rows>(code, hierarchy, level, slotOf(nearest), keyOf(nearest));
-    }
-    const count = explore<Rows>(code, hierarchy, nearest, pool, room, ef, k, metric, visited, admitted, keys, slots);
-    visited.clear();
-    if (admitted != 0) {
-      finish(keys, slots, k, 0, metric);
-      continue;
-    }
-    for (let j = 0; j < min(count, k); j++) {
-      const e = at(pool, j);
-      const key = keyOf(e);
-      if (!(key < NOTHING)) break;
-      store<f32>(keys + ((<usize>j) << 2), key);
-      store<i32>(slots + ((<usize>j) << 2), slotOf(e));
-    }
-    sortEntries(keys, slots, k, 0, metric);
-    if (metric == INNER_PRODUCT) {
-      for (let j: usize = 0, end = (<usize>k) << 2; j < end; j += 4) store<f32>(keys + j, -load<f32>(keys + j));
-    }
+    found.close(seat);
   }
 }
 
+/** The k best of float rows. code, found: records of F32, which the kernel fills, and of Best. */
+export function searchGraphF32(code: usize, plan: usize, lists: usize, graph: usize, found: usize): void {
+  const best = changetype<Best>(found);
+  const admitted = changetype<Plan>(plan).admitted;
+  searchGraph<F32, Best>(
+    changetype<F32>(code),
+    changetype<Plan>(plan),
+    changetype<Lists>(lists),
+    changetype<Graph>(graph),
+    best,
+    best.k,
+    admitted != 0,
+  );
+}
+
+/** All float rows that are seen on the way and are within a radius, as in faiss. */
+export function rangeGraphF32(code: usize, plan: usize, lists: usize, graph: usize, found: usize): void {
+  searchGraph<F32, Within>(
+    changetype<F32>(code),
+    changetype<Plan>(plan),
+    changetype<Lists>(lists),
+    changetype<Graph>(graph),
+    changetype<Within>(found),
+    0,
+    true,
+  );
+}
+
 /**
- * Explores level 0 from a vertex on: `pool` has the `room` nearest that were seen, their number is returned. Where only some slots are
- * admitted, the k nearest of these are kept in a heap as well.
+ * Explores level 0 from a vertex on: the pool has the nearest that were seen, their number is returned. Where it listens, all admitted ones
+ * that were seen are offered to what is found.
  *
- * Where fewer than k are kept while searching, faiss stops before all of the pool is expanded: at the first that has ef nearer ones.
+ * Where fewer than k are looked behind, faiss stops before all of the pool is expanded: at the first that has ef nearer ones.
  */
-function explore<C>(
+function explore<C, R>(
   code: C,
+  lists: Lists,
   graph: Graph,
   start: u64,
   pool: usize,
-  room: i32,
-  ef: i32,
-  k: i32,
-  metric: i32,
   visited: Visited,
   admitted: usize,
-  keys: usize,
-  slots: usize,
+  listens: bool,
+  found: R,
+  seat: usize,
 ): i32 {
+  const ef = graph.ef;
+  const room = graph.room;
+  const size = graph.size(0);
   let count = 1;
   let next = 0;
-  const size = graph.size(0);
   store<u64>(pool, start);
   visited.see(slotOf(start));
-  if (admitted != 0) offer(keyOf(start), slotOf(start), admitted, keys, slots, k, metric);
+  if (listens && isAdmitted(admitted, slotOf(start))) found.offer(seat, keyOf(start), slotOf(start));
   while (next < count) {
     const here = at(pool, next);
     if (!isOpen(here)) {
@@ -254,25 +279,28 @@ function explore<C>(
     next++;
     const fresh = visited.seeNew(graph.begin(slotOf(here), 0), size);
     let from = visited.trail + ((<usize>(visited.count - fresh)) << 2);
-    touch<C>(code, from, fresh);
+    touch(lists, from, fresh);
     let worst: f32 = count < room ? <f32>Infinity : keyOf(at(pool, count - 1));
     for (let left = fresh; left > 0; left -= 4, from += 16) {
       const a = load<i32>(from);
       const b = left > 1 ? load<i32>(from, 4) : a;
       const c = left > 2 ? load<i32>(from, 8) : a;
       const e = left > 3 ? load<i32>(from, 12) : a;
-      const four = code.four(a, b, c, e);
-      // Not "below": a NaN counts as far, and has its place while there is room.
-      let open = ~i32x4.bitmask(f32x4.ge(four, f32x4.splat(worst))) & (left > 3 ? 15 : (1 << left) - 1);
-      if (count < room) open = left > 3 ? 15 : (1 << left) - 1;
-      while (open != 0) {
+      const four = fourOf<C>(code, lists, a, b, c, e, listens ? <f32>Infinity : worst);
+      const there = left > 3 ? 15 : (1 << left) - 1;
+      if (listens) {
+        for (let lane = 0; lane < min(left, 4); lane++) {
+          const slot = load<i32>(from + ((<usize>lane) << 2));
+          if (isAdmitted(admitted, slot)) found.offer(seat, lane4(four, lane), slot);
+        }
+      }
+      // While there is room all have their place, a NaN too, which counts as far.
+      let open = count < room ? there : i32x4.bitmask(f32x4.lt(four, f32x4.splat(worst))) & there;
+      for (; open != 0; open &= open - 1) {
         const lane = ctz(open);
-        open &= open - 1;
         const key = lane4(four, lane);
-        const slot = load<i32>(from + ((<usize>lane) << 2));
-        if (admitted != 0) offer(key, slot, admitted, keys, slots, k, metric);
         if (count == room && !(key < worst)) continue;
-        const place = insert(pool, count, room, entry(key, slot));
+        const place = insert(pool, count, room, entry(key, load<i32>(from + ((<usize>lane) << 2))));
         if (count < room) count++;
         if (count == room) worst = keyOf(at(pool, count - 1));
         if (place < next) next = place;
@@ -280,13 +308,6 @@ function explore<C>(
     }
   }
   return count;
-}
-
-/** Offers a vertex to the heap of results, if it is admitted. */
-function offer(key: f32, slot: i32, admitted: usize, keys: usize, slots: usize, k: i32, metric: i32): void {
-  if (!(key < load<f32>(keys))) return;
-  if (((load<u32>(admitted + ((<usize>(slot >> 5)) << 2)) >> (slot & 31)) & 1) == 0) return;
-  heapReplace(keys, slots, k, key, slot, 0, metric);
 }
 
 /**

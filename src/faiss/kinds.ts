@@ -5,7 +5,6 @@ import { PackedPqCode } from "../codes/packed-pq.js";
 import { ProductCode } from "../codes/product.js";
 import { ScalarCode } from "../codes/scalar.js";
 import type { Reader } from "../format/reader.js";
-import { Hierarchy } from "../graph/hierarchy.js";
 import { HnswNode } from "../graph/hnsw.js";
 import { Coarse } from "../indexes/coarse.js";
 import { IdMapNode } from "../indexes/id-map.js";
@@ -204,7 +203,7 @@ export const KINDS: readonly Kind[] = [
     name: "HNSW32",
     fourccs: ["IHNf"],
     is: ({ storage }) => storage.kind === "flat",
-    build: ({ m, storage }, { engine, build }) => new HnswNode(build(storage), Hierarchy.make(engine, m)),
+    build: ({ m, storage }, { build }) => HnswNode.make(build(storage), m),
     read: (reader, engine, _fourcc, nested) => HnswNode.read(reader, engine, nested),
   }),
   kind("transform", {

@@ -6,6 +6,8 @@ import { Random } from "../work/random.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
+import { Graph } from "../wasm/kernels.gen.js";
+import { BESIDE } from "../wasm/records.js";
 import { drawLevel, levelShares } from "./levels.js";
 
 /** faiss' seeds: of the levels, and of the order in which the vertices of a level are added. */
@@ -23,12 +25,8 @@ const CHUNK = 8192;
 /** Vertices that are added in one call of a kernel: 64 take 6 ms at d = 256. An add of no more can't be aborted half-way. */
 const AT_ONCE = 64;
 
-/** Float rows that a graph is of. */
-export interface Vertices {
-  readonly rows: number;
-  readonly d: number;
-  readonly metric: number;
-}
+/** What links vertices that are stored: writes the records of a block of them, all but the graph's, and calls its kernel. */
+export type Linker = (graph: number, levels: number, slots: number, n: number, scratch: number) => void;
 
 /**
  * The levels and links of an HNSW graph (Malkov and Yashunin, 2016): who is whose neighbour, nothing of the vectors. It is laid out as
@@ -50,8 +48,8 @@ export class Hierarchy {
   /** A number that faiss once used. */
   #upperBeam = 1;
   #random = new Random(LEVEL_SEED);
-  /** Address of the record that kernels read, the widths behind it. */
-  readonly #record: number;
+  /** Address of the widths. */
+  readonly #starts: number;
 
   private constructor(engine: Engine, shares: Float64Array<ArrayBuffer>, widths: Int32Array<ArrayBuffer>) {
     this.#engine = engine;
@@ -60,8 +58,8 @@ export class Hierarchy {
     this.#levels = new Rows(engine, 1);
     this.#offsets = new Rows(engine, 4);
     this.#links = new Rows(engine, 4);
-    this.#record = engine.allocate(RECORD_BYTES + widths.byteLength);
-    engine.i32.set(widths, (this.#record + RECORD_BYTES) >>> 2);
+    this.#starts = engine.allocate(widths.byteLength);
+    engine.i32.set(widths, this.#starts >>> 2);
   }
 
   /** An empty graph. @param M links of a vertex on the upper levels, at least 2; twice as many on level 0 */
@@ -94,40 +92,24 @@ export class Hierarchy {
     return Math.min(Math.max(k, ef), Math.max(this.n, 1));
   }
 
-  /** Bytes of scratch that a search takes. */
-  scratchBytes(k: number, ef: number): number {
-    return scratchSize(this.#engine.kernels.searchGraphScratch(this.n, this.#width(this.#top), this.#kept(k, ef)));
+  /** Bytes of scratch that a search takes, beside its code's. */
+  scratchBytes(nq: number, k: number, ef: number): number {
+    const { kernels } = this.#engine;
+    return kernels.searchGraphScratch(nq, this.n, this.#width(this.#top), this.#kept(k, ef));
   }
 
-  /** Searches for nq queries; all but `ef`, `k` and `nq` are addresses. `admitted`: a bit for each slot, 0 for all. */
-  search(
-    vertices: Vertices,
-    queries: number,
-    nq: number,
-    k: number,
-    ef: number,
-    admitted: number,
-    distances: number,
-    slots: number,
-  ): void {
-    const engine = this.#engine;
-    const top = engine.scratchTop;
-    const scratch = engine.takeScratch(this.scratchBytes(k, ef));
-    const { rows, d, metric } = vertices;
-    const graph = this.#describe();
-    const room = this.#kept(k, ef);
-    const width = this.#width(this.#top);
-    engine.kernels.searchGraph(
-      queries, nq, rows, d, metric, graph, width, k, ef, room, admitted, distances, slots, scratch,
-    ); // prettier-ignore
-    engine.returnScratch(top);
+  /** Writes the record of the graph for a search, and returns its address. */
+  describe(k: number, ef: number): number {
+    return this.#describe(this.#width(this.#top), ef, this.#kept(k, ef));
   }
 
   /**
-   * Links n new vertices, whose rows are the last, to those before, in faiss' order: the highest levels first, those of a level at
-   * random. All or nothing.
+   * Links n new vertices, which were stored last, to those before, in faiss' order: the highest levels first, those of a level at random.
+   * All or nothing.
+   *
+   * @param codeScratch bytes of scratch that the linker takes beside the graph's
    */
-  async add(vertices: Vertices, n: number, pace: Pace): Promise<void> {
+  async add(n: number, linker: Linker, codeScratch: number, pace: Pace): Promise<void> {
     if (n === 0) return;
     const engine = this.#engine;
     const before = this.n;
@@ -144,11 +126,12 @@ export class Hierarchy {
     this.#reserve(levels);
     try {
       const width = this.#width(Math.max(top, levels[order[0] - before]));
-      const scratch = engine.kernels.addVerticesScratch(before + n, width, this.#building(before + n));
+      const own = engine.kernels.addVerticesScratch(before + n, width, this.#building(before + n));
+      const scratch = own + codeScratch;
       engine.reserveScratch(scratchSize(AT_ONCE * 4) + scratchSize(scratch));
       for (let i = 0; i < n; i += AT_ONCE) {
         const count = Math.min(AT_ONCE, n - i);
-        this.#link(vertices, order.subarray(i, i + count), width, scratch);
+        this.#link(linker, order.subarray(i, i + count), width, scratch);
         if (n > AT_ONCE) await pace.step("link", i + count, n);
       }
     } catch (error) {
@@ -192,32 +175,33 @@ export class Hierarchy {
   }
 
   /** Adds vertices that have their empty lists. */
-  #link(vertices: Vertices, order: Int32Array, width: number, scratchBytes: number): void {
+  #link(linker: Linker, order: Int32Array, width: number, scratchBytes: number): void {
     const engine = this.#engine;
     const top = engine.scratchTop;
     const slots = engine.takeScratch(order.length * 4);
     const scratch = engine.takeScratch(scratchBytes);
     engine.i32.set(order, slots >>> 2);
-    const { rows, d, metric } = vertices;
-    const graph = this.#describe();
-    const ef = this.#building(this.n);
-    engine.kernels.addVertices(graph, this.#levels.address, slots, order.length, rows, d, metric, width, ef, scratch);
-    this.#entry = engine.i32[(graph >>> 2) + ENTRY];
-    this.#top = engine.i32[(graph >>> 2) + TOP];
+    const graph = this.#describe(width, this.#building(this.n), 0);
+    linker(graph, this.#levels.address, slots, order.length, scratch);
+    this.#entry = engine.i32[(graph >>> 2) + Graph.entry];
+    this.#top = engine.i32[(graph >>> 2) + Graph.top];
     engine.returnScratch(top);
   }
 
-  /** Address of the record of the graph as it is now. */
-  #describe(): number {
+  /** Writes the record of the graph as it is now, and returns its address. */
+  #describe(width: number, ef: number, room: number): number {
     const { i32 } = this.#engine;
-    const at = this.#record >>> 2;
-    i32[at] = this.#links.address;
-    i32[at + 1] = this.#offsets.address;
-    i32[at + 2] = this.#record + RECORD_BYTES;
-    i32[at + 3] = this.n;
-    i32[at + ENTRY] = this.#entry;
-    i32[at + TOP] = this.#top;
-    return this.#record;
+    const at = BESIDE >>> 2;
+    i32[at + Graph.links] = this.#links.address;
+    i32[at + Graph.offsets] = this.#offsets.address;
+    i32[at + Graph.widths] = this.#starts;
+    i32[at + Graph.n] = this.n;
+    i32[at + Graph.entry] = this.#entry;
+    i32[at + Graph.top] = this.#top;
+    i32[at + Graph.width] = width;
+    i32[at + Graph.ef] = ef;
+    i32[at + Graph.room] = room;
+    return BESIDE;
   }
 
   write(writer: Writer): void {
@@ -314,7 +298,7 @@ export class Hierarchy {
     if (entry < -1 || entry >= n) reader.wrong("entry_point", 20, `is ${entry}, and there are ${n} vertices`);
     const highest = entry < 0 ? -1 : engine.u8[this.#levels.address + entry];
     if (top !== highest) reader.wrong("max_level", 16, `is ${top}, the level of the entry point ${highest}`);
-    const bad = engine.kernels.checkLinks(this.#describe(), this.#levels.address);
+    const bad = engine.kernels.checkLinks(this.#describe(0, 0, 0), this.#levels.address);
     if (bad >= 0) reader.wrong("neighbors", 20 + (this.#links.count - bad) * 4, `has an impossible item ${bad}`);
   }
 
@@ -351,11 +335,6 @@ export class Hierarchy {
     this.#entry = this.#top = -1;
   }
 }
-
-/** Where a record has its entry and its highest level, in words, and its bytes. */
-const ENTRY = 4;
-const TOP = 5;
-const RECORD_BYTES = 24;
 
 function bytesOf(array: Float64Array | Int32Array): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);

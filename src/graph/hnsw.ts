@@ -1,8 +1,10 @@
-import { METRIC_INNER_PRODUCT } from "../api.js";
+import { scanWithin, writeScan } from "../codes/records.js";
+import type { Scan } from "../codes/code.js";
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { otherMetric, readHeader, writeHeader } from "../indexes/header.js";
+import { ListIndex } from "../indexes/list-index.js";
 import { IndexNode } from "../indexes/node.js";
 import type { NodeReader, Parameter, SearchParams } from "../indexes/node.js";
 import type { IndexTree } from "../indexes/tree.js";
@@ -10,20 +12,47 @@ import type { Matches } from "../lists/matches.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
+import { CODE, FOUND, LISTS, PLAN } from "../wasm/records.js";
 import { Hierarchy } from "./hierarchy.js";
+import type { Linker } from "./hierarchy.js";
 
 /**
  * A graph over vectors that another index stores: a search walks along its links, and looks at few of them. What it finds is nearly
  * always right, the more so the more vectors are kept on the way (efSearch).
  */
 export class HnswNode extends IndexNode {
-  readonly storage: IndexNode;
+  readonly storage: ListIndex;
   readonly #graph: Hierarchy;
+  /** What is searched next: one object for all searches. */
+  readonly #scan: Scan;
 
-  constructor(storage: IndexNode, graph: Hierarchy) {
+  /** @param storage an index of one list */
+  constructor(storage: ListIndex, graph: Hierarchy) {
     super(storage.engine, storage.d, storage.metric);
     this.storage = storage;
     this.#graph = graph;
+    this.#scan = {
+      lists: storage.lists,
+      queries: 0,
+      nq: 0,
+      probes: 0,
+      coarse: 0,
+      nprobe: 1,
+      atLeast: 1,
+      maxCodes: 0,
+      admitted: 0,
+      centroids: 0,
+      k: 0,
+      distances: 0,
+      slots: 0,
+      matches: undefined,
+    };
+  }
+
+  /** An empty graph of M links a vertex. @param storage an empty index of one list */
+  static make(storage: IndexNode, M: number): HnswNode {
+    if (!(storage instanceof ListIndex)) throw new Error("a graph wants an index of one list");
+    return new HnswNode(storage, Hierarchy.make(storage.engine, M));
   }
 
   get tree(): IndexTree {
@@ -53,48 +82,63 @@ export class HnswNode extends IndexNode {
     const before = this.ntotal;
     await this.storage.add(vectors, undefined, pace);
     try {
-      await this.#graph.add(this, this.ntotal - before, pace);
+      await this.#graph.add(this.ntotal - before, this.#link, 0, pace);
     } catch (error) {
       this.storage.truncate(before);
       throw error;
     }
   }
 
+  /** Links vertices by their rows. */
+  readonly #link: Linker = (graph, levels, slots, n, scratch) => {
+    const scan = this.#scan;
+    // What a vertex is compared as is its own row.
+    [scan.queries, scan.nq, scan.admitted] = [this.storage.rows, n, 0];
+    [scan.k, scan.distances, scan.slots, scan.matches] = [0, 0, 0, undefined];
+    writeScan(this.storage.code, scan, scratch);
+    this.engine.kernels.addVertices(CODE, PLAN, LISTS, graph, levels, slots, n);
+  };
+
   #efSearch(params: SearchParams): number {
     return params.efSearch || this.#graph.efSearch;
   }
 
   scratchBytes(nq: number, k: number, params: SearchParams): number {
-    if (k === 0) {
-      const ranged = this.#ranged(params);
-      return 2 * scratchSize(nq * ranged * 4) + this.scratchBytes(nq, ranged, params);
-    }
-    return this.#graph.scratchBytes(k, this.#efSearch(params));
+    return scratchSize(this.#graph.scratchBytes(nq, k || 1, this.#efSearch(params)));
   }
 
   search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {
-    this.#graph.search(this, queries, nq, k, this.#efSearch(params), params.admitted, distances, slots);
-  }
-
-  /** Of the vectors that a search keeps on its way (efSearch of them), those within the radius. */
-  range(queries: number, nq: number, params: SearchParams, matches: Matches): void {
-    const { engine, metric } = this;
-    const k = this.#ranged(params);
+    const { engine } = this;
     const top = engine.scratchTop;
-    const distances = engine.takeScratch(nq * k * 4);
-    const slots = engine.takeScratch(nq * k * 4);
-    this.search(queries, nq, k, params, distances, slots);
-    for (let i = 0; i < nq * k; i++) {
-      const slot = engine.i32[(slots >>> 2) + i];
-      const distance = engine.f32[(distances >>> 2) + i];
-      const within = metric === METRIC_INNER_PRODUCT ? distance > matches.radius : distance < matches.radius;
-      if (slot >= 0 && within) matches.put(Math.floor(i / k), slot, distance);
-    }
+    const scratch = engine.takeScratch(this.scratchBytes(nq, k, params));
+    const scan = this.#scan;
+    scan.queries = queries;
+    scan.nq = nq;
+    scan.admitted = params.admitted;
+    scan.k = k;
+    scan.distances = distances;
+    scan.slots = slots;
+    scan.matches = undefined;
+    writeScan(this.storage.code, scan, scratch);
+    const graph = this.#graph.describe(k, this.#efSearch(params));
+    engine.kernels.searchGraphF32(CODE, PLAN, LISTS, graph, FOUND);
     engine.returnScratch(top);
   }
 
-  #ranged(params: SearchParams): number {
-    return Math.max(1, Math.min(this.#efSearch(params), this.ntotal));
+  /** All within the radius that the search sees on its way, as in faiss: more, the larger efSearch is. */
+  range(queries: number, nq: number, params: SearchParams, matches: Matches): void {
+    const { engine } = this;
+    const top = engine.scratchTop;
+    const scratch = engine.takeScratch(this.scratchBytes(nq, 0, params));
+    const scan = this.#scan;
+    [scan.queries, scan.nq, scan.admitted, scan.k, scan.matches] = [queries, nq, params.admitted, 0, matches];
+    scanWithin(this.storage.code, scan, () => {
+      writeScan(this.storage.code, scan, scratch);
+      const graph = this.#graph.describe(1, this.#efSearch(params));
+      engine.kernels.rangeGraphF32(CODE, PLAN, LISTS, graph, FOUND);
+    });
+    scan.matches = undefined;
+    engine.returnScratch(top);
   }
 
   get rowsByLabel(): number {
@@ -166,8 +210,8 @@ export class HnswNode extends IndexNode {
       reader.wrong("storage of the HNSW", 0, `has ${storage.ntotal} vectors, the HNSW ${ntotal}`);
     }
     if (storage.metric !== metric) otherMetric("the storage of the HNSW", storage.metric, "the HNSW", metric);
-    if (storage.tree.kind !== "flat") {
-      fail("ERR_UNSUPPORTED", `the graph is over ${storage.tree.kind}, and only one over Flat is known here`);
+    if (!(storage instanceof ListIndex) || storage.tree.kind !== "flat") {
+      return fail("ERR_UNSUPPORTED", `the graph is over ${storage.tree.kind}, and only one over Flat is known here`);
     }
     return new HnswNode(storage, graph);
   }
