@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import { expectAnswer } from "./answers.js";
+import { HEADER_BYTES } from "./files.js";
 import { goldenCases, goldenFolder, hasShared, shared } from "./golden.js";
 import type { GoldenCase } from "./golden.js";
 import { floats, ids } from "./npy.js";
@@ -102,3 +103,31 @@ function rowsOf(bytes: Buffer, d: number): Float32Array {
   const start = 2 * 37 + 8;
   return new Float32Array(new Uint8Array(bytes.subarray(start, start + 3 * d * 4)).buffer);
 }
+
+describe("what a file asks of faiss' kernels is kept and changes nothing", () => {
+  const of = (name: string): Buffer => readFileSync(new URL(`${name}.index`, goldenFolder));
+  /** The bytes before the fields: header, then what stands between, and lists of centroids where there are any. */
+  test.each([
+    ["pq4fs_l2", (d: number, _nlist: number) => HEADER_BYTES + 4 * 8 + d * 16 * 4, [4, 4]],
+    [
+      "ivf_pq4fs_l2",
+      (d: number, nlist: number) => 2 * HEADER_BYTES + 16 + 8 + nlist * d * 4 + 9 + 1 + 8 + 4 + 8,
+      [0, 4],
+    ],
+  ] as const)("%s", async (name, offset, [between, width]) => {
+    const bytes = of(name);
+    const index = await readIndex(bytes);
+    const nlist = Number(/IVF(\d+)/.exec(index.description)?.[1] ?? 0);
+    const at = offset(index.d, nlist);
+    expect(bytes.readInt32LE(at)).toBe(0);
+    const changed = Buffer.from(bytes);
+    changed.writeInt32LE(12, at);
+    if (name === "pq4fs_l2") changed.writeInt32LE(0x1234, at + 4 + between);
+    else changed.writeBigInt64LE((1n << 62n) + 5n, at + width);
+    const other = await readIndex(changed);
+    expect(Buffer.compare(other.toBytes(), changed)).toBe(0);
+    const { data: queries } = floats(new URL("queries.npy", goldenFolder));
+    const some = queries.subarray(0, 10 * index.d);
+    expect(other.search(some, 5, { nprobe: 4 })).toEqual(index.search(some, 5, { nprobe: 4 }));
+  });
+});

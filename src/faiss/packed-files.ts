@@ -14,16 +14,28 @@ import { readIvfHeader } from "./ivf-header.js";
 /** Blocks of more vectors than these no file has for good reason. */
 const MAX_BBS = 1 << 16;
 
+/**
+ * Which of faiss' kernels a file asks for: 0, "choose at run time", in those made the normal way. They find the same, so that ours is
+ * always the same; the fields are kept and written back.
+ */
+interface Choice {
+  implem: number;
+  /** How queries are grouped: 32 bits in PQ…x4fs, 64 behind a coarse quantizer. */
+  qbs: bigint;
+}
+
+const NO_CHOICE: Choice = { implem: 0, qbs: 0n };
+
 /** `PQ…x4fs`: header, quantizer, how codes are packed, blocks. */
-export function packedWire(code: PackedPqCode): Wire {
+export function packedWire(code: PackedPqCode, { implem, qbs }: Choice = NO_CHOICE): Wire {
   const { quantizer, layout } = code;
   return {
     fourcc: "IPfs",
     writeBody({ lists, ntotal }, writer) {
       quantizer.write(writer);
-      writer.i32(0); // implem: chosen at run time
+      writer.i32(implem);
       writer.i32(layout.bbs);
-      writer.i32(0); // qbs: likewise
+      writer.i32(Number(qbs));
       writer.i64(Math.ceil(ntotal / layout.bbs) * layout.bbs);
       writer.i64(layout.M2);
       const { codes } = lists.bytes(0);
@@ -34,7 +46,7 @@ export function packedWire(code: PackedPqCode): Wire {
 }
 
 /** `IVFn,PQ…x4fs`: behind the direct map, how codes are packed, quantizer, lists. */
-export function ivfPackedWire(code: PackedPqCode): Wire {
+export function ivfPackedWire(code: PackedPqCode, { implem, qbs }: Choice = NO_CHOICE): Wire {
   const { quantizer, layout, residual } = code;
   return {
     fourcc: "IwPf",
@@ -43,8 +55,8 @@ export function ivfPackedWire(code: PackedPqCode): Wire {
       writer.i64(quantizer.codeBytes);
       writer.i32(layout.bbs);
       writer.i64(layout.M2);
-      writer.i32(0); // implem: chosen at run time
-      writer.i64(0); // qbs2: likewise
+      writer.i32(implem);
+      writer.i64(qbs);
       quantizer.write(writer);
       writeBlockLists(writer, lists);
     },
@@ -55,9 +67,9 @@ export function ivfPackedWire(code: PackedPqCode): Wire {
 export async function readPacked(reader: Reader, engine: Engine): Promise<ListIndex> {
   const { d, ntotal, isTrained, metric } = await readHeader(reader);
   const quantizer = await ProductQuantizer.read(reader, engine, d, 4, 4);
-  await reader.zero("implem", () => reader.i32("implem"));
+  const implem = await reader.i32("implem");
   const layout = new PackedLayout(quantizer.M, await readBbs(reader));
-  await reader.zero("qbs", () => reader.i32("qbs"));
+  const qbs = BigInt(await reader.i32("qbs"));
   const rounded = await reader.count("ntotal2", Number.MAX_SAFE_INTEGER);
   const blocks = Math.ceil(ntotal / layout.bbs);
   if (rounded !== blocks * layout.bbs) reader.wrong("ntotal2", 8, `is ${rounded}, not ${blocks * layout.bbs}`);
@@ -69,7 +81,7 @@ export async function readPacked(reader: Reader, engine: Engine): Promise<ListIn
   if (ntotal > 0) lists.adopt(await reader.block(engine, "codes", bytes), 0, Uint32Array.of(ntotal));
   if (!isTrained && ntotal > 0) reader.wrong("is_trained", 0, `says no, and there are ${ntotal} vectors`);
   const code = new PackedPqCode(engine, metric, quantizer, layout, false);
-  const index = new ListIndex(code, undefined, packedWire(code), lists);
+  const index = new ListIndex(code, undefined, packedWire(code, { implem, qbs }), lists);
   index.restore({ isTrained });
   return index;
 }
@@ -82,8 +94,8 @@ export async function readIvfPacked(reader: Reader, engine: Engine, readNode: No
   const codeBytes = await reader.i64("code_size");
   const bbs = await readBbs(reader);
   const M2 = await reader.i64("M2");
-  await reader.zero("implem", () => reader.i32("implem"));
-  await reader.zero("qbs2", () => reader.i64("qbs2"));
+  const implem = await reader.i32("implem");
+  const [qbs] = await reader.i64s("qbs2", 1);
   const quantizer = await ProductQuantizer.read(reader, engine, d, 4, 4);
   const layout = new PackedLayout(quantizer.M, bbs);
   if (M2 !== layout.M2 || codeBytes !== quantizer.codeBytes) {
@@ -92,7 +104,7 @@ export async function readIvfPacked(reader: Reader, engine: Engine, readNode: No
   const lists = await readBlockLists(reader, engine, coarse.nlist, layout, ntotal);
   header.directMap.check(lists, ntotal, reader);
   const code = new PackedPqCode(engine, metric, quantizer, layout, residual);
-  const index = new ListIndex(code, coarse, ivfPackedWire(code), lists);
+  const index = new ListIndex(code, coarse, ivfPackedWire(code, { implem, qbs }), lists);
   index.restore(header);
   return index;
 }

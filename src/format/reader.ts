@@ -106,12 +106,6 @@ export class Reader {
     });
   }
 
-  /** A field that is 0 in every file made the normal way: what else it might ask for can't be given, nor kept. */
-  async zero(field: string, read: () => Given<number>): Promise<void> {
-    const value = await read();
-    if (value !== 0) fail("ERR_UNSUPPORTED", `${field} is ${value}: only 0, "chosen at run time", is known here`);
-  }
-
   /** Four ASCII characters. */
   fourcc(field: string): Given<string> {
     return this.#field(field, 4, (view, at) => {

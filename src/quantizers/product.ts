@@ -120,6 +120,7 @@ export class ProductQuantizer {
         const at = (sums >>> 2) + m * K * sub;
         const tally = (counts >>> 2) + m * K;
         splitEmpty(engine.f32.subarray(at, at + K * sub), engine.i32.subarray(tally, tally + K), n);
+        await pace.step("product quantizer", (iteration + 1) * n, ITERATIONS * n);
       }
       engine.u8.copyWithin(codebook, sums, sums + bytes);
       const total = engine.f64.subarray(errors >>> 3, (errors >>> 3) + M).reduce((sum, error) => sum + error, 0);

@@ -2,6 +2,7 @@ import { fail } from "../errors.js";
 import { Engine } from "../wasm/engine.js";
 import type { EngineOptions } from "../wasm/engine.js";
 import { Heads } from "./heads.js";
+import { Shares } from "./shares.js";
 import { permutation, Random } from "../work/random.js";
 import type { Pace } from "../work/pace.js";
 
@@ -12,6 +13,8 @@ const MIN_POINTS = 39;
 const MAX_POINTS = 256;
 /** The relative shift that tells the two halves of a split cluster apart: faiss' EPS. */
 const SPLIT = 1 / 1024;
+/** Draws after which donors of empty clusters are no longer sought as faiss does. */
+const MOST_DRAWS = 1 << 21;
 
 /** What k-means takes; faiss' names. */
 export interface KMeansOptions {
@@ -120,11 +123,11 @@ export async function kmeans(
       total += options.spherical ? -score : Math.max(0, engine.f32[(norms >>> 2) + i] + 2 * score);
     }
     kernels.average(sums, counts, k, d);
-    splitEmpty(
-      engine.f32.subarray(sums >>> 2, (sums >>> 2) + k * d),
-      engine.i32.subarray(counts >>> 2, (counts >>> 2) + k),
-      n,
-    );
+    const splits = chooseDonors(engine.i32.subarray(counts >>> 2, (counts >>> 2) + k), n);
+    for (let i = 0; i < splits.length; i++) {
+      split(engine.f32.subarray(sums >>> 2, (sums >>> 2) + k * d), d, splits[i]);
+      if (i % CHUNK === 0) await pace.step("k-means", (iteration + 1) * n, options.niter * n);
+    }
     if (options.spherical) kernels.normalize(sums, k, d);
     engine.u8.copyWithin(centroids, sums, sums + k * rowBytes);
     const repeats = objective.at(-1) === total;
@@ -152,23 +155,54 @@ async function headsOf(
   return heads;
 }
 
+/** A cluster that is empty, and the one that gives it half of its points. */
+interface Split {
+  empty: number;
+  donor: number;
+}
+
 /** Gives each empty cluster half of a large one, the two told apart by a small shift; the larger, the likelier a donor. */
 export function splitEmpty(centroids: Float32Array, counts: Int32Array, n: number): void {
+  for (const each of chooseDonors(counts, n)) split(centroids, centroids.length / counts.length, each);
+}
+
+/**
+ * Finds a donor for each empty cluster, and shares out the counts. As faiss does, from cluster 0 on, each giving with the probability
+ * of its share of the points, so that the bytes are faiss'; that takes a round of k draws for each, and with thousands of empty
+ * clusters seconds. After so many draws (some 10 ms of them) donors are drawn at once, by the same shares.
+ */
+export function chooseDonors(counts: Int32Array, n: number): Split[] {
   const k = counts.length;
-  const d = centroids.length / k;
+  const splits: Split[] = [];
   let random: Random | undefined;
+  let shares: Shares | undefined;
+  let draws = 0;
   for (let empty = 0; empty < k; empty++) {
     if (counts[empty] !== 0) continue;
     random ??= new Random(1234);
     let donor = 0;
-    while (random.unit() >= (counts[donor] - 1) / (n - k)) donor = (donor + 1) % k;
-    for (let j = 0; j < d; j++) {
-      const shift = j % 2 === 0 ? SPLIT : -SPLIT;
-      const value = centroids[donor * d + j];
-      centroids[empty * d + j] = value * (1 + shift);
-      centroids[donor * d + j] = value * (1 - shift);
+    if (draws < MOST_DRAWS) {
+      for (; random.unit() >= (counts[donor] - 1) / (n - k); draws++) donor = (donor + 1) % k;
+    } else {
+      shares ??= new Shares(counts);
+      donor = shares.draw(random.unit());
     }
-    counts[empty] = counts[donor] >> 1;
-    counts[donor] -= counts[empty];
+    const half = counts[donor] >> 1;
+    counts[empty] = half;
+    counts[donor] -= half;
+    shares?.add(empty, half - 1);
+    shares?.add(donor, -half);
+    splits.push({ empty, donor });
+  }
+  return splits;
+}
+
+/** Moves a donor's centroid and a copy of it apart. */
+function split(centroids: Float32Array, d: number, { empty, donor }: Split): void {
+  for (let j = 0; j < d; j++) {
+    const shift = j % 2 === 0 ? SPLIT : -SPLIT;
+    const value = centroids[donor * d + j];
+    centroids[empty * d + j] = value * (1 + shift);
+    centroids[donor * d + j] = value * (1 - shift);
   }
 }
