@@ -3,8 +3,8 @@
 //
 // A pool is the number of its entries (i32), then their sums (u16), then their slots (i32), with room for poolSize(k) of each.
 
-/** Places of a pool beyond those of its results: the more, the seldomer it is sifted. */
-const SPARE: i32 = 256;
+/** Places of a pool beyond twice its results: the more, the seldomer it is sifted, and the later the limit falls that scans stop at. */
+const SPARE: i32 = 32;
 
 /** Places of a pool for k results. */
 @inline
