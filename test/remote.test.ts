@@ -9,7 +9,7 @@ import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src
 import type { IdType, Index } from "../src/index.js";
 import { openRemote } from "../src/remote/index.js";
 import type { RemoteIndex, RemoteSource } from "../src/remote/index.js";
-import { blend } from "../src/rvc/index.js";
+import { blend, readVoice, shrinkVoice } from "../src/rvc/index.js";
 import { synthetic } from "./synthetic.js";
 
 const [N, D, K] = [3000, 24, 8];
@@ -23,7 +23,10 @@ const KINDS = [
   { description: "IVF60,Flat,IDMap", ids: true, later: true },
   { description: "IVF60,PQ12x4fs,RFlat", later: true },
   { description: "PQ12x4fs,RFlat", later: true },
+  { description: "IVF60,SQ8", later: true },
   { description: "IVF60,PQ12x4fs", later: false },
+  { description: "IVF60,PQ6", later: true },
+  { description: "PCA12,IVF60,Flat", later: false },
   { description: "Flat", later: false },
   { description: "HNSW8", later: false },
 ] as const;
@@ -149,6 +152,53 @@ describe("an index that is elsewhere", () => {
       expect(remote.resident).toBeLessThan(remote.size);
       remote.dispose();
     }
+  });
+
+  it("is every frame of a voice from its first layer on, and becomes the whole of it layer by layer", async () => {
+    const index = await readIndex(files[0]);
+    const { index: small } = await shrinkVoice(index, { layers: 4 });
+    const bytes = small.toBytes();
+    const whole = await readVoice(bytes);
+    const exact = blend(whole, queries.slice(), { nprobe: 4 });
+    const far = (blended: Float32Array) => Math.hypot(...blended.map((x, i) => x - exact[i]));
+
+    let held = Infinity;
+    const source = {
+      size: bytes.length,
+      read: async (from: number, to: number) => {
+        while (to > held) await new Promise((resolve) => setTimeout(resolve, 2));
+        return bytes.slice(from, to);
+      },
+    };
+    const remote = await openRemote(source);
+    expect(remote.description).toBe(whole.description);
+    // Only the first layer comes unasked.
+    const first = Number(remote.resident);
+    while (remote.resident === first) await new Promise((resolve) => setTimeout(resolve, 2));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const beginning = remote.resident;
+    expect(beginning).toBeLessThan(bytes.length * 0.6);
+    held = 0;
+    const rough = queries.slice();
+    expect(remote.blendNow(rough, { nprobe: 4 })).toBe(0);
+    expect(far(rough)).toBeGreaterThan(0);
+    held = Infinity;
+    await remote.load();
+    const fine = queries.slice();
+    expect(remote.blendNow(fine, { nprobe: 4 })).toBe(0);
+    expect(far(fine)).toBe(0);
+    expect(Buffer.compare((await remote.toIndex()).toBytes(), bytes)).toBe(0);
+
+    const other = await openRemote(new Blob([bytes as Uint8Array<ArrayBuffer>]));
+    const some = queries.subarray(0, 5 * D);
+    equal(whole, await other.search(some, K, { nprobe: 2 }), some, K, { nprobe: 2 });
+    other.dispose();
+    // A list that is damaged is refused, and not searched.
+    const damaged = bytes.slice();
+    damaged.fill(255, damaged.length - 400, damaged.length - 200);
+    const broken = await openRemote(new Blob([damaged]));
+    await expect(broken.toIndex()).rejects.toMatchObject({ code: "ERR_FORMAT" });
+    broken.dispose();
   });
 
   it("never answers wrongly, whatever requests meet", { timeout: 60_000 }, async () => {

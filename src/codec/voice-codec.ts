@@ -63,7 +63,7 @@ async function readFile(reader: Reader, wanted: number | undefined): Promise<Voi
 }
 
 /** The parts of a file, with another nprobe: of its first layers, where only these were read. */
-function fileParts({ head, prefix, layers }: VoiceFile, nprobe: number): Uint8Array[] {
+export function fileParts({ head, prefix, layers }: VoiceFile, nprobe: number): Uint8Array[] {
   return [writeHead({ ...head, nprobe }), prefix, ...layers.flatMap(({ side, data }) => [side, data])];
 }
 

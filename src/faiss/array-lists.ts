@@ -101,17 +101,17 @@ export async function readLists(
 
 /** Makes room for lists that come later: until then they are empty to a search. */
 function deferLists(reader: Reader, engine: Engine, lists: Lists, filled: [number, number][], count: number): void {
-  const { looseBytes } = lists.layout;
+  const { fileBytes, blockBytes } = lists.layout;
   const ids = engine.allocate(count * 8);
-  const codes = engine.allocate(count * looseBytes);
+  const codes = engine.allocate(count * blockBytes);
   const sizes = new Uint32Array(lists.nlist);
   for (const [list, size] of filled) sizes[list] = size;
   lists.adopt(codes, ids, sizes);
   lists.hide();
   for (const [list, size] of filled) {
-    reader.defer(`list ${list}`, size * (looseBytes + 8), list, (bytes) => {
-      checkLabels(bytes.subarray(size * looseBytes), list, reader.deferral?.labels ?? Infinity);
-      lists.arrive(list, bytes.subarray(0, size * looseBytes), bytes.subarray(size * looseBytes));
+    reader.defer(`list ${list}`, size * (fileBytes + 8), list, (bytes) => {
+      checkLabels(bytes.subarray(size * fileBytes), list, reader.deferral?.labels ?? Infinity);
+      lists.arrive(list, bytes.subarray(0, size * fileBytes), bytes.subarray(size * fileBytes));
     });
   }
 }

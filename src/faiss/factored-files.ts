@@ -131,6 +131,6 @@ export async function readIvfFactored(
   await reader.bool("by_residual");
   if (code.kind.name === "rabitq") await readQueryBits(reader, code);
   const lists = await readLists(reader, engine, coarse.nlist, code.layout, ntotal);
-  header.directMap.check(lists, ntotal, reader);
+  reader.check(() => header.directMap.check(lists, ntotal, reader));
   return indexOf(code, header, ivfFactoredWire(code), lists);
 }

@@ -140,7 +140,7 @@ export async function readIvfProduct(reader: Reader, engine: Engine, readNode: N
   if (codeBytes !== quantizer.codeBytes) reader.wrong("code_size", 0, `is ${codeBytes}, not ${quantizer.codeBytes}`);
   const code = new ProductCode(engine, metric, quantizer, residual, true);
   const lists = await readLists(reader, engine, coarse.nlist, code.layout, ntotal);
-  header.directMap.check(lists, ntotal, reader);
+  reader.check(() => header.directMap.check(lists, ntotal, reader));
   return indexOf(code, header, ivfProductWire(code), lists);
 }
 
@@ -168,6 +168,6 @@ export async function readIvfScalar(
   const residual = fourcc === "IwSQ" || (await reader.bool("by_residual"));
   const code = new ScalarCode(engine, metric, quantizer, residual, true);
   const lists = await readLists(reader, engine, coarse.nlist, code.layout, ntotal);
-  header.directMap.check(lists, ntotal, reader);
+  reader.check(() => header.directMap.check(lists, ntotal, reader));
   return indexOf(code, header, ivfScalarWire(code), lists);
 }

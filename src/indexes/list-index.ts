@@ -281,14 +281,14 @@ export class ListIndex extends IndexNode {
     return this.code.residual && this.coarse !== undefined ? this.coarse.centroids : 0;
   }
 
-  /** Completes rows that came from a file, which lacks what code and centroids tell of them. */
-  settle(): void {
+  /** Completes rows that came from a file, of one list or all: it lacks what code and centroids tell of them. */
+  settle(only?: number): void {
     const { engine, code, lists } = this;
     if (lists.count === 0) return;
     engine.reserveScratch(scratchSize(CHUNK * 4));
     const cell = engine.takeScratch(CHUNK * 4);
     for (let list = 0; list < lists.nlist; list++) {
-      const size = lists.size(list);
+      const size = only === undefined || only === list ? lists.size(list) : 0;
       if (size > 0) engine.i32.fill(list, cell >>> 2, (cell >>> 2) + CHUNK);
       for (let i = 0; i < size; i += CHUNK) {
         const rows = lists.codes + (lists.start(list) + i) * code.layout.blockBytes;

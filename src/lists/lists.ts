@@ -189,13 +189,21 @@ export class Lists {
     return this.#owned[list] ?? 0;
   }
 
-  /** Fills a hidden list, whose codes and ids have come, and lets searches see it. */
+  /** Fills a hidden list of rows, whose codes and ids have come as files have them, and lets searches see it. */
   arrive(list: number, codes: Uint8Array, ids: Uint8Array): void {
-    const { u8, u32 } = this.#engine;
+    const { u8 } = this.#engine;
     const start = this.start(list);
-    u8.set(codes, this.#codeAt(start));
+    const { fileBytes, blockBytes } = this.layout;
+    if (fileBytes === blockBytes) u8.set(codes, this.#codeAt(start));
+    for (let i = 0; fileBytes !== blockBytes && i < this.#owned[list]; i++)
+      u8.set(codes.subarray(i * fileBytes, (i + 1) * fileBytes), this.#codeAt(start + i));
     u8.set(ids, this.#ids + start * 8);
-    u32[(this.sizes >>> 2) + list] = this.#owned[list];
+    this.show(list);
+  }
+
+  /** Lets searches see a hidden list, whose codes and ids are in their place. */
+  show(list: number): void {
+    this.#engine.u32[(this.sizes >>> 2) + list] = this.#owned[list];
   }
 
   /**

@@ -7,12 +7,14 @@ import { checkNames } from "../handle/options.js";
 import { Engine } from "../wasm/engine.js";
 import type { EngineOptions } from "../wasm/engine.js";
 import { checkSignal, Pace, reasonOf, throwIfAborted } from "../work/pace.js";
-import { absentOf } from "./absent-of.js";
+import { absentOf, listsIn } from "./absent-of.js";
 import { CachedFile, offline, openStore, remembering } from "./cache.js";
 import { FIRST_BYTES, openHttp } from "./http.js";
 import type { Fetch } from "./http.js";
 import { BlobRanges, OwnRanges } from "./local.js";
+import { isLayered, openLayered } from "./layered.js";
 import { PartsSource } from "./parts-source.js";
+import type { Parts } from "./parts.js";
 import { Pieces } from "./pieces.js";
 import type { RangeReader, Ranges } from "./ranges.js";
 import { RemoteIndex } from "./remote-index.js";
@@ -53,8 +55,10 @@ const READ_AHEAD = 4;
 /**
  * Opens an index by parts: reads its header, centroids and sizes, and then what queries want.
  *
- * Of `IVFn,Flat` and `IVFn,SQ…`, with or without an IDMap, lists come as queries ask for them; of an index with `RFlat` its exact rows. All
- * else is read whole before the promise resolves, and `resident` is `size` then.
+ * A voice file of `shrinkVoice` comes in layers: the first, every frame of the voice at about a thirtieth of the bytes, at once and
+ * unasked, and lists become better as queries ask for them. Of `IVFn,Flat` and `IVFn,SQ…`, with or without an IDMap, lists come as
+ * queries ask for them; of an index with `RFlat` its exact rows. All else is read whole before the promise resolves, and `resident` is
+ * `size` then.
  *
  * @example
  *   const voice = await openRemote("https://example.org/alice.index");
@@ -78,25 +82,61 @@ export async function openRemote(source: RemoteSource, options: RemoteOptions = 
   let opened: Opened | undefined;
   try {
     opened = await openSource(source, cache, own, opening.signal);
-    const { ranges, beginning, cached } = opened;
+    const { ranges, cached } = opened;
+    const beginning = opened.beginning ?? (await ranges.read(0, Math.min(FIRST_BYTES, ranges.size), opening.signal));
     const engine = new Engine(engineOptions);
-    const deferral = new Deferral();
+    const pace = new Pace({ signal });
     const remembered = cached === undefined ? ranges : remembering(ranges, cached);
-    const reader = new Reader(new PartsSource(remembered, beginning, opening.signal), new Pace({ signal }), deferral);
-    const node = await readNode(reader, engine, 0, await reader.fourcc("fourcc"));
-    await reader.finish();
-    const { stretches } = deferral;
+    const open = isLayered(beginning) ? openLayered : openFaiss;
+    const { node, origin, stretches, absent, unasked, checks } = await open(
+      remembered,
+      beginning,
+      engine,
+      opening.signal,
+      pace,
+    );
     const take = (piece: number, bytes: Uint8Array): void => stretches[piece].arrive(bytes);
     const warn = (message: string): void => engine.warn("WARN_REMOTE", message);
     const pieces = new Pieces(ranges, stretches, take, warn, cached);
     await pieces.restore();
-    return new RemoteIndex(node, absentOf(node, stretches), pieces, cached, ranges.size, readAhead, deferral.checks);
+    // The first layer is every frame of the voice in a thirtieth of the bytes: it comes unasked.
+    pieces.need(Array.from({ length: unasked }, (_, piece) => piece)).catch((error: unknown) => {
+      if (!(error instanceof CellistError && error.code === "ERR_DISPOSED")) warn(String(error));
+    });
+    return new RemoteIndex(node, origin, absent, pieces, cached, ranges.size, readAhead, checks);
   } catch (error) {
     opened?.ranges.close();
     throw error;
   } finally {
     signal?.removeEventListener("abort", stop);
   }
+}
+
+/** Reads a faiss file but for what of it can come later. */
+async function openFaiss(
+  ranges: Ranges,
+  beginning: Uint8Array,
+  engine: Engine,
+  signal: AbortSignal,
+  pace: Pace,
+): Promise<Parts> {
+  const deferral = new Deferral();
+  const reader = new Reader(new PartsSource(ranges, beginning, signal), pace, deferral);
+  const node = await readNode(reader, engine, 0, await reader.fourcc("fourcc"));
+  await reader.finish();
+  const { checks } = deferral;
+  const lists = listsIn(node);
+  const stretches =
+    lists === undefined
+      ? deferral.stretches
+      : deferral.stretches.map((stretch) => ({
+          ...stretch,
+          arrive: (bytes: Uint8Array) => {
+            stretch.arrive(bytes);
+            lists.settle(stretch.number);
+          },
+        }));
+  return { node, origin: undefined, stretches, absent: absentOf(node, stretches), unasked: 0, checks };
 }
 
 interface Opened {

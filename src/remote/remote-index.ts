@@ -4,6 +4,7 @@ import { CellistError, fail } from "../errors.js";
 import { floatsOf, rowsOf } from "../handle/input.js";
 import { checkNames, DEFAULTS, option, readWork, SEARCH_NAMES } from "../handle/options.js";
 import { VectorIndex } from "../handle/vector-index.js";
+import type { Origin } from "../handle/vector-index.js";
 import type { IndexNode } from "../indexes/node.js";
 import { blend } from "../rvc/blend.js";
 import type { BlendOptions } from "../rvc/blend.js";
@@ -23,6 +24,7 @@ import type { Pieces } from "./pieces.js";
  */
 export class RemoteIndex {
   readonly #node: IndexNode;
+  readonly #origin: Origin | undefined;
   #index: VectorIndex;
   readonly #absent: Absent;
   readonly #pieces: Pieces;
@@ -36,6 +38,7 @@ export class RemoteIndex {
   /** @internal Made by openRemote. */
   constructor(
     node: IndexNode,
+    origin: Origin | undefined,
     absent: Absent,
     pieces: Pieces,
     cached: CachedFile | undefined,
@@ -44,7 +47,8 @@ export class RemoteIndex {
     checks: (() => void)[],
   ) {
     this.#node = node;
-    this.#index = new VectorIndex(node);
+    this.#origin = origin;
+    this.#index = new VectorIndex(node, origin);
     this.#absent = absent;
     this.#pieces = pieces;
     this.#cached = cached;
@@ -197,7 +201,7 @@ export class RemoteIndex {
   /** The index, whose labels are wide once a wide one has come. */
   #now(): VectorIndex {
     const index = this.#ready();
-    if (index.idType === "int32" && this.#node.hasWideLabels()) this.#index = new VectorIndex(this.#node);
+    if (index.idType === "int32" && this.#node.hasWideLabels()) this.#index = new VectorIndex(this.#node, this.#origin);
     return this.#index;
   }
 

@@ -1,0 +1,18 @@
+import type { Deferred } from "../format/deferral.js";
+import type { Origin } from "../handle/vector-index.js";
+import type { IndexNode } from "../indexes/node.js";
+import type { Absent } from "./absent.js";
+
+/** A file of which everything was read that can't come later. */
+export interface Parts {
+  node: IndexNode;
+  /** What writes the file, where it is no faiss file. */
+  origin: Origin | undefined;
+  /** What comes later, in the order of the file. */
+  stretches: readonly Deferred[];
+  absent: Absent;
+  /** How many of the stretches come at once and unasked: the first layer of a voice, which is all of its frames. */
+  unasked: number;
+  /** What is to be true of the whole. */
+  checks: (() => void)[];
+}
