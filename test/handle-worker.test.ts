@@ -179,6 +179,46 @@ describe("what can't be sent is an error of that call, and the index lives on", 
   });
 });
 
+test("filters, ranges and ids", async () => {
+  const [there, here] = await both("IVF4,Flat");
+  const options = { nprobe: 4 };
+  const odd = Array.from({ length: 200 }, (_, i) => 2 * i + 1);
+  const [mine, low] = [await there.filter(new Set(odd)), await there.filter({ to: 100 })];
+  const [mineHere, lowHere] = [here.filter(odd), here.filter({ to: 100 })];
+  const pairs = [
+    [mine, mineHere],
+    [mine.not(), mineHere.not()],
+    [mine.and(low), mineHere.and(lowHere)],
+    [mine.not().or(low), mineHere.not().or(lowHere)],
+  ] as const;
+  for (const [filter, same] of pairs) {
+    expect(await filter.count).toBe(same.count);
+    const found = here.search(queries, 5, { ...options, filter: same });
+    expect(await there.search(queries, 5, { ...options, filter })).toEqual(found);
+    expect(await there.rangeSearch(queries, 1, { ...options, filter })).toEqual(
+      here.rangeSearch(queries, 1, { ...options, filter: same }),
+    );
+    const [distances, labels] = [new Float32Array(30), new Int32Array(30)];
+    await there.searchInto(queries, 5, distances, labels, { ...options, filter });
+    expect([distances, labels]).toEqual([found.distances, found.labels]);
+    expect(await there.blend(queries, { filter })).toEqual(blend(here, queries.slice(), { filter: same }));
+  }
+  expect(await there.ids()).toEqual(here.ids());
+  expect([await there.has(399), await there.has(400)]).toEqual([true, false]);
+  await there.removeIds([1, 3, 5]);
+  expect(await mine.count).toBe(197);
+  const other = await indexFactory(D, "Flat");
+  made.push(other);
+  for (const filter of [await other.filter([1]), mineHere, [1, 3], 7, null])
+    expect(await errorOf(() => there.search(queries, 1, { filter: filter as never }))).toMatchObject({
+      code: "ERR_PARAMETER",
+    });
+  expect(await errorOf(() => there.filter(((id: number) => id > 3) as never))).toMatchObject({
+    code: "ERR_UNSUPPORTED",
+  });
+  expect(await errorOf(() => there.filter(7 as never))).toMatchObject({ code: "ERR_PARAMETER" });
+});
+
 test("a file comes as a stream, and fails once the index is changed", async () => {
   const there = await indexFactory(512, "Flat");
   made.push(there);

@@ -2,8 +2,11 @@ import type {
   AddOptions,
   Floats,
   Ids,
+  FilterSource,
   IdType,
+  Labels,
   Metric,
+  RangeResult,
   SearchOptions,
   SearchResult,
   TrainOptions,
@@ -20,6 +23,50 @@ export interface Handover {
    */
   transfer?: boolean | undefined;
 }
+
+/** What a filter of an index in a worker is made of: all but a function, which can't be sent there. */
+export type AsyncFilterSource = Exclude<FilterSource, (...args: never[]) => unknown>;
+
+/** Which vectors a search may find, of an index in a worker: see Filter of "cellist". */
+export interface AsyncFilter {
+  /**
+   * Vectors of the index that are admitted.
+   *
+   * @example
+   *   if ((await filter.count) === 0) return [];
+   */
+  readonly count: Promise<number>;
+  /**
+   * All that this one leaves out.
+   *
+   * @example
+   *   await index.search(query, 5, { filter: seen.not() });
+   */
+  not(): AsyncFilter;
+  /**
+   * What both admit.
+   *
+   * @example
+   *   await index.search(query, 5, { filter: mine.and(recent) });
+   */
+  and(other: AsyncFilter): AsyncFilter;
+  /**
+   * What one of them admits.
+   *
+   * @example
+   *   await index.search(query, 5, { filter: mine.or(shared) });
+   */
+  or(other: AsyncFilter): AsyncFilter;
+}
+
+/** Options of a search behind a worker. */
+export interface AsyncSearchOptions extends Omit<SearchOptions, "filter"> {
+  /** Find these vectors only: what this index's `filter` made. Default: all. */
+  filter?: AsyncFilter | undefined;
+}
+
+/** Options of a blend behind a worker. */
+export interface AsyncBlendOptions extends Omit<BlendOptions, "filter">, Pick<AsyncSearchOptions, "filter"> {}
 
 /**
  * An index that is elsewhere, in a worker: the names of Index, all of them promises. Searches may be called while others are
@@ -134,7 +181,7 @@ export interface AsyncIndex<I extends IdType = "int32"> {
    *   const { labels } = await index.search(query, 5, { nprobe: 16 });
    *   const best = docs[labels[0]];
    */
-  search(queries: Vectors, k: number, options?: SearchOptions & Handover): Promise<SearchResult<I>>;
+  search(queries: Vectors, k: number, options?: AsyncSearchOptions & Handover): Promise<SearchResult<I>>;
   /**
    * As `search`, into arrays of the caller's, which are written when the answer is there.
    *
@@ -146,8 +193,23 @@ export interface AsyncIndex<I extends IdType = "int32"> {
     k: number,
     distances: Float32Array,
     labels: Int32Array | BigInt64Array,
-    options?: SearchOptions & Handover,
+    options?: AsyncSearchOptions & Handover,
   ): Promise<void>;
+  /**
+   * Finds all vectors within a radius of each query.
+   *
+   * @example
+   *   const { lims, labels } = await index.rangeSearch(queries, 0.5);
+   */
+  rangeSearch(queries: Vectors, radius: number, options?: AsyncSearchOptions & Handover): Promise<RangeResult<I>>;
+  /**
+   * Makes a filter, for the option of that name: ids, or a range of them. ERR_UNSUPPORTED for a function, which can't be sent.
+   *
+   * @example
+   *   const mine = await index.filter([3, 5, 8]);
+   *   const { labels } = await index.search(query, 5, { filter: mine });
+   */
+  filter(which: AsyncFilterSource): Promise<AsyncFilter>;
   /**
    * Does ahead what the first searches of so many queries would.
    *
@@ -161,7 +223,7 @@ export interface AsyncIndex<I extends IdType = "int32"> {
    * @example
    *   const blended = await index.blend(frames, { rate: 0.75, nprobe: 4 });
    */
-  blend(features: Floats, options?: BlendOptions & Handover): Promise<Float32Array<ArrayBuffer>>;
+  blend(features: Floats, options?: AsyncBlendOptions & Handover): Promise<Float32Array<ArrayBuffer>>;
 
   /**
    * The vector of an id, as far as it is stored.
@@ -177,6 +239,20 @@ export interface AsyncIndex<I extends IdType = "int32"> {
    *   const vectors = await index.reconstructBatch([3, 5, 8]);
    */
   reconstructBatch(ids: Ids): Promise<Float32Array<ArrayBuffer>>;
+  /**
+   * All ids that are stored, in the order of storage.
+   *
+   * @example
+   *   const gone = (await index.ids()).filter((id) => !docs.has(id));
+   */
+  ids(): Promise<Labels<I>>;
+  /**
+   * Whether there is a vector of this id.
+   *
+   * @example
+   *   if (!(await index.has(doc.id))) await index.addWithIds([doc.vector], [doc.id]);
+   */
+  has(id: number | bigint): Promise<boolean>;
   /**
    * Removes vectors and resolves to how many; unknown ids are ignored.
    *

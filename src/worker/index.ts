@@ -21,7 +21,14 @@ import { Parcel } from "./parcel.js";
 import { RemoteIndex } from "./remote.js";
 import type { WorkerLike } from "./start.js";
 
-export type { AsyncIndex, Handover } from "./async-index.js";
+export type {
+  AsyncBlendOptions,
+  AsyncFilter,
+  AsyncFilterSource,
+  AsyncIndex,
+  AsyncSearchOptions,
+  Handover,
+} from "./async-index.js";
 export type { WorkerLike } from "./start.js";
 
 /** What an index behind a worker is made with. */
@@ -119,5 +126,6 @@ async function open<I extends IdType>(
   } finally {
     signal?.removeEventListener("abort", abort);
   }
-  return new RemoteIndex(channel, kind as string);
+  const index: AsyncIndex<IdType> = new RemoteIndex(channel, kind as string);
+  return index;
 }

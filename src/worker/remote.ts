@@ -3,8 +3,9 @@ import type {
   Floats,
   Ids,
   IdType,
+  Labels,
   Metric,
-  SearchOptions,
+  RangeResult,
   SearchResult,
   TrainOptions,
   Vectors,
@@ -15,9 +16,17 @@ import { checkOptions, kindOf, what } from "../checks.js";
 import { CellistError, fail } from "../errors.js";
 import { readWork } from "../handle/options.js";
 import { checkApart } from "../handle/results.js";
-import type { BlendOptions } from "../rvc/blend.js";
-import type { AsyncIndex, Handover } from "./async-index.js";
+import type {
+  AsyncBlendOptions,
+  AsyncFilter,
+  AsyncFilterSource,
+  AsyncIndex,
+  AsyncSearchOptions,
+  Handover,
+} from "./async-index.js";
 import type { Channel } from "./channel.js";
+import { RemoteFilter, sendableWhere } from "./filter.js";
+import type { FilterLink } from "./filter.js";
 import { Parcel } from "./parcel.js";
 import type { Shape } from "./serve.js";
 
@@ -26,12 +35,22 @@ export class RemoteIndex implements AsyncIndex<IdType> {
   /** Set on the prototype below, where the runtime has it. */
   declare [Symbol.asyncDispose]: () => Promise<void>;
   readonly #channel: Channel;
+  readonly #link: FilterLink;
   /** What the index is, which does not change. */
   readonly #kind: string;
 
   constructor(channel: Channel, kind: string) {
     this.#channel = channel;
     this.#kind = kind;
+    const quietly = (method: string, args: unknown[]): void => {
+      // Where it fails, the search that wants the filter says why.
+      this.#call(method, args).catch(() => undefined);
+    };
+    this.#link = {
+      make: (id, where) => quietly("makeFilter", [id, where]),
+      drop: (id) => quietly("dropFilter", [id]),
+      count: (id) => this.#call("countFilter", [id]),
+    };
     // Whatever is assigned to a wrong name throws, in strict code.
     Object.freeze(this);
   }
@@ -106,10 +125,32 @@ export class RemoteIndex implements AsyncIndex<IdType> {
     await this.#call("addWithIds", [parcel.vectors(vectors), parcel.put(ids), rest], parcel, work);
   }
 
-  async search(queries: Vectors, k: number, options?: SearchOptions & Handover): Promise<SearchResult<IdType>> {
-    const { transfer, rest } = split(options);
+  async search(queries: Vectors, k: number, options?: AsyncSearchOptions & Handover): Promise<SearchResult<IdType>> {
+    const { transfer, rest } = this.#split(options);
     const parcel = new Parcel(transfer);
     return this.#call("search", [parcel.vectors(queries), k, rest], parcel);
+  }
+
+  async rangeSearch(
+    queries: Vectors,
+    radius: number,
+    options?: AsyncSearchOptions & Handover,
+  ): Promise<RangeResult<IdType>> {
+    const { transfer, rest } = this.#split(options);
+    const parcel = new Parcel(transfer);
+    return this.#call("rangeSearch", [parcel.vectors(queries), radius, rest], parcel);
+  }
+
+  async filter(which: AsyncFilterSource): Promise<AsyncFilter> {
+    return new RemoteFilter(this.#link, sendableWhere(which));
+  }
+
+  async ids(): Promise<Labels> {
+    return this.#call("ids");
+  }
+
+  async has(id: number | bigint): Promise<boolean> {
+    return this.#call("has", [id]);
   }
 
   async searchInto(
@@ -117,9 +158,9 @@ export class RemoteIndex implements AsyncIndex<IdType> {
     k: number,
     distances: Float32Array,
     labels: Int32Array | BigInt64Array,
-    options?: SearchOptions & Handover,
+    options?: AsyncSearchOptions & Handover,
   ): Promise<void> {
-    const { transfer, rest } = split(options);
+    const { transfer, rest } = this.#split(options);
     const kind = kindOf(labels);
     const wide = kind === "BigInt64Array";
     const shape: Shape = {
@@ -150,8 +191,8 @@ export class RemoteIndex implements AsyncIndex<IdType> {
     await this.#call("warmUp", [shape]);
   }
 
-  async blend(features: Floats, options?: BlendOptions & Handover): Promise<Float32Array<ArrayBuffer>> {
-    const { transfer, rest } = split(options);
+  async blend(features: Floats, options?: AsyncBlendOptions & Handover): Promise<Float32Array<ArrayBuffer>> {
+    const { transfer, rest } = this.#split(options);
     const parcel = new Parcel(transfer);
     return this.#call("blend", [parcel.vectors(features), rest], parcel);
   }
@@ -220,6 +261,13 @@ export class RemoteIndex implements AsyncIndex<IdType> {
 
   toJSON(): Record<string, unknown> {
     return { kind: this.#kind };
+  }
+
+  /** As {@link split}, a filter's number in its place. */
+  #split(options: unknown): ReturnType<typeof split> {
+    const { rest, ...own } = split(options);
+    const { filter } = (rest ?? {}) as { filter?: unknown };
+    return { ...own, rest: filter === undefined ? rest : { ...rest, filter: RemoteFilter.idOf(this.#link, filter) } };
   }
 
   async #call<T>(method: string, args: unknown[] = [], parcel?: Parcel, work?: Work): Promise<T> {

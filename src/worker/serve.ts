@@ -3,8 +3,10 @@ import { CellistError } from "../errors.js";
 import { indexFactory } from "../factory/build.js";
 import { readIndex } from "../faiss/read.js";
 import type { Bytes } from "../format/source.js";
+import { IdFilter } from "../handle/filter.js";
 import { floatsOf } from "../handle/input.js";
 import { VectorIndex } from "../handle/vector-index.js";
+import type { Where } from "../handle/where.js";
 import { blend } from "../rvc/blend.js";
 import type { BlendOptions } from "../rvc/blend.js";
 import type { EngineOptions } from "../wasm/engine.js";
@@ -25,6 +27,8 @@ export function serve(port: MessagePort): void {
   /** Files of the index on their way to the page, by number. */
   const streams = new Map<number, Iterator<Uint8Array, void>>();
   let lastStream = 0;
+  /** What the page's filters are here, by their number. */
+  const filters = new Map<number, IdFilter>();
   let pulled: { resolve: (chunk: Uint8Array | undefined) => void; reject: (error: Error) => void } | undefined;
   /** Lets go of the lock. */
   let release = (): void => undefined;
@@ -115,12 +119,24 @@ export function serve(port: MessagePort): void {
         return index[method](args[0] as Vectors, { ...(args[1] as object), ...work });
       case "addWithIds":
         return index.addWithIds(args[0] as Vectors, args[1] as Ids, { ...(args[2] as object), ...work });
-      case "searchInto":
-        return searchInto(index, ...(args as [Floats, number, Shape, SearchOptions | undefined]));
-      case "blend": {
-        const [features, options] = args as [Floats, BlendOptions | undefined];
-        return floatsOf("features", blend(index, features, options), index.d);
+      case "search":
+      case "rangeSearch":
+        return index[method](args[0] as Vectors, args[1] as number, withFilter(args[2]));
+      case "searchInto": {
+        const [queries, k, shape, options] = args as [Floats, number, Shape, unknown];
+        return searchInto(index, queries, k, shape, withFilter(options));
       }
+      case "blend":
+        return floatsOf("features", blend(index, args[0] as Floats, withFilter(args[1])), index.d);
+      case "makeFilter":
+        if (!(index instanceof VectorIndex)) throw new Error("an index that was made is a VectorIndex");
+        filters.set(args[0] as number, new IdFilter(index, args[1] as Where));
+        return undefined;
+      case "countFilter":
+        return filters.get(args[0] as number)?.count;
+      case "dropFilter":
+        filters.delete(args[0] as number);
+        return undefined;
       case "stream":
         if (!(index instanceof VectorIndex)) throw new Error("an index that was made is a VectorIndex");
         streams.set(++lastStream, index.chunks());
@@ -139,6 +155,14 @@ export function serve(port: MessagePort): void {
         return typeof member === "function" ? (member.apply(index, args) as unknown) : member;
       }
     }
+  }
+
+  /** A call's options, the filter being the one that their number stands for. */
+  function withFilter(options: unknown): (SearchOptions & BlendOptions) | undefined {
+    const { filter, ...rest } = (options ?? {}) as { filter?: number };
+    return options === undefined
+      ? undefined
+      : { ...rest, ...(filter !== undefined && { filter: filters.get(filter) }) };
   }
 
   /** Answers with what the index is. */
