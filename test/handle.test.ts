@@ -19,6 +19,8 @@ const KINDS = [
   "IVF4,PQ4x4fs,RFlat",
   "IVF8(IVF3,Flat),PQ4x4fsr",
   "IVF4,Flat,IDMap2",
+  "HNSW8",
+  "PCA4,IVF4,Flat",
 ];
 
 async function filled(description: string, engine = {}): Promise<Index> {
