@@ -192,7 +192,7 @@ const table: Record<ErrorCode, Row[]> = {
     [
       "ivf",
       (index) => search(index, { nProbe: 4 }),
-      'there is no option "nProbe": nprobe, kFactor, efSearch, ensureK and',
+      'there is no option "nProbe": nprobe, kFactor, efSearch, ensureK, d',
     ],
     ["ivf", (index) => index.searchInto(two, 1, floats(2), narrow(2), odd({ k: 4 })), /^there is no option "k"/],
     ["ivf", (index) => index.warmUp(odd({ batch: 1, k: 1, n: 4 })), /^there is no option "n"/],

@@ -158,7 +158,8 @@ describe("stream", () => {
   test.each(KINDS)("%s: byte for byte what toBytes gives", async (description) => {
     const index = await filled(description);
     expectSame((await bytesOf(index.stream())).bytes, index.toBytes());
-    index.removeIds([3, 4, 5, 500]);
+    // A graph can't give a vector up, in faiss neither.
+    if (description !== "HNSW8") index.removeIds([3, 4, 5, 500]);
     const { bytes } = await bytesOf(index.stream());
     expectSame(bytes, index.toBytes());
     expect((await readIndex(index.stream())).ntotal).toBe(index.ntotal);
