@@ -87,6 +87,12 @@ export interface TrainOptions extends Work, Believed {
   seed?: number | undefined;
 }
 
+/** What merging takes. */
+export interface MergeOptions extends Work {
+  /** Added to the labels of the other index. Default: 0. */
+  addId?: number | bigint | undefined;
+}
+
 /** Parameters for one search only; those that are left out, or do not concern the index, keep the index's own value. */
 export interface SearchOptions extends Believed {
   /** Lists to scan a query, clamped to nlist. */
@@ -400,7 +406,8 @@ export interface Index<I extends IdType = "int32"> {
    */
   reconstructBatch(ids: Ids): Float32Array<ArrayBuffer>;
   /**
-   * All ids that are stored, in the order of storage: of an id that was added twice, both.
+   * All ids that are stored, in the order of storage. An id that was added twice is there twice, as in faiss; `reconstruct` then gives the
+   * vector of the last of them.
    *
    * @example
    *   const gone = index.ids().filter((id) => !docs.has(id));
@@ -421,6 +428,27 @@ export interface Index<I extends IdType = "int32"> {
    */
   removeIds(ids: Ids): number;
 
+  /**
+   * Adds vectors in the place of all that have one of these ids, in one step: until it is done, and where it fails, the index is what it was.
+   *
+   * @example
+   *   await index.upsert(await embed(changed), changed.map((doc) => doc.id));
+   *
+   * @returns rejects as `addWithIds` does
+   */
+  upsert(vectors: Vectors, ids: Ids, options?: AddOptions): Promise<void>;
+  /**
+   * Takes over all vectors of an index that has learnt the same: of the same description, the same cells and codebooks, as of copies of
+   * one trained index. The other one is left empty. Its labels get `addId` added; an index that numbers its vectors itself goes on counting.
+   *
+   * @example
+   *   const [a, b] = [await readIndex(trained), await readIndex(trained)]; // filled by two workers
+   *   await a.mergeFrom(b, { addId: a.ntotal });
+   *
+   * @returns rejects with ERR_PARAMETER, which names the difference, ERR_NOT_TRAINED, ERR_ID, ERR_UNSUPPORTED for a graph, ERR_MEMORY, or
+   *   the signal's reason; both indexes are then what they were
+   */
+  mergeFrom(other: Index<IdType>, options?: MergeOptions): Promise<void>;
   /**
    * Sets parameters by faiss' names, all or none. ERR_PARAMETER for a name that the index does not have, or a value out of its range.
    *

@@ -16,6 +16,7 @@ export type {
   IdType,
   Index,
   Labels,
+  MergeOptions,
   Metric,
   Progress,
   RangeResult,

@@ -75,7 +75,9 @@ export class HnswNode extends IndexNode {
     await this.storage.train(vectors, seed, pace);
   }
 
-  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
+  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace, first?: () => void): Promise<void> {
+    // What would have to be removed first, a graph keeps: this throws.
+    first?.();
     if (ids !== undefined) {
       fail("ERR_UNSUPPORTED", `this index numbers its vectors itself: make an "IDMap,HNSW…" to give ids of your own`);
     }

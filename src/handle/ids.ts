@@ -30,10 +30,16 @@ export function eachId(node: IndexNode, wide: boolean, each: (id: number | bigin
   }
 }
 
-/** Index.ids. */
+/** Index.ids: as an IDMap keeps them, else as they are stored. */
 export function idsOf(node: IndexNode, wide: boolean): Int32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> {
-  const ids = makingArrays(() => (wide ? new BigInt64Array(node.stored) : new Int32Array(node.stored)));
-  let at = 0;
-  eachId(node, wide, (id) => (ids[at++] = id));
-  return ids;
+  return makingArrays(() => {
+    const ids = wide ? new BigInt64Array(node.ntotal) : new Int32Array(node.ntotal);
+    let at = 0;
+    node.eachLabel((label) => {
+      // A file may count vectors that its index could not place.
+      if (node.stored === node.ntotal || node.slotOf(label) >= 0) ids[at++] = wide ? label : Number(label);
+    });
+    if (at === 0) eachId(node, wide, (id) => (ids[at++] = id));
+    return at === ids.length ? ids : ids.slice(0, at);
+  });
 }

@@ -8,6 +8,7 @@ import type {
   IdType,
   Index,
   Labels,
+  MergeOptions,
   Metric,
   RangeResult,
   SearchOptions,
@@ -22,12 +23,12 @@ import { fail, makingArrays, noArray } from "../errors.js";
 import { describeTree } from "../indexes/describe.js";
 import { Writer } from "../format/writer.js";
 import { decodedAtOnce, NOTHING, OWN_PARAMS } from "../indexes/node.js";
-import type { IndexNode, Parameter, SearchParams } from "../indexes/node.js";
+import type { IndexNode, Merging, Parameter, SearchParams } from "../indexes/node.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { scratchSize } from "../wasm/engine.js";
 import { Window } from "../wasm/window.js";
 import { Admitted, filterOf, IdFilter } from "./filter.js";
-import { idsOf } from "./ids.js";
+import { eachId, idsOf } from "./ids.js";
 import { copyRows, countIds, floatsOf, ownRowsOf, rowsOf, toBigInts } from "./input.js";
 import { checkD, checkNames, checkOption, DEFAULTS, option, readSearch, readWork, SEARCH_NAMES } from "./options.js";
 import { rangeSearch } from "./range.js";
@@ -178,6 +179,19 @@ export class VectorIndex implements Index<IdType> {
   }
 
   async addWithIds(vectors: Vectors, ids: Ids, options?: AddOptions): Promise<void> {
+    await this.#addWithIds(vectors, ids, options, (node, own, ownIds, pace) => node.add(own, ownIds, pace));
+  }
+
+  async upsert(vectors: Vectors, ids: Ids, options?: AddOptions): Promise<void> {
+    await this.#addWithIds(vectors, ids, options, (node, own, ownIds, pace) => node.replace(own, ownIds, pace));
+  }
+
+  async #addWithIds(
+    vectors: Vectors,
+    ids: Ids,
+    options: AddOptions | undefined,
+    add: (node: IndexNode, vectors: Float32Array, ids: BigInt64Array, pace: Pace) => Promise<void>,
+  ): Promise<void> {
     const { d } = this.#ready();
     const work = readWork(options);
     checkD(options, d);
@@ -189,16 +203,43 @@ export class VectorIndex implements Index<IdType> {
     this.#checkRoom(n);
     const filling = !this.#filled && n > 0;
     const wide = filling ? kindOf(ids) === "BigInt64Array" : this.#wide;
-    for (const id of ownIds) {
-      if (id === -1n) fail("ERR_ID", "-1 can't be an id: as a label it means that nothing was found");
-      if (!wide && id !== BigInt.asIntN(32, id)) {
-        const mend = filling ? "give the ids as a BigInt64Array" : "only reset() changes an index of 32-bit ids";
-        fail("ERR_ID", `the id ${id} needs more than 32 bits: ${mend}`);
-      }
-    }
-    await this.#exclusively(work, (node, pace) => node.add(own, ownIds, pace));
+    checkIds(ownIds, wide, filling ? "give the ids as a BigInt64Array" : "only reset() changes an index of 32-bit ids");
+    await this.#exclusively(work, (node, pace) => add(node, own, ownIds, pace));
+    // What was added in the place of others leaves the number as it was.
+    if (n > 0) this.#origin = undefined;
     this.#wide = wide;
     this.#filled ||= n > 0;
+  }
+
+  async mergeFrom(other: Index<IdType>, options?: MergeOptions): Promise<void> {
+    const node = this.#ready();
+    const work = readWork(options);
+    const addId = addIdOf(options);
+    if (!(other instanceof VectorIndex) || other === this)
+      fail("ERR_PARAMETER", "mergeFrom wants another index, made by indexFactory or readIndex");
+    const theirs = other.node;
+    checkMergeable(node, theirs);
+    const filling = !this.#filled;
+    const wide = filling ? other.#wide : this.#wide;
+    if (!wide || addId !== 0n) {
+      const ids = new BigInt64Array(1);
+      eachId(theirs, true, (id) => {
+        const sum = (id as bigint) + addId;
+        ids[0] = sum;
+        if (ids[0] !== sum) fail("ERR_ID", `the id ${id} plus ${addId} needs more than 64 bits: give another addId`);
+        checkIds(ids, wide, "give another addId, or read both from files whose ids are 64-bit");
+      });
+    }
+    await this.#exclusively(work, async (_, pace) => {
+      let merging: Merging | undefined;
+      await other.hold(async () => (merging = await node.merging(theirs, addId, pace)));
+      merging?.commit();
+    });
+    const moved = theirs.ntotal > 0;
+    if (moved) other.reset();
+    this.#wide = wide;
+    this.#filled ||= moved;
+    if (moved) this.#origin = undefined;
   }
 
   search(queries: Vectors, k: number, options?: SearchOptions): SearchResult<IdType> {
@@ -631,6 +672,37 @@ if (typeof Symbol.dispose === "symbol") {
       this.dispose();
     },
   });
+}
+
+/** Throws ERR_ID for -1, and for an id that is too wide: `mend` says what to do. */
+function checkIds(ids: BigInt64Array, wide: boolean, mend: string): void {
+  for (const id of ids) {
+    if (id === -1n) fail("ERR_ID", "-1 can't be an id: as a label it means that nothing was found");
+    if (!wide && id !== BigInt.asIntN(32, id)) fail("ERR_ID", `the id ${id} needs more than 32 bits: ${mend}`);
+  }
+}
+
+/** Throws ERR_PARAMETER, which names the difference, unless two indexes are of one kind. */
+function checkMergeable(own: IndexNode, theirs: IndexNode): void {
+  const [ours, others] = [describeTree(own.tree), describeTree(theirs.tree)];
+  if (own.d !== theirs.d || ours !== others || own.metric !== theirs.metric) {
+    const what = (node: IndexNode, name: string): string =>
+      `${name} (d = ${node.d}, ${node.metric === METRIC_INNER_PRODUCT ? "inner product" : "L2"})`;
+    fail("ERR_PARAMETER", `${what(theirs, others)} can't be merged into ${what(own, ours)}: both must be alike`);
+  }
+  if (!own.isTrained || !theirs.isTrained)
+    fail(
+      "ERR_NOT_TRAINED",
+      `${own.isTrained ? "the other index" : ours} is not trained: merge what was made of one trained index`,
+    );
+}
+
+/** What is added to the labels of an index that is merged. */
+function addIdOf(options: MergeOptions | undefined): bigint {
+  const addId: unknown = options?.addId ?? 0;
+  if (typeof addId === "bigint" && addId === BigInt.asIntN(64, addId)) return addId;
+  if (!Number.isSafeInteger(addId)) fail("ERR_PARAMETER", `addId is ${what(addId)}: give a whole number`);
+  return BigInt(addId as number);
 }
 
 /** Bytes of scratch of one block: queries, results, labels, and what the nodes take. */

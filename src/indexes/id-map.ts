@@ -9,7 +9,7 @@ import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { otherMetric, readHeader, writeHeader } from "./header.js";
 import { hasPlacesForLabels } from "./node.js";
-import type { IndexNode, NodeReader } from "./node.js";
+import type { IndexNode, Merging, NodeReader } from "./node.js";
 import { Wrapper } from "./wrapper.js";
 
 /**
@@ -34,14 +34,48 @@ export class IdMapNode extends Wrapper {
     return { kind: "idmap", two: this.#two, base: this.base.tree };
   }
 
-  override async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
+  override async add(
+    vectors: Float32Array,
+    ids: BigInt64Array | undefined,
+    pace: Pace,
+    first?: () => void,
+  ): Promise<void> {
     if (ids === undefined) fail("ERR_ID", "an IDMap has no ids of its own: give some with addWithIds");
     const n = ids.length;
-    const at = this.#map.reserve(n);
-    this.engine.i64.set(ids, at >>> 3);
-    await this.base.add(vectors, undefined, pace);
+    const own = ids.slice();
+    this.#map.reserve(n);
+    await this.base.add(vectors, undefined, pace, first);
+    // Where others went first, the map ends where it did not before.
+    this.engine.i64.set(own, this.#map.reserve(n) >>> 3);
     this.#map.grow(n);
     this.#lookup = undefined;
+  }
+
+  override async replace(vectors: Float32Array, ids: BigInt64Array, pace: Pace): Promise<void> {
+    const given = new Set(ids);
+    const places = new Places(this.#map.count, (place) => given.has(this.#id(place)) && this.base.slotOf(place) >= 0);
+    await this.add(vectors, ids, pace, places.removed > 0 ? this.#removal(places) : undefined);
+  }
+
+  override async merging(other: IndexNode, addId: bigint, pace: Pace): Promise<Merging> {
+    const from = other as IdMapNode;
+    const n = from.#map.count;
+    const base = await this.base.merging(from.base, BigInt(this.base.ntotal), pace);
+    try {
+      const at = this.#map.reserve(n) >>> 3;
+      for (let i = 0; i < n; i++) this.engine.i64[at + i] = from.#id(i) + addId;
+    } catch (error) {
+      base.cancel();
+      throw error;
+    }
+    return {
+      commit: () => {
+        base.commit();
+        this.#map.grow(n);
+        this.#lookup = undefined;
+      },
+      cancel: () => base.cancel(),
+    };
   }
 
   override mapSlots(slots: number, n: number): void {

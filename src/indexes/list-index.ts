@@ -1,7 +1,7 @@
 import { METRIC_INNER_PRODUCT } from "../api.js";
 import type { Code, Scan } from "../codes/code.js";
 import { fail } from "../errors.js";
-import type { Writer } from "../format/writer.js";
+import { Writer } from "../format/writer.js";
 import { IdLookup } from "../lists/id-lookup.js";
 import { CHUNK } from "../lists/layout.js";
 import { Lists } from "../lists/lists.js";
@@ -14,8 +14,8 @@ import type { Coarse } from "./coarse.js";
 import { describeTree } from "./describe.js";
 import { DirectMap } from "./direct-map.js";
 import { writeHeader } from "./header.js";
-import { checkFinite, IndexNode, NOTHING } from "./node.js";
-import type { Parameter, SearchParams } from "./node.js";
+import { checkFinite, checkLearnt, IndexNode, NOTHING } from "./node.js";
+import type { Merging, Parameter, SearchParams } from "./node.js";
 import type { IndexTree } from "./tree.js";
 
 /** Rows looked at between two steps of an add. */
@@ -142,7 +142,7 @@ export class ListIndex extends IndexNode {
     if (this.coarse !== undefined || this.code.needsTraining) this.#isTrained = false;
   }
 
-  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
+  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace, first?: () => void): Promise<void> {
     const { code, coarse, d, lists } = this;
     if (ids !== undefined && coarse === undefined) {
       const name = describeTree(this.tree);
@@ -154,7 +154,7 @@ export class ListIndex extends IndexNode {
     }
     const n = vectors.length / d;
     if (n === 0) return;
-    if (coarse === undefined && code.isFloat) return this.#addRows(vectors, n, pace);
+    if (coarse === undefined && code.isFloat) return this.#addRows(vectors, n, pace, first);
     const own = vectors.slice();
     const ownIds = ids?.slice();
 
@@ -172,6 +172,7 @@ export class ListIndex extends IndexNode {
     this.code.drop();
     lists.reserve(more);
     lists.reserveStore();
+    first?.();
     for (let i = 0; i < n; i++) {
       slots[i] = lists.append(cells[i], ownIds === undefined ? BigInt(this.#ntotal + i) : ownIds[i]);
     }
@@ -181,7 +182,7 @@ export class ListIndex extends IndexNode {
   }
 
   /** Adds rows as they are, straight to where they stay. */
-  async #addRows(vectors: Float32Array, n: number, pace: Pace): Promise<void> {
+  async #addRows(vectors: Float32Array, n: number, pace: Pace, first?: () => void): Promise<void> {
     const { engine, d, lists } = this;
     this.code.drop();
     lists.reserve(Uint32Array.of(n));
@@ -192,9 +193,52 @@ export class ListIndex extends IndexNode {
       checkFinite(engine, at + i * d * 4, count, d, i);
       await pace.step("add", i + count, n);
     }
+    if (first !== undefined) {
+      first();
+      engine.u8.copyWithin(lists.codes + lists.count * d * 4, at, at + n * d * 4);
+    }
     lists.extend(n);
     this.#ntotal += n;
     this.#changed();
+  }
+
+  override async replace(vectors: Float32Array, ids: BigInt64Array, pace: Pace): Promise<void> {
+    const given = new Set(ids);
+    await this.add(vectors, ids, pace, () => this.removeIds((label) => given.has(label)));
+  }
+
+  override async merging(other: IndexNode, addId: bigint, pace: Pace): Promise<Merging> {
+    const { lists, coarse } = this;
+    const from = other as ListIndex;
+    if (coarse === undefined && addId !== 0n && addId !== BigInt(this.#ntotal)) {
+      const what = `a ${describeTree(this.tree)} index numbers its vectors itself`;
+      fail("ERR_PARAMETER", `addId is ${addId}, and ${what}: leave it out`);
+    }
+    if (coarse !== undefined && this.#directMap.isArray && (from.#ntotal > 0 || addId !== BigInt(this.#ntotal)))
+      fail("ERR_PARAMETER", "the direct map of this index is an array, which can't take another one's ids");
+    if (coarse !== undefined) checkLearnt("centroids", bytesOf(coarse.node), bytesOf((from.coarse ?? coarse).node));
+    checkLearnt("codes", this.#learnt(), from.#learnt());
+    // As with removed vectors, ids are in sequence no longer.
+    const { ntotal } = from;
+    if (this.#ntotal + ntotal > 0x7fffffff) fail("ERR_MEMORY", "more than 2^31 - 1 vectors in all");
+    this.code.drop();
+    const staged = await lists.stage(from.lists, addId, pace);
+    return {
+      commit: () => {
+        staged.commit();
+        this.#ntotal += ntotal;
+        this.#changed();
+      },
+      cancel: () => staged.cancel(),
+    };
+  }
+
+  /** What was learnt, as the file of an empty index says it. */
+  #learnt(): Uint8Array {
+    const { code, coarse, lists, engine } = this;
+    const empty = new ListIndex(code, coarse, this.#wire, new Lists(engine, coarse?.nlist ?? 0, lists.layout));
+    empty.#isTrained = this.#isTrained;
+    return bytesOf(empty);
   }
 
   /** The cell of each of n x d vectors, -1 where the distance overflows. Rejects with ERR_NOT_FINITE for a NaN or infinity. */
@@ -531,4 +575,11 @@ function sampleOf(vectors: Float32Array, d: number, limit: number, seed: number)
   const sample = new Float32Array(limit * d);
   for (let i = 0; i < limit; i++) sample.set(vectors.subarray(order[i] * d, (order[i] + 1) * d), i * d);
   return sample;
+}
+
+/** An index as a file. */
+function bytesOf(index: IndexNode): Uint8Array {
+  const writer = new Writer(index.engine);
+  index.write(writer);
+  return writer.finish();
 }

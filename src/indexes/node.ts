@@ -27,6 +27,14 @@ export interface SearchParams {
   admitted: number;
 }
 
+/** Vectors of another index that wait to be taken into use. */
+export interface Merging {
+  /** Takes them into use. Can't fail. */
+  commit(): void;
+  /** Forgets them. Can't fail. */
+  cancel(): void;
+}
+
 /** Reads a nested index from its fourcc on. */
 export type NodeReader = (reader: Reader, engine: Engine) => Promise<IndexNode>;
 
@@ -80,8 +88,27 @@ export abstract class IndexNode {
 
   /** Learns from n x d vectors. All or nothing. */
   abstract train(vectors: Float32Array, seed: number, pace: Pace): Promise<void>;
-  /** Adds n x d vectors, under ids of their own where `ids` is given. All or nothing. */
-  abstract add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void>;
+  /**
+   * Adds n x d vectors, under ids of their own where `ids` is given. All or nothing. `first`, where given, is called once, when nothing can
+   * fail any more and right before the vectors are taken into use: it may remove others.
+   */
+  abstract add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace, first?: () => void): Promise<void>;
+  /** As add, in the place of all vectors that have one of these ids. All or nothing. */
+  async replace(_vectors: Float32Array, _ids: BigInt64Array, _pace: Pace): Promise<void> {
+    fail(
+      "ERR_UNSUPPORTED",
+      `a ${this.tree.kind} index numbers its vectors itself: make an "IDMap,…" to give ids of your own`,
+    );
+  }
+
+  /**
+   * Makes all ready to take over the vectors of an index of the same description, with `addId` added to their labels. Throws ERR_PARAMETER,
+   * which names the difference, where not all that was learnt is the same, and ERR_MEMORY; neither index has changed then, nor until
+   * what it resolves to is committed. The other index is left as it is.
+   */
+  async merging(_other: IndexNode, _addId: bigint, _pace: Pace): Promise<Merging> {
+    return fail("ERR_UNSUPPORTED", `a ${this.tree.kind} index can't take another one's vectors: read and add them`);
+  }
 
   /**
    * Makes what speeds up searches and is not in a file, as far as there is memory for it: results are the same without. Whatever is
@@ -226,4 +253,10 @@ const DECODED_BYTES = 1 << 20;
 /** Of nq queries, those whose n candidates of d dimensions are decoded together. */
 export function decodedAtOnce(n: number, nq: number, d: number): number {
   return Math.max(1, Math.min(nq, Math.floor(DECODED_BYTES / (Math.max(n, 1) * d * 4))));
+}
+
+/** Throws ERR_PARAMETER where two indexes have learnt different things, as their bytes in a file say. */
+export function checkLearnt(what: string, own: Uint8Array, others: Uint8Array): void {
+  if (own.length === others.length && own.every((byte, i) => byte === others[i])) return;
+  fail("ERR_PARAMETER", `the other index has different ${what}: merge only what was made of one trained, empty index`);
 }

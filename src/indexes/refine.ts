@@ -11,7 +11,7 @@ import { scratchSize } from "../wasm/engine.js";
 import { describeTree } from "./describe.js";
 import { otherMetric, readHeader, writeHeader } from "./header.js";
 import { decodedAtOnce, hasPlacesForLabels, IndexNode } from "./node.js";
-import type { NodeReader, Parameter, SearchParams } from "./node.js";
+import type { Merging, NodeReader, Parameter, SearchParams } from "./node.js";
 
 /** faiss 1.15 takes no other factors from a file. */
 const MAX_FACTOR = 1000;
@@ -71,7 +71,7 @@ export class RefineNode extends IndexNode {
     }
   }
 
-  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
+  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace, first?: () => void): Promise<void> {
     if (ids !== undefined) {
       fail("ERR_UNSUPPORTED", `this index numbers its vectors itself: make an "IDMap,…" to give ids of your own`);
     }
@@ -79,9 +79,31 @@ export class RefineNode extends IndexNode {
     const before = this.ntotal;
     await this.#refine.add(own, undefined, pace);
     try {
-      await this.base.add(own, undefined, pace);
+      await this.base.add(own, undefined, pace, first);
     } catch (error) {
       this.#refine.truncate(before);
+      throw error;
+    }
+  }
+
+  override async merging(other: IndexNode, _addId: bigint, pace: Pace): Promise<Merging> {
+    // Labels of the first index are places in the second.
+    const before = BigInt(this.ntotal);
+    const base = await this.base.merging((other as RefineNode).base, before, pace);
+    try {
+      const refine = await this.#refine.merging((other as RefineNode).#refine, before, pace);
+      return {
+        commit: () => {
+          base.commit();
+          refine.commit();
+        },
+        cancel: () => {
+          base.cancel();
+          refine.cancel();
+        },
+      };
+    } catch (error) {
+      base.cancel();
       throw error;
     }
   }

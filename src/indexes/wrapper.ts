@@ -37,8 +37,12 @@ export abstract class Wrapper extends IndexNode {
     await this.base.train(vectors, seed, pace);
   }
 
-  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
-    await this.base.add(vectors, ids, pace);
+  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace, first?: () => void): Promise<void> {
+    await this.base.add(vectors, ids, pace, first);
+  }
+
+  override async replace(vectors: Float32Array, ids: BigInt64Array, pace: Pace): Promise<void> {
+    await this.base.replace(vectors, ids, pace);
   }
 
   override prepare(): void {

@@ -1,6 +1,7 @@
 import { fail } from "../errors.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
+import type { Pace } from "../work/pace.js";
 import { CHUNK } from "./layout.js";
 import type { Layout } from "./layout.js";
 
@@ -140,6 +141,69 @@ export class Lists {
     this.#count += n;
   }
 
+  /**
+   * Copies the codes and ids (to which `addId` is added) of lists of the same layout behind those in use, where nobody sees them until they
+   * are committed. Throws ERR_MEMORY or the signal's reason, having changed nothing that is seen.
+   */
+  async stage(other: Lists, addId: bigint, pace: Pace): Promise<{ commit(): void; cancel(): void }> {
+    const engine = this.#engine;
+    const { layout, nlist } = this;
+    const { perBlock, looseBytes } = layout;
+    const more = new Uint32Array(nlist);
+    for (let list = 0; list < nlist; list++) more[list] = other.size(list);
+    const cancel = (): void => {
+      for (let list = 0; list < nlist && this.#count > 0; list++) this.#clearTail(list);
+    };
+    if (other.count === 0) return { commit: () => undefined, cancel };
+    this.reserve(more);
+    const from = other.#engine;
+    const slots = new Int32Array(CHUNK);
+    const loose = new Uint8Array(CHUNK * looseBytes);
+    let done = 0;
+    try {
+      for (let list = 0; list < nlist; list++) {
+        const start = this.start(list) + this.size(list);
+        for (let i = 0; i < more[list]; i += CHUNK) {
+          const n = Math.min(CHUNK, more[list] - i);
+          from.reserveScratch(scratchSize(CHUNK * looseBytes) + scratchSize(CHUNK * 4));
+          const [codes, own] = [from.takeScratch(CHUNK * looseBytes), from.takeScratch(CHUNK * 4)];
+          for (let j = 0; j < n; j++) {
+            const slot = start + i + j;
+            slots[j] = slot;
+            from.i32[(own >>> 2) + j] = other.start(list) + i + j;
+            if (!this.isNumbered) engine.i64[(this.#ids >>> 3) + slot] = other.id(other.start(list) + i + j) + addId;
+            if (perBlock > 1 && slot % perBlock === 0) {
+              const block = this.#codeAt(slot);
+              engine.u8.fill(0, block, block + layout.blockBytes);
+            }
+          }
+          layout.load(from, other.#codes, own, n, codes);
+          loose.set(from.u8.subarray(codes, codes + n * looseBytes));
+          this.store(loose, slots.subarray(0, n));
+          await pace.step("merge", (done += n), other.count);
+        }
+      }
+    } catch (error) {
+      cancel();
+      throw error;
+    }
+    return {
+      commit: () => {
+        for (let list = 0; list < nlist; list++) this.#engine.u32[(this.sizes >>> 2) + list] += more[list];
+        this.#count += other.count;
+      },
+      cancel,
+    };
+  }
+
+  /** Zeroes what follows the last vector of a list in its block. */
+  #clearTail(list: number): void {
+    const size = this.size(list);
+    const { perBlock } = this.layout;
+    const over = size % perBlock;
+    if (over > 0) this.layout.clearTail(this.#engine, this.#codeAt(this.start(list) + size - over), over);
+  }
+
   /** Makes the room that {@link store} takes, so that it can't fail. Throws ERR_MEMORY. */
   reserveStore(): void {
     this.#engine.reserveScratch(scratchSize(CHUNK * this.layout.looseBytes) + scratchSize(CHUNK * 4));
@@ -232,12 +296,7 @@ export class Lists {
       if (size === before) continue;
       removed += before - size;
       u32[(this.sizes >>> 2) + list] = size;
-      if (size > 0)
-        this.layout.clearTail(
-          engine,
-          this.#codeAt(start + size - (size % this.layout.perBlock)),
-          size % this.layout.perBlock,
-        );
+      this.#clearTail(list);
     }
     this.#count -= removed;
     return removed;

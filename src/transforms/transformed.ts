@@ -1,9 +1,9 @@
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
-import type { Writer } from "../format/writer.js";
+import { Writer } from "../format/writer.js";
 import { otherMetric, readHeader, writeHeader } from "../indexes/header.js";
-import { checkFinite } from "../indexes/node.js";
-import type { IndexNode, NodeReader, SearchParams } from "../indexes/node.js";
+import { checkFinite, checkLearnt } from "../indexes/node.js";
+import type { IndexNode, Merging, NodeReader, SearchParams } from "../indexes/node.js";
 import type { IndexTree } from "../indexes/tree.js";
 import { Wrapper } from "../indexes/wrapper.js";
 import type { Matches } from "../lists/matches.js";
@@ -62,9 +62,30 @@ export class TransformedNode extends Wrapper {
     }
   }
 
-  override async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace): Promise<void> {
+  override async add(
+    vectors: Float32Array,
+    ids: BigInt64Array | undefined,
+    pace: Pace,
+    first?: () => void,
+  ): Promise<void> {
     const ownIds = ids?.slice();
-    await this.base.add(await this.#apply(this.#chain, vectors.slice(), pace), ownIds, pace);
+    await this.base.add(await this.#apply(this.#chain, vectors.slice(), pace), ownIds, pace, first);
+  }
+
+  override async replace(vectors: Float32Array, ids: BigInt64Array, pace: Pace): Promise<void> {
+    const ownIds = ids.slice();
+    await this.base.replace(await this.#apply(this.#chain, vectors.slice(), pace), ownIds, pace);
+  }
+
+  override async merging(other: IndexNode, addId: bigint, pace: Pace): Promise<Merging> {
+    const bytes = ({ engine }: IndexNode, chain: readonly Transform[]): Uint8Array => {
+      const writer = new Writer(engine);
+      for (const transform of chain) transform.write(writer);
+      return writer.finish();
+    };
+    const { base } = other as TransformedNode;
+    checkLearnt("transforms", bytes(this, this.#chain), bytes(other, (other as TransformedNode).#chain));
+    return this.base.merging(base, addId, pace);
   }
 
   /** What transforms make of vectors, block by block. Rejects with ERR_NOT_FINITE for a NaN or infinity. */
