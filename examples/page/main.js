@@ -7,7 +7,6 @@ import { showVoice } from "./view/voice.js";
 import { fill } from "./view/dom.js";
 import { filesOf } from "./files.js";
 import notes from "./sample/sample.json";
-import worker from "built:worker/worker.js";
 
 const PHASES = {
   read: "Opening the file",
@@ -20,6 +19,8 @@ const PHASES = {
 };
 
 const $ = (id) => document.getElementById(id);
+/** Scripts of their own, which the page holds as text. */
+const [worker, worklet] = ["worker", "worklet"].map((id) => $(id).textContent);
 /** The voice that is shown or on its way; what an older one still says is not listened to. */
 let current;
 
@@ -37,7 +38,7 @@ async function open(begin) {
     working(false);
     $("voice").hidden = false;
     say(`${card.name} is open.`);
-    await showVoice($("voice"), { voice, card, sentence, say, worker, isCurrent: () => voice === current });
+    await showVoice($("voice"), { voice, card, sentence, say, worker, worklet, isCurrent: () => voice === current });
   } catch (error) {
     if (voice === current) stop(error.message);
   }

@@ -1,4 +1,4 @@
-import { RATE } from "./log-mel.js";
+import { RATE } from "./timing.js";
 
 /**
  * Decodes sound that has 16 kHz and 16 bits, as the sample does, to the very numbers that were encoded: at its own rate, so that no

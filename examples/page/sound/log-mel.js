@@ -1,10 +1,11 @@
 import FFT from "fft.js";
+import { RATE } from "./timing.js";
 
 /**
  * How the features of bench/speech and of the sample were made: spectra of 25 ms, a hundred a second, of sound at 16 kHz, in 64
  * triangular bands that are as wide as the ear's (HTK's mel scale). A row is four spectra, two of them new: 50 rows a second.
  */
-export const RATE = 16_000;
+
 /** Samples from a row to the next. */
 export const ROW_HOP = 320;
 /** Samples that a row is made of. */

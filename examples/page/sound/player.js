@@ -1,5 +1,5 @@
 import { Ring } from "./ring.js";
-import { GRAIN_FIELDS, HOPS_PER_SECOND } from "./timing.js";
+import { GRAIN_FIELDS, HOPS_PER_SECOND, RATE } from "./timing.js";
 
 /** Sound as it is: what browsers do for calls would take away what is looked up. */
 const MICROPHONE = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
@@ -72,7 +72,7 @@ function release(stream) {
 }
 
 function loop(context, samples) {
-  const buffer = context.createBuffer(1, samples.length, 16_000);
+  const buffer = context.createBuffer(1, samples.length, RATE);
   buffer.copyToChannel(samples, 0);
   const source = new AudioBufferSourceNode(context, { buffer, loop: true });
   source.start();

@@ -1,5 +1,6 @@
-import wasmBinary from "speex-resampler.wasm";
+import text from "speex-resampler.wasm";
 import SpeexResampler from "@echogarden/speex-resampler-wasm";
+import { bytesOf } from "../../../src/wasm/text.ts";
 
 /** Speex' own scale goes to 10; 7 has 160 taps at the filter's own rate, and an alias 100 dB down. */
 const QUALITY = 7;
@@ -18,7 +19,7 @@ let speex;
  */
 export async function resampler(from, to) {
   if (from === to) return { push: (samples) => samples };
-  speex ??= await SpeexResampler({ wasmBinary, locateFile: (path) => path });
+  speex ??= await SpeexResampler({ wasmBinary: bytesOf(text), locateFile: (path) => path });
   const room = Math.ceil((CHUNK * to) / from) + 64;
   const [input, output, sizes] = [CHUNK * 4, room * 4, 8].map((bytes) => speex._malloc(bytes));
   const state = speex._speex_resampler_init(1, from, to, QUALITY, sizes);

@@ -1,3 +1,5 @@
+/** Samples a second, of what features are made of. */
+export const RATE = 16_000;
 /** Hops a second: a row of features each. */
 export const HOPS_PER_SECOND = 50;
 /** Seconds of a grain: two hops, so that Hann windows add up to 1. */

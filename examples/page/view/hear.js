@@ -1,4 +1,3 @@
-import worklet from "built:sound/worklet.js";
 import { play } from "../sound/player.js";
 import { fill, h } from "./dom.js";
 import { slider } from "./slider.js";
@@ -10,7 +9,7 @@ export function hearSection(shown, state) {
   return shown.card.sound ? mosaicSection(shown, state) : pictureSection(shown, state);
 }
 
-function mosaicSection({ voice, sentence, say }, state) {
+function mosaicSection({ voice, sentence, worklet, say }, state) {
   const nprobes = state.points.filter(({ size }) => size === "full").map(({ nprobe }) => nprobe);
   let player;
   let changing = false;

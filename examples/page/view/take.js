@@ -33,10 +33,10 @@ export function takeSection({ voice, card, say }, state) {
         ? "The file as it was dropped."
         : choice.size === "full"
           ? `The same frames, with nprobe = ${choice.nprobe} in the file in place of ${today.nprobe}: one number changes, all programs that read the file will use it.`
-          : `The same voice at ${sizeName(choice.size)}, ${megabytes(choice.bytes)} in place of ${megabytes(today.bytes)}, with nprobe = ${choice.nprobe}. Programs with faiss open it as they do the other.`;
+          : `The same voice at ${sizeName(choice.size)}: ${megabytes(choice.bytes)} in place of ${megabytes(today.bytes)}. A voice file of cellist’s own, for pages and programs that use it; for RVC itself take the full size.`;
     fill(what, h("span", { class: "file" }, name), h("br"), changed);
     code.textContent = forVite(name, card, choice);
-    line.textContent = forShell(name);
+    line.textContent = forShell(card, choice);
   };
   state.changed.push(update);
   update();
@@ -53,21 +53,22 @@ export function takeSection({ voice, card, say }, state) {
   );
 }
 
-/** RVC's way to name a file tells its nprobe and what it is made of. */
-export function nameOf({ name }, { size, nprobe, factory }) {
+/** RVC's way to name a file tells its nprobe. */
+export function nameOf({ name }, { size, nprobe }) {
   const base = name.replace(/\.index$/, "");
   const told = /_nprobe_\d+/.test(base) ? base.replace(/_nprobe_\d+/, `_nprobe_${nprobe}`) : `${base}_nprobe_${nprobe}`;
-  if (size === "full") return `${told}.index`;
-  const code = factory.split(",")[1];
-  return `${/_Flat_/.test(told) ? told.replace("_Flat_", `_${code}_`) : `${told}_${code}`}.index`;
+  return size === "full" ? `${told}.index` : `${told}_${size}.voice`;
 }
 
-function forVite(name, { d }, { nprobe }) {
-  return `import { readIndex } from "cellist";
-import { blend } from "cellist/rvc";
+function forVite(name, { d }, { size, nprobe }) {
+  const [read, imports] =
+    size === "full"
+      ? ["readIndex", 'import { readIndex } from "cellist";\nimport { blend } from "cellist/rvc";']
+      : ["readVoice", 'import { blend, readVoice } from "cellist/rvc";'];
+  return `${imports}
 import address from "./${name}?url";
 
-const voice = await readIndex(await fetch(address));
+const voice = await ${read}(await fetch(address));
 voice.warmUp({ batch: 16, k: 8, nprobe: ${nprobe} });
 
 /** 16 frames of ${d} numbers, in place. */
@@ -76,11 +77,15 @@ export function towardsVoice(features) {
 }`;
 }
 
-function forShell(name) {
-  return `npm install cellist
-npx cellist info "${name}"
-npx cellist blend "${name}" features.npy --rate 0.75`;
+/** The words that make this file of the one that was dropped. */
+function forShell(card, choice) {
+  const name = nameOf(card, choice);
+  if (choice.size === "full")
+    return `npx cellist set "${card.name}" nprobe=${choice.nprobe} --out "${name}"\nnpx cellist measure "${name}"`;
+  return `npx cellist shrink "${card.name}" --ratio ${RATIOS[choice.size]} --out "${name}"\nnpx cellist measure "${name}"`;
 }
+
+const RATIOS = { quarter: 4, eighth: 8, sixteenth: 16 };
 
 export function download(blob, name) {
   const address = URL.createObjectURL(blob);

@@ -17,7 +17,7 @@ const SHARE = 0.1;
  * Shows a voice, section by section, as its numbers come.
  *
  * @param {HTMLElement} root
- * @param {{ voice: import("../voice.js").Voice, card: any, sentence?: Float32Array, say(words: string): void, worker: string,
+ * @param {{ voice: import("../voice.js").Voice, card: any, sentence?: Float32Array, say(words: string): void, worker: string, worklet: string,
  *   isCurrent(): boolean }} shown
  */
 export async function showVoice(root, shown) {
@@ -27,18 +27,17 @@ export async function showVoice(root, shown) {
   const rest = h("div");
   fill(root, cardSection(card), number, rest);
 
-  await voice.call("measure", {}, ({ point, stored }) => {
-    if (!isCurrent()) return;
-    state.points.push(point);
-    if (point.nprobe === stored) showNumber(number, (state.today = point), card);
-  });
+  state.points = await voice.call("measure", {}, () => undefined);
   if (!isCurrent()) return;
-  say(`${number.querySelector(".claim").textContent}`);
+  state.today = state.points.find(({ nprobe }) => nprobe === card.nprobe) ?? state.points[0];
   state.choice = best(state.points);
+  showNumber(number, state.today, card);
+  say(number.querySelector(".claim").textContent);
   const picture = h("div");
+  const smaller = h("div");
   fill(
     rest,
-    betterSection(state),
+    betterSection(state, smaller),
     picture,
     hearSection(shown, state),
     takeSection(shown, state),
@@ -47,16 +46,35 @@ export async function showVoice(root, shown) {
 
   const cells = await voice.call("cells");
   if (!isCurrent()) return;
-  if (cells !== undefined) fill(picture, cellSection(cells, card));
-  const sizes = await voice.call("sizes");
+  if (cells !== undefined) fill(picture, cellSection(cells));
+  root.dispatchEvent(new CustomEvent("measured", { bubbles: true }));
+  const { sizes, large } = await voice.call("sizes");
+  if (large) await asked(smaller);
   for (const size of sizes) {
-    const points = await voice.call("shrink", { size });
+    const bar = h("progress", { max: 1, "aria-label": `Making it smaller: 1/${size.ratio}` });
+    fill(
+      smaller,
+      h("p", { class: "quiet" }, `Making it smaller, 1/${size.ratio} of the size. All else can be used meanwhile.`),
+      bar,
+    );
+    const points = await voice.call("shrink", { size }, ({ done, total }) => {
+      if (total < Infinity) bar.value = done / total;
+    });
     if (!isCurrent()) return;
     state.points.push(...points);
     state.sizes.push(size.id);
     announce(state);
   }
-  root.dispatchEvent(new CustomEvent("measured", { bubbles: true }));
+  fill(smaller);
+  root.dispatchEvent(new CustomEvent("shrunk", { bubbles: true }));
+}
+
+/** A large voice is made smaller when it is asked for: that takes minutes, and memory for a second copy. */
+function asked(place) {
+  return new Promise((resolve) => {
+    const go = h("button", { type: "button", id: "smaller", onClick: resolve }, "Make it smaller, too");
+    fill(place, h("p", {}, go, " ", h("span", { class: "quiet" }, "to 1/4, 1/8 and 1/16; it takes minutes")));
+  });
 }
 
 /** The smallest nprobe that is near enough and leaves a block's time to others, or the nearest. */
@@ -96,7 +114,7 @@ function showNumber(section, { recall, error }, card) {
   const value = missed > 0 && missed < 0.095 ? (missed * 100).toFixed(1) : String(Math.round(missed * 100));
   const asked = card.sound
     ? "Asked with a sentence that the voice does not hold."
-    : "Asked with stand-ins for held-out frames: each lies 30 % of the way from one of its frames to another.";
+    : "Asked with 256 of its own frames, each held out with the nine that sound most like it.";
   fill(
     section,
     h("p", { class: missed < 0.05 ? "number good" : "number", "aria-hidden": "true" }, value, h("span", {}, "%")),
@@ -115,7 +133,7 @@ function showNumber(section, { recall, error }, card) {
   );
 }
 
-function betterSection(state) {
+function betterSection(state, smaller) {
   const figure = h("figure", {
     role: "img",
     "aria-label": "Blend error against the time of a block, a dot for each setting",
@@ -168,6 +186,7 @@ function betterSection(state) {
       "longer. Lower is truer, left is faster.",
     ),
     h("div", { class: "two" }, nprobe.element, size.element),
+    smaller,
     outcome,
     figure,
     behind,

@@ -1,7 +1,7 @@
 import { Ring } from "../sound/ring.js";
 import { resampled, resampler } from "../sound/resample.js";
-import { BANDS, D, FRAMES, RATE, ROW_HOP, RowStream } from "../sound/log-mel.js";
-import { GRAIN, HOPS_PER_SECOND } from "../sound/timing.js";
+import { BANDS, D, FRAMES, ROW_HOP, RowStream } from "../sound/log-mel.js";
+import { GRAIN, HOPS_PER_SECOND, RATE } from "../sound/timing.js";
 import { BLOCK } from "./measure.js";
 import { centred } from "./open.js";
 

@@ -1,31 +1,40 @@
-import { indexFactory } from "cellist";
+import { METRIC_L2, readIndex } from "cellist";
+import { shrinkVoice } from "cellist/rvc";
+import { timed } from "./measure.js";
 
-/** What a file can be made of, largest first: the share of the whole that is aimed at, and the code that comes nearest to it. */
-const CODES = [
-  { id: "half", share: "1/2", code: () => "SQfp16" },
-  { id: "quarter", share: "1/4", code: () => "SQ8" },
-  { id: "eighth", share: "1/8", code: () => "SQ4" },
-  { id: "sixteenth", share: "1/16", code: (d) => `PQ${d / 2}x4fs` },
+/** What a voice can be made of, largest first: how many times smaller it will be. */
+const SIZES = [
+  { id: "quarter", ratio: 4 },
+  { id: "eighth", ratio: 8 },
+  { id: "sixteenth", ratio: 16 },
 ];
+/** Numbers in a voice that is made smaller unasked: about twenty seconds of work, in the background. */
+const LARGE = 20e6;
 
-/** The sizes for which this build of cellist has a code. */
-export async function encodings(d, description) {
-  const [cells] = description.split(",");
-  const sizes = [];
-  for (const { id, share, code } of CODES) {
-    const factory = `${cells},${code(d)}`;
-    const index = await indexFactory(d, factory).catch(() => undefined);
-    index?.dispose();
-    if (index !== undefined) sizes.push({ id, share, factory });
-  }
-  return sizes;
+/** The sizes for an index of frames as they are: for one of codes there is nothing to gain. */
+export function sizesOf({ d, ntotal, metric, description }) {
+  if (metric !== METRIC_L2 || !/^(IVF\d+,)?Flat$/.test(description)) return { sizes: [], large: false };
+  return { sizes: SIZES, large: ntotal * d > LARGE };
 }
 
-/** Encodes all frames of a voice another way, under the same ids. */
-export async function encode({ index: { d }, ids, rows, stored }, { factory }, onProgress) {
-  const index = await indexFactory(d, factory);
-  await index.train(rows, { onProgress });
-  await index.addWithIds(rows, ids, { onProgress });
-  index.set(`nprobe=${stored}`);
-  return { index, bytes: index.toBytes().length };
+/**
+ * Makes a voice smaller.
+ *
+ * @returns {Promise<{ bytes: Uint8Array, settings: any[] }>} the file, and what it finds
+ */
+export async function shrink({ file, queries }, { ratio }, how) {
+  const { nprobes, nlist, onProgress } = how;
+  // Of an index of its own, so that the voice can be searched meanwhile.
+  const index = await readIndex(file);
+  try {
+    const options = { ratio, sample: queries, nprobe: nprobes.filter((nprobe) => nprobe < nlist), onProgress };
+    const { index: small, report } = await shrinkVoice(index, options);
+    try {
+      return { bytes: small.toBytes(), settings: timed(small, report.settings.after, how) };
+    } finally {
+      small.dispose();
+    }
+  } finally {
+    index.dispose();
+  }
 }

@@ -3,18 +3,19 @@
  * page ends it when another voice is dropped, and all memory goes with it.
  */
 import { METRIC_L2 } from "cellist";
+import { readVoice } from "cellist/rvc";
 import { cellsOf } from "./cells.js";
-import { BLOCK, blended, measure, standIns, truthOf } from "./measure.js";
+import { BLOCK, blended, measure, standIns } from "./measure.js";
 import { Mosaic } from "./mosaic.js";
 import { buildOfSound, centred, FRAMES_PER_SECOND, openFiles, sentence, Sorry } from "./open.js";
 import { readLists } from "./faiss-lists.js";
-import { encodings, encode } from "./sizes.js";
+import { shrink, sizesOf } from "./sizes.js";
 import { rowsOf as logMelRows } from "../sound/log-mel.js";
 
 /** Lists that a search looks into, as far as there are so many. */
 const NPROBES = [1, 2, 4, 8, 16, 32, 64];
-/** Rows of the spectrograms: two seconds or so. */
-const SHOWN_ROWS = 96;
+/** Frames to look at, two seconds or so, and to take the time with. */
+const SHOWN_ROWS = 6 * BLOCK;
 
 /** @type {Awaited<ReturnType<typeof openFiles>> & Record<string, any>} */
 let voice;
@@ -40,68 +41,47 @@ const methods = {
   },
 
   /** The picture of the cells. */
-  async cells() {
-    await prepare();
+  cells() {
     const { index, file, samples, queries } = voice;
     const walk = samples === undefined ? new Float32Array(0) : queries;
     return cellsOf(file, (ids) => index.reconstructBatch(ids), walk);
   },
 
-  /** Measures the file as it is, then at every nprobe, and tells each as it comes. */
+  /** Measures the file at every nprobe. */
   async measure(_, onProgress) {
-    const { index, settings, stored } = await prepare();
-    const points = [];
-    for (const nprobe of settings) {
-      points.push(point(index, "full", voice.file.size, nprobe));
-      onProgress({ point: points.at(-1), stored });
-      await pause();
-    }
-    return points;
+    const { index, file, queries } = voice;
+    const settings = await measure(index, { ...(await prepare()), queries, onProgress });
+    return settings.map((setting) => ({ size: "full", bytes: file.size, ...setting }));
   },
 
   /** The sizes that this voice can be brought to, smallest last. */
   sizes() {
-    const { d, metric, description } = voice.index;
-    if (metric !== METRIC_L2 || !/^IVF\d+,Flat$/.test(description)) return [];
-    return encodings(d, description);
+    return sizesOf(voice.index);
   },
 
-  /** Encodes the voice smaller and measures that. */
+  /** Makes the voice smaller and measures that. */
   async shrink({ size }, onProgress) {
-    await prepare();
-    const { index, bytes } = await encode(voice, size, onProgress);
-    voice.smaller[size.id] = index;
-    const points = [];
-    for (const nprobe of voice.settings) {
-      points.push({ ...point(index, size.id, bytes, nprobe), factory: size.factory });
-      onProgress({ point: points.at(-1) });
-      await pause();
-    }
-    return points;
+    const small = await shrink(voice, size, { ...(await prepare()), onProgress });
+    voice.smaller[size.id] = small.bytes;
+    return small.settings.map((setting) => ({ size: size.id, bytes: small.bytes.length, ...setting }));
   },
 
   /** The file of a choice. */
-  take({ size, nprobe }) {
-    const index = size === "full" ? voice.index : voice.smaller[size];
-    const before = index.get("nprobe");
-    index.set(`nprobe=${nprobe}`);
+  async take({ size, nprobe }) {
+    const index = await indexOf(size);
+    const before = index.nprobe;
+    if (voice.nlist > 1) index.nprobe = nprobe;
     const bytes = index.toBytes();
-    index.set(`nprobe=${before}`);
+    if (index === voice.index) index.nprobe = before;
     return bytes;
   },
 
   /** Frames before a blend and after it: as the file has it, as chosen, and exactly. */
   async picture({ size, nprobe }) {
-    const { index, queries, stored, everything } = await prepare();
-    const rows = queries.subarray(0, SHOWN_ROWS * index.d);
-    const chosen = size === "full" ? index : (voice.smaller[size] ?? index);
-    return {
-      d: index.d,
-      before: rows,
-      stored: blended(index, rows, stored),
-      chosen: blended(chosen, rows, nprobe),
-      exact: blended(index, rows, everything),
-    };
+    const { frames: before } = await prepare();
+    const { index, stored, nlist } = voice;
+    const chosen = blended(await indexOf(size), before, nprobe);
+    return { d: index.d, before, stored: blended(index, before, stored), chosen, exact: blended(index, before, nlist) };
   },
 
   /** Begins to answer sound: through the port come samples, and out of it go the grains to play. */
@@ -122,7 +102,7 @@ function card() {
   const { index, name, file, built, samples } = voice;
   const [, nlist] = /IVF(\d+)/.exec(index.description) ?? [];
   voice.nlist = Number(nlist ?? 1);
-  voice.stored = nlist === undefined ? 1 : index.get("nprobe");
+  voice.stored = nlist === undefined ? 1 : index.nprobe;
   voice.smaller = {};
   return {
     name,
@@ -144,55 +124,36 @@ function prepare() {
 }
 
 async function gather() {
-  const { index, nlist, stored } = voice;
-  const { d } = index;
-  if (index.metric !== METRIC_L2)
-    throw new Sorry("This index compares by inner product. Voices are compared by distance (L2).");
-  voice.everything = nlist;
-  voice.settings = [...new Set([stored, ...NPROBES])].filter((nprobe) => nprobe <= nlist).sort((a, b) => a - b);
-  if (voice.settings.length === 0) voice.settings = [stored];
-  const { ids, rows } = await framesOf(voice);
-  voice.rows = rows;
-  voice.queries ??= standIns(rows, d);
-  voice.truth = truthOf(index, voice.queries, voice.everything);
-  voice.ids = ids;
-  // Where frames are numbered in sequence, as RVC has them, a label is a place.
-  voice.placeOf = ids.every((id, i) => id === i) ? (label) => label : placesOf(ids);
-  return voice;
+  const { index, nlist, stored, queries } = voice;
+  if (index.metric !== METRIC_L2) {
+    throw new Sorry("This index compares by inner product, and voices are compared by distance (L2).");
+  }
+  const nprobes = [...new Set([stored, ...NPROBES])].filter((nprobe) => nprobe <= nlist).sort((a, b) => a - b);
+  const frames = queries?.slice(0, SHOWN_ROWS * index.d) ?? standIns(await framesOf(voice, SHOWN_ROWS), index.d);
+  return { nprobes, nlist, frames };
 }
 
-/** All frames of a voice, and their ids. */
-async function framesOf({ index, file }) {
-  const inSequence = Array.from({ length: index.ntotal }, (_, i) => i);
+/** Some frames of a voice, evenly from all of it. */
+async function framesOf({ index, file }, count) {
+  const ids = Array.from({ length: count }, (_, i) => Math.floor((i * index.ntotal) / count));
   try {
-    return { ids: inSequence, rows: index.reconstructBatch(inSequence) };
+    return index.reconstructBatch(ids);
   } catch (error) {
-    const lists = error.code === "ERR_ID" ? await readLists(file) : undefined;
+    // Frames have numbers of their own.
+    const lists = error.code === "ERR_ID" ? (await readLists(file))?.lists.flat() : undefined;
     if (lists === undefined) throw error;
-    const ids = lists.lists.flat();
-    return { ids, rows: index.reconstructBatch(ids) };
+    return index.reconstructBatch(ids.map((place) => lists[place]));
   }
 }
 
-function placesOf(ids) {
-  const places = new Map(ids.map((id, place) => [id, place]));
-  return (label) => places.get(label);
-}
-
-function point(index, size, bytes, nprobe) {
-  const { rows, queries, truth, placeOf } = voice;
-  const { d } = index;
-  const distance = (query, label) => {
-    let sum = 0;
-    for (let i = query * d, end = i + d, j = placeOf(label) * d; i < end; i++, j++) sum += (queries[i] - rows[j]) ** 2;
-    return sum;
-  };
-  return { size, bytes, nprobe, ...measure(index, truth, nprobe, distance) };
-}
-
-/** Lets messages in between two pieces of work. */
-function pause() {
-  return new Promise((resolve) => setTimeout(resolve));
+/** The index of a size: the small ones are kept as files, and opened for as long as one is asked. */
+async function indexOf(size) {
+  if (size === "full" || voice.smaller[size] === undefined) return voice.index;
+  if (voice.opened?.size !== size) {
+    voice.opened?.index.dispose();
+    voice.opened = { size, index: await readVoice(voice.smaller[size]) };
+  }
+  return voice.opened.index;
 }
 
 self.onmessage = async ({ data: { id, method, args } }) => {
