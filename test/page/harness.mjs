@@ -104,14 +104,21 @@ export async function open(browser, { address = ADDRESS, ...options } = {}) {
   await tab.addInitScript(() => {
     window.measured = 0;
     window.levels = [];
+    window.shrunk = 0;
     document.addEventListener("measured", () => window.measured++);
+    document.addEventListener("shrunk", () => window.shrunk++);
     document.addEventListener("levels", ({ detail }) => window.levels.push(detail));
   });
   await tab.goto(address);
   return tab;
 }
 
-/** Waits until all sizes of so many voices are measured. */
+/** Waits until a voice was made smaller, too. */
+export function shrunk(tab) {
+  return tab.waitForFunction(() => window.shrunk > 0);
+}
+
+/** Waits until so many voices are measured. */
 export function measured(tab, voices = 1) {
   return tab.waitForFunction((count) => window.measured >= count, voices);
 }

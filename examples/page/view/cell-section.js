@@ -2,8 +2,8 @@ import { cellPlot, cellTable, cellWords } from "./cells.js";
 import { fill, h } from "./dom.js";
 import { drawn, unspoken } from "./resize.js";
 
-/** Frames of the walk that are followed: a second, two words or three. */
-const STEPS = 50;
+/** Frames of the walk that are followed: a word or two. */
+const STEPS = 40;
 /** Time from a frame to the next when it is watched: a third of the speed of speech. */
 const PACE = 60;
 
@@ -50,7 +50,17 @@ export function cellSection(picture) {
     cellWords(picture),
     figure,
     walks
-      ? h("p", {}, walk, " ", h("span", { class: "quiet" }, "the line is a second of the sentence, a step every 20 ms"))
+      ? h(
+          "p",
+          {},
+          walk,
+          " ",
+          h(
+            "span",
+            { class: "quiet" },
+            "the line is the first words of the sentence, from the empty dot to the full one, a step every 20 ms",
+          ),
+        )
       : undefined,
     cellTable(picture),
   );

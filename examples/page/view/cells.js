@@ -58,6 +58,7 @@ export function cellPlot({ cells, columns, walk }, width, steps) {
         strokeOpacity: 0.8,
         strokeLinejoin: "round",
       }),
+      dot(path.slice(0, 1), { x: "x", y: "y", r: 4, fill: "var(--paper)", stroke: "var(--ink)", strokeWidth: 1.5 }),
       dot(path.slice(-1), { x: "x", y: "y", r: 5, fill: "var(--ink)", stroke: "var(--paper)", strokeWidth: 2 }),
     ],
   });

@@ -24,6 +24,7 @@ export function tradeOff({ points, today, choice, other = [] }, width) {
   const y = "error";
   const low = Math.min(0.1, ...[...points, ...other].map(({ ms }) => ms * 0.8));
   const most = Math.max(0.1, ...[...points, ...other].map(({ error }) => error));
+  const faint = ({ size }) => (size === choice.size ? 0.9 : 0.35);
   const note = { x, y, fontSize: 13, fontWeight: 600, stroke: "var(--paper)", strokeWidth: 5, paintOrder: "stroke" };
   return plot({
     width,
@@ -60,8 +61,24 @@ export function tradeOff({ points, today, choice, other = [] }, width) {
       }),
       line(other, { x, y, z: "size", stroke: "var(--other)", strokeWidth: 1.5, strokeDasharray: "4,3" }),
       dot(other, { x, y, r: 3, fill: "var(--other)" }),
-      line(points, { x, y, z: "size", stroke: "var(--choice)", strokeOpacity: 0.35, strokeWidth: 1.5 }),
-      dot(points, { x, y, r: 3.5, fill: "var(--paper)", stroke: "var(--choice)", strokeWidth: 1.5 }),
+      line(points, { x, y, z: "size", stroke: "var(--choice)", strokeOpacity: faint, strokeWidth: 1.5 }),
+      dot(points, {
+        x,
+        y,
+        r: 3.5,
+        fill: "var(--paper)",
+        stroke: "var(--choice)",
+        strokeOpacity: faint,
+        strokeWidth: 1.5,
+      }),
+      text(ends(points), {
+        x,
+        y,
+        text: ({ size }) => (size === "full" ? "full size" : SHARES[size]),
+        textAnchor: "start",
+        dx: 9,
+        fill: "var(--soft)",
+      }),
       dot([choice], { x, y, r: 8, fill: "var(--choice)", stroke: "var(--paper)", strokeWidth: 2 }),
       dot([today], { x, y, r: 6, fill: "var(--today)", symbol: "diamond", stroke: "var(--paper)", strokeWidth: 2 }),
       text([today], { ...note, text: () => "today", fill: "var(--today)", textAnchor: "start", dx: 11 }),
@@ -77,6 +94,14 @@ export function tradeOff({ points, today, choice, other = [] }, width) {
           }),
     ],
   });
+}
+
+/** Where the line of each size ends, and its name goes: unless names would lie over each other. */
+function ends(points) {
+  const last = new Map(points.map((point) => [point.size, point]));
+  return [...last.values()].filter(
+    (point, i, all) => !all.slice(i + 1).some((other) => Math.abs(other.error - point.error) < 0.03),
+  );
 }
 
 /** The same for those who don't see it. */

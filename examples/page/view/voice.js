@@ -93,7 +93,7 @@ export function facts(card) {
     speech: minutes(card.seconds),
     frames: count(card.frames),
     cells: card.nlist === undefined ? "none" : count(card.nlist),
-    numbers: `${card.d} a frame`,
+    dimensions: String(card.d),
     file: megabytes(card.bytes),
     nprobe: card.nlist === undefined ? "none" : String(card.nprobe),
   };
