@@ -43,6 +43,8 @@ export async function readLists(
   if (fourcc === "il00") fail("ERR_UNSUPPORTED", "the file says that its inverted lists are kept elsewhere (il00)");
   if (fourcc === "ilod")
     fail("ERR_UNSUPPORTED", "the inverted lists are in another file (ilod): merge them in faiss first");
+  if (fourcc === "ilpn" || fourcc === "ilp2")
+    fail("ERR_UNSUPPORTED", `the inverted lists are Panorama's (${fourcc}), which only IVF,FlatPanorama has`);
   if (fourcc !== "ilar") reader.wrong("inverted lists", 4, `are of the kind "${fourcc}", not ilar`);
   const lists = new Lists(engine, nlist, layout);
   for (const [field, expected] of [
@@ -127,8 +129,47 @@ function checkLabels(ids: Uint8Array, list: number, below: number): void {
   }
 }
 
+/**
+ * Reads lists as the first versions of faiss wrote them: the codes of each, a vector of bytes or of floats. The ids stood before.
+ *
+ * @param itemBytes 1, or 4 where codes are counted in floats
+ */
+export async function readOldLists(
+  reader: Reader,
+  engine: Engine,
+  ids: readonly BigInt64Array[],
+  layout: RowLayout,
+  ntotal: number,
+  itemBytes: number,
+): Promise<Lists> {
+  const lists = new Lists(engine, ids.length, layout);
+  const count = ids.reduce((sum, { length }) => sum + length, 0);
+  if (count > ntotal) reader.wrong("inverted lists", 0, `hold ${count} vectors, and ntotal is ${ntotal}`);
+  if (count === 0) {
+    for (let list = 0; list < ids.length; list++) await reader.expectVector(`codes of list ${list}`, itemBytes, 0);
+    return lists;
+  }
+  const idBlock = engine.allocate(count * 8);
+  const codes = reader.growing(engine, "codes of the inverted lists", count * layout.fileBytes);
+  let slot = 0;
+  for (const [list, own] of ids.entries()) {
+    const bytes = own.length * layout.fileBytes;
+    await reader.expectVector(`codes of list ${list}`, itemBytes, bytes / itemBytes);
+    const first = slot * layout.fileBytes;
+    await reader.into(engine, `codes of list ${list}`, bytes, (done) => codes.to(first + done));
+    engine.i64.set(own, (idBlock >>> 3) + slot);
+    slot += own.length;
+  }
+  lists.adopt(
+    layout.spread(engine, codes.address, count),
+    idBlock,
+    Uint32Array.from(ids, ({ length }) => length),
+  );
+  return lists;
+}
+
 /** The numbers and sizes of the lists that are not empty. */
-async function readSizes(reader: Reader, nlist: number): Promise<[number, number][]> {
+export async function readSizes(reader: Reader, nlist: number): Promise<[number, number][]> {
   const kind = await reader.fourcc("kind of list sizes");
   if (kind !== "full" && kind !== "sprs") reader.wrong("kind of list sizes", 4, `is "${kind}", not full or sprs`);
   const items = await reader.vectorCount("list sizes", 8);

@@ -8,7 +8,7 @@ import type { Wire } from "../indexes/list-index.js";
 import type { NodeReader } from "../indexes/node.js";
 import { Lists } from "../lists/lists.js";
 import type { Engine } from "../wasm/engine.js";
-import { readLists, writeLists } from "./array-lists.js";
+import { readLists, readOldLists, writeLists } from "./array-lists.js";
 import { readIvfHeader } from "./ivf-header.js";
 
 /** `Flat`: header, rows. `IxFl` stands for any metric and is kept where a file has it. */
@@ -61,11 +61,19 @@ function deferRows(reader: Reader, engine: Engine, lists: Lists, ntotal: number,
   }
 }
 
-/** Reads what follows the fourcc IwFl. */
-export async function readIvfFlat(reader: Reader, engine: Engine, readNode: NodeReader): Promise<ListIndex> {
-  const header = await readIvfHeader(reader, engine, readNode);
+/** Reads what follows the fourcc IwFl, or one of the older IvFl (codes counted in floats) and IvFL (in bytes). */
+export async function readIvfFlat(
+  reader: Reader,
+  engine: Engine,
+  fourcc: string,
+  readNode: NodeReader,
+): Promise<ListIndex> {
+  const header = await readIvfHeader(reader, engine, readNode, fourcc);
   const code = new FloatCode(engine, header.d, header.metric);
-  const lists = await readLists(reader, engine, header.coarse.nlist, code.layout, header.ntotal);
+  const { ids, ntotal } = header;
+  const lists = fourcc.startsWith("Iv")
+    ? await readOldLists(reader, engine, ids, code.layout, ntotal, fourcc === "IvFl" ? 4 : 1)
+    : await readLists(reader, engine, header.coarse.nlist, code.layout, ntotal);
   reader.check(() => header.directMap.check(lists, header.ntotal, reader));
   const index = new ListIndex(code, header.coarse, ivfFlatWire, lists);
   index.restore(header);

@@ -13,10 +13,17 @@ export interface IvfHeader extends IvfState {
   d: number;
   metric: Metric;
   coarse: Coarse;
+  /** Ids of each list, in files of the first versions of faiss; else none. */
+  ids: readonly BigInt64Array[];
 }
 
 /** Reads what all IVFs begin with, and checks that it fits together. The direct map is to be checked once the lists are there. */
-export async function readIvfHeader(reader: Reader, engine: Engine, readNode: NodeReader): Promise<IvfHeader> {
+export async function readIvfHeader(
+  reader: Reader,
+  engine: Engine,
+  readNode: NodeReader,
+  fourcc = "Iw",
+): Promise<IvfHeader> {
   const header = await readHeader(reader);
   const nlist = await reader.count("nlist", 0x7fffffff);
   const nprobe = await reader.count("nprobe", 0x7fffffff);
@@ -33,5 +40,10 @@ export async function readIvfHeader(reader: Reader, engine: Engine, readNode: No
   if (!hasPlacesForLabels(node, nlist)) {
     reader.wrong("coarse quantizer", 0, `has labels that are not from 0 to ${nlist - 1}, each once`);
   }
-  return { ...header, nprobe, coarse: new Coarse(node, nlist), directMap: await DirectMap.read(reader) };
+  // Before lists had a part of their own in files, their ids stood here.
+  const ids: BigInt64Array[] = [];
+  for (let list = 0; fourcc.startsWith("Iv") && list < nlist; list++) {
+    ids.push(await reader.i64s(`ids of list ${list}`, await reader.vectorCount(`ids of list ${list}`, 8)));
+  }
+  return { ...header, nprobe, coarse: new Coarse(node, nlist), directMap: await DirectMap.read(reader), ids };
 }

@@ -21,6 +21,7 @@ import { ScalarQuantizer } from "../quantizers/scalar.js";
 import type { Engine } from "../wasm/engine.js";
 import { flatFourcc, flatWire, ivfFlatWire, readFlat, readIvfFlat } from "./float-files.js";
 import { factoredWire, ivfFactoredWire, readEden, readIvfFactored, readRabitq } from "./factored-files.js";
+import { readIvfPanorama, readPanorama } from "./panorama-files.js";
 import { ivfPackedWire, packedWire, readIvfPacked, readPacked } from "./packed-files.js";
 import {
   ivfProductWire,
@@ -99,18 +100,22 @@ function packedCode({ m, bbs, residual }: PackedTree, { engine, d, metric }: Sit
 export const KINDS: readonly Kind[] = [
   kind("flat", {
     name: "Flat",
-    fourccs: ["IxF2", "IxFI", "IxFl"],
+    fourccs: ["IxF2", "IxFI", "IxFl", "IxFP", "IxFp"],
     build: (_tree, { engine, d, metric }) =>
       new ListIndex(new FloatCode(engine, d, metric), undefined, flatWire(flatFourcc(metric))),
-    read: (reader, engine, fourcc) => readFlat(reader, engine, fourcc),
+    read: (reader, engine, fourcc) =>
+      fourcc.toLowerCase() === "ixfp" ? readPanorama(reader, engine, fourcc) : readFlat(reader, engine, fourcc),
   }),
   kind("ivf", {
     name: "IVF1024,Flat",
-    fourccs: ["IwFl"],
+    fourccs: ["IwFl", "IvFl", "IvFL", "IwPn", "IwP2"],
     is: ({ code }) => code.kind === "flat",
     build: ({ coarse, nlist }, { engine, d, metric, build }) =>
       new ListIndex(new FloatCode(engine, d, metric), new Coarse(build(coarse), nlist), ivfFlatWire),
-    read: (reader, engine, _fourcc, nested) => readIvfFlat(reader, engine, nested),
+    read: (reader, engine, fourcc, nested) =>
+      fourcc.startsWith("IwP")
+        ? readIvfPanorama(reader, engine, fourcc, nested)
+        : readIvfFlat(reader, engine, fourcc, nested),
   }),
   kind("pqfs", {
     name: "PQ16x4fs",
@@ -143,13 +148,13 @@ export const KINDS: readonly Kind[] = [
   }),
   kind("ivf", {
     name: "IVF1024,PQ16",
-    fourccs: ["IwPQ"],
+    fourccs: ["IwPQ", "IvPQ"],
     is: ({ code }) => code.kind === "pq" && code.bits <= MAX_BITS,
     build({ coarse, nlist, code }, site) {
       const rows = productCode(code as ProductTree, site, true);
       return new ListIndex(rows, new Coarse(site.build(coarse), nlist), ivfProductWire(rows));
     },
-    read: (reader, engine, _fourcc, nested) => readIvfProduct(reader, engine, nested),
+    read: (reader, engine, fourcc, nested) => readIvfProduct(reader, engine, fourcc, nested),
   }),
   kind("sq", {
     name: "SQ8",
@@ -162,7 +167,7 @@ export const KINDS: readonly Kind[] = [
   }),
   kind("ivf", {
     name: "IVF1024,SQ8",
-    fourccs: ["IwSq", "IwSQ"],
+    fourccs: ["IwSq", "IwSQ", "IvSQ"],
     is: ({ code }) => code.kind === "sq",
     build({ coarse, nlist, code }, { engine, d, metric, build }) {
       const { type } = code as IndexTree & { kind: "sq" };
@@ -236,14 +241,6 @@ export const KINDS: readonly Kind[] = [
     read: (reader, engine, fourcc, nested) => IdMapNode.read(reader, engine, fourcc === "IxM2", nested),
   }),
 ];
-
-/** faiss' indexes that are known and not in the table, by fourcc: what is said of them. */
-export const UNBUILT: Readonly<Record<string, string>> = {
-  IwQR: "IVF with refined PQ",
-  IHNs: "HNSW with SQ",
-  IHNp: "HNSW with PQ",
-  IHN2: "HNSW with two-level PQ",
-};
 
 /** The indexes that a tree wraps. */
 export function partsOf(tree: IndexTree): readonly IndexTree[] {

@@ -11,7 +11,8 @@ import { VectorIndex } from "../handle/vector-index.js";
 import type { Origin } from "../handle/vector-index.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { Engine } from "../wasm/engine.js";
-import { KINDS, UNBUILT } from "./kinds.js";
+import { KINDS, knownKinds } from "./kinds.js";
+import { unbuilt } from "./unbuilt.js";
 
 /** What voice files begin with: they are read by a codec of another entry. */
 const VOICE = "\x89CEL";
@@ -99,11 +100,14 @@ export async function readNode(reader: Reader, engine: Engine, depth: number, fo
   };
   const kind = KINDS.find(({ fourccs }) => fourccs.includes(fourcc));
   if (kind !== undefined) return kind.read(reader, engine, fourcc, nested);
-  if (fourcc in UNBUILT)
+  const known = unbuilt(fourcc);
+  if (known !== undefined) {
+    const instead = `make one of these of its vectors, in faiss or here: ${knownKinds()}`;
     fail(
       "ERR_UNSUPPORTED",
-      `the file is a faiss index of the kind "${fourcc}" (${UNBUILT[fourcc]}), not built here yet`,
+      `the file is a faiss index of the kind "${fourcc}" (${known}), which is not built here: ${instead}`,
     );
+  }
   if (fourcc === VOICE)
     fail(
       "ERR_UNSUPPORTED",

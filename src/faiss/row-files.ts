@@ -13,7 +13,7 @@ import { Lists } from "../lists/lists.js";
 import { MAX_BITS, ProductQuantizer } from "../quantizers/product.js";
 import { ScalarQuantizer } from "../quantizers/scalar.js";
 import type { Engine } from "../wasm/engine.js";
-import { readLists, writeLists } from "./array-lists.js";
+import { readLists, readOldLists, writeLists } from "./array-lists.js";
 import { readIvfHeader } from "./ivf-header.js";
 
 // Files of codes that are rows of bytes: product and scalar quantizers, with lists and without.
@@ -130,16 +130,23 @@ export async function readProduct(reader: Reader, engine: Engine, fourcc: string
   return indexOf(code, { isTrained, ntotal }, productWire(code, said), lists);
 }
 
-/** Reads what follows the fourcc IwPQ. */
-export async function readIvfProduct(reader: Reader, engine: Engine, readNode: NodeReader): Promise<ListIndex> {
-  const header = await readIvfHeader(reader, engine, readNode);
+/** Reads what follows the fourcc IwPQ, or the older IvPQ. */
+export async function readIvfProduct(
+  reader: Reader,
+  engine: Engine,
+  fourcc: string,
+  readNode: NodeReader,
+): Promise<ListIndex> {
+  const header = await readIvfHeader(reader, engine, readNode, fourcc);
   const { coarse, d, metric, ntotal } = header;
   const residual = await reader.bool("by_residual");
   const codeBytes = await reader.i64("code_size");
   const quantizer = await ProductQuantizer.read(reader, engine, d, 1, MAX_BITS);
   if (codeBytes !== quantizer.codeBytes) reader.wrong("code_size", 0, `is ${codeBytes}, not ${quantizer.codeBytes}`);
   const code = new ProductCode(engine, metric, quantizer, residual, true);
-  const lists = await readLists(reader, engine, coarse.nlist, code.layout, ntotal);
+  const lists = fourcc.startsWith("Iv")
+    ? await readOldLists(reader, engine, header.ids, code.layout, ntotal, 1)
+    : await readLists(reader, engine, coarse.nlist, code.layout, ntotal);
   reader.check(() => header.directMap.check(lists, ntotal, reader));
   return indexOf(code, header, ivfProductWire(code), lists);
 }
@@ -153,21 +160,23 @@ export async function readScalar(reader: Reader, engine: Engine): Promise<ListIn
   return indexOf(code, { isTrained, ntotal }, scalarWire(code), lists);
 }
 
-/** Reads what follows the fourcc IwSq, or the older IwSQ, whose codes are always of residuals. */
+/** Reads what follows the fourcc IwSq, or one of the older IwSQ and IvSQ, whose codes are always of residuals. */
 export async function readIvfScalar(
   reader: Reader,
   engine: Engine,
   fourcc: string,
   readNode: NodeReader,
 ): Promise<ListIndex> {
-  const header = await readIvfHeader(reader, engine, readNode);
+  const header = await readIvfHeader(reader, engine, readNode, fourcc);
   const { coarse, d, metric, ntotal, isTrained } = header;
   const quantizer = await ScalarQuantizer.read(reader, engine, d, isTrained);
   const codeBytes = await reader.i64("code_size");
   if (codeBytes !== quantizer.codeBytes) reader.wrong("code_size", 8, `is ${codeBytes}, not ${quantizer.codeBytes}`);
-  const residual = fourcc === "IwSQ" || (await reader.bool("by_residual"));
+  const residual = fourcc !== "IwSq" || (await reader.bool("by_residual"));
   const code = new ScalarCode(engine, metric, quantizer, residual, true);
-  const lists = await readLists(reader, engine, coarse.nlist, code.layout, ntotal);
+  const lists = fourcc.startsWith("Iv")
+    ? await readOldLists(reader, engine, header.ids, code.layout, ntotal, 1)
+    : await readLists(reader, engine, coarse.nlist, code.layout, ntotal);
   reader.check(() => header.directMap.check(lists, ntotal, reader));
   return indexOf(code, header, ivfScalarWire(code), lists);
 }

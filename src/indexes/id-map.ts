@@ -167,11 +167,42 @@ export class IdMapNode extends Wrapper {
     await reader.expectVector("id_map", 8, ntotal);
     const map = ntotal === 0 ? 0 : await reader.block(engine, "id_map", ntotal * 8);
     const node = new IdMapNode(base, two, new Rows(engine, 8, map, ntotal));
-    if (reader.deferral?.lists === true) reader.deferral.labels = ntotal;
+    const lazy = reader.deferral?.lists === true;
+    if (lazy) reader.deferral.labels = ntotal;
     reader.check(() => {
-      if (!hasPlacesForLabels(base, ntotal))
-        reader.wrong("index under the IDMap", 0, `has labels that are not from 0 to ${ntotal - 1}, each once`);
+      if (hasPlacesForLabels(base, ntotal)) return;
+      if (!lazy) placeByRank(base, ntotal, engine);
+      else reader.wrong("index under the IDMap", 0, `has labels that are not from 0 to ${ntotal - 1}, each once`);
     });
     return node;
   }
+}
+
+/**
+ * Gives the vectors under an IDMap their places, where they have other labels: an IVF keeps the labels of what is left when faiss
+ * removes vectors, while the IDMap closes the gaps in its ids. Then the k-th smallest label belongs to id_map[k]. Throws
+ * ERR_UNSUPPORTED where labels say no more than that.
+ */
+function placeByRank(base: IndexNode, ntotal: number, engine: Engine): void {
+  const labels: bigint[] = [];
+  base.eachLabel((label) => labels.push(label));
+  labels.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  const ranks = new Map(labels.map((label, rank) => [label, BigInt(rank)]));
+  if (ranks.size !== ntotal) {
+    const why =
+      ranks.size < labels.length
+        ? "some of its vectors have one label, as when faiss merged two IDMaps over an IVF"
+        : `it numbers ${labels.length} vectors`;
+    fail(
+      "ERR_UNSUPPORTED",
+      `the IDMap has ${ntotal} ids and can't be told which vector of the IVF under it each belongs to: ${why}. Build it anew, or merge ` +
+        `the IVFs without an IDMap`,
+    );
+  }
+  base.relabel((label) => ranks.get(label) ?? label);
+  engine.warn(
+    "WARN_IDS",
+    `faiss removed vectors from this "IDMap,IVF…" and left ids and vectors apart (it finds wrong ids in it): they are put right by ` +
+      `their order. Save it to keep that`,
+  );
 }

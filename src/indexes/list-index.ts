@@ -503,6 +503,12 @@ export class ListIndex extends IndexNode {
     return removed;
   }
 
+  override relabel(label: (old: bigint) => bigint): void {
+    const { lists, engine } = this;
+    this.eachLabel((id, slot) => (engine.i64[(lists.ids >>> 3) + slot] = label(id)));
+    this.#changed();
+  }
+
   override removal(places: Places): () => void {
     return () => {
       const { lists, engine } = this;

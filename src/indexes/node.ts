@@ -202,6 +202,10 @@ export abstract class IndexNode {
   }
   /** Removes all vectors. */
   abstract reset(): void;
+  /** Gives vectors other labels, where labels are stored. */
+  relabel(_label: (old: bigint) => bigint): void {
+    // Nothing is stored.
+  }
   /** Removes all vectors, and what was learnt. */
   untrain(): void {
     this.reset();

@@ -113,6 +113,10 @@ export abstract class Wrapper extends IndexNode {
     return this.base.removeIds(drop);
   }
 
+  override relabel(label: (old: bigint) => bigint): void {
+    this.base.relabel(label);
+  }
+
   override removal(places: Places): () => void {
     return this.base.removal(places);
   }

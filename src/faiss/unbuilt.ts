@@ -1,0 +1,28 @@
+/** faiss' indexes that are known and not built here: fourccs, and what they are. The first that matches counts. */
+const UNBUILT: readonly (readonly [RegExp, string])[] = [
+  [/^IB/, "binary vectors, compared by Hamming distance"],
+  [
+    /^(Ix(RQ|Rq|LS|PL|PR)|Iw(RQ|LS|PL|PR)|I(L|R|PL|PR|VL|VR)fs?|NP[LR]f|ImRQ)$/,
+    "additive quantizers: residual or local search",
+  ],
+  [/^I[wv]QR$/, "an IVF of PQ that a second PQ refines (IVFPQR)"],
+  [/^IN[NS]/, "a graph of NSG or NNDescent"],
+  [/^(IHN[sp]|IHfP)$/, "HNSW over codes"],
+  [/^(IHNc|IHc2|IH00)$/, "HNSW made on a GPU, or without its vectors"],
+  [/^(IHN2|Ix2L)$/, "two-level codes"],
+  [/^IMIQ$|^Imiq$/i, "a multi-index quantizer (IMI)"],
+  [/^IxH[Ee]$|^I[wv]S[hH]$/, "hashes (LSH, spectral)"],
+  [/^IxLa$/, "a lattice quantizer"],
+  [/^IwFd$/, "an IVF that keeps duplicates apart"],
+  [/^IwIQ$/, "an IVF whose quantizer sees other vectors"],
+  [/^IRM[fh]$/, "rows scaled between their least and largest component"],
+  [/^(ILVQ|IS.[A-Z0-9])$/, "Intel's Scalable Vector Search (SVS)"],
+  [/^I(rfn|wrn|rfs|wrf)$/, "RaBitQ in blocks for FastScan"],
+  [/^IxRP$/, "a Refine with Panorama"],
+  [/^null$/, "no index: another part of it was to be given apart"],
+];
+
+/** What a fourcc stands for that is faiss' and not built here, for a sentence. */
+export function unbuilt(fourcc: string): string | undefined {
+  return UNBUILT.find(([pattern]) => pattern.test(fourcc))?.[1];
+}
