@@ -58,6 +58,9 @@ test("the demo's report has pictures and needs no network", () => {
   expect(page).toContain("</svg>");
   // Three spectrograms, each for a page and for a phone.
   expect(page.match(/<image [^>]*href="data:image\/png;base64,/g)).toHaveLength(6);
+  // What it costs and what it is worth, against the time that there is; and how to go on.
+  for (const words of ["recall@8", "↑ blend error", "the next block comes: 250 ms", "mel bands", "npm run page"])
+    expect(page).toContain(words);
   const words = page.replaceAll(/base64,[^"]*/g, "");
   expect(words).not.toMatch(/NaN|undefined/);
   expect(words).not.toMatch(/https?:|<script|<link|@import|\b(?:src|href)="(?!data:)|url\((?!#)/);

@@ -21,6 +21,8 @@ import { report } from "./report.mjs";
 const D = 256;
 /** Rows of features for a second of speech. */
 const ROWS_PER_SECOND = 50;
+/** ms after which RVC's next block of so many frames is there: blocks overlap. */
+const BUDGET = 250;
 const NPROBES = [1, 2, 4, 8, 16, 32, 64];
 const PRINTED = [1, 4, 16];
 
@@ -72,6 +74,7 @@ const facts = {
   rowsPerSecond: ROWS_PER_SECOND,
   blocks: queries.length / D / BLOCK,
   blockMs: (BLOCK / ROWS_PER_SECOND) * 1000,
+  budget: BUDGET,
   rounds,
   machine: `Node.js ${process.versions.node}, ${process.platform} ${process.arch}, ${cpus()[0]?.model.trim()}`,
 };
@@ -105,7 +108,9 @@ ${table(
   that a blend after an exact search moves a frame
 
 Index   ${relative("", file)}
-Report  ${relative("", path)}`);
+Report  ${relative("", path)}
+
+Now your voice: npm run page`);
 
 /** The floats of an .npy file. */
 function floats(data) {

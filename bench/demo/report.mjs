@@ -71,16 +71,23 @@ ${results
 that of the exact search, as a share of the way that the exact search moves a frame. <b>Median</b> and <b>p95</b>: the time to search and blend
 a block; 95 of 100 blocks took no longer than p95.</small></p>
 <figure>
-${bothWidths((width) => tradeOff(results, width))}
-<figcaption>Each dot is a search with so many lists (nprobe). Up is better, left is faster.</figcaption>
+${bothWidths((width) => tradeOff(results, "recall", facts.budget, width))}
+<figcaption>Each dot is a search; the first ones tell how many lists they look into (nprobe), each further one twice as many. Up is better,
+left is faster. The dotted line is when RVC brings the next block: what is left of it keeps up.</figcaption>
+</figure>
+<figure>
+${bothWidths((width) => tradeOff(results, "error", facts.budget, width))}
+<figcaption>What you would hear of it: how far the blends of the same searches are off. Down is better.</figcaption>
 </figure>
 
 <h2>What a blend does</h2>
-<p>A stretch of the test speech as a spectrogram: time runs to the right, pitch rises upwards, bright is loud. Blending, here with
+<p>A stretch of the test speech as a spectrogram: time runs to the right, frequency rises upwards, bright is loud. Blending, here with
 ${picture.name} at rate ${RATE}, keeps what is said; the fine detail gives way to that of the indexed voice.</p>
 <figure>
 ${spectrograms(facts, picture)}
 </figure>
+
+<p><b>Now your voice:</b> <code>npm run page</code> opens a page to drop its index on. It tells what that one misses, and lets you hear it.</p>
 
 <footer>
 <p>Written by <code>npm run demo</code> on ${new Date().toISOString().slice(0, 10)}, with ${escape(facts.machine)}. Every number was measured
@@ -104,7 +111,7 @@ function spectrograms(facts, { raw, blended }) {
   return `${panel("Before", before, range)}
 ${panel("After", after, range)}
 ${panel("What changed", difference, [0, most])}
-<figcaption>64 bands of pitch, low to high. In the third picture bright is what changed most; its scale spans
+<figcaption>64 bands of frequency, 60 to 7,600 Hz, as wide as the ear hears them. In the third picture bright is what changed most; its scale spans
 ${percent(most / (range[1] - range[0]))} of that of the others. Speaker and indexed voice are the same person here, so that only detail has to
 change.</figcaption>`;
 }

@@ -36,7 +36,7 @@ export function reportOf({ card, points, today, choice }, picture) {
         "p",
         {},
         "recall@8: the share of the 8 truly nearest frames that is found. Blend error: how far a blend ends from the exact one, as a share of how far ",
-        "that one moves a frame. A block: 16 frames, 250 ms of speech.",
+        "that one moves a frame. A block: 16 frames, of which RVC brings the next after 250 ms.",
       ),
     ),
   );

@@ -2,7 +2,7 @@ import { dot, line, plot, ruleX, text } from "@observablehq/plot";
 import { tableBehind } from "./dom.js";
 import { megabytes, milliseconds } from "./words.js";
 
-/** ms that a block of 16 frames lasts: what all work on it together may take. */
+/** ms until RVC's next block of 16 frames comes: what all work on one together may take. */
 export const BUDGET = 250;
 const FONT = { fontSize: "13px", fontFamily: "inherit", background: "none" };
 
@@ -53,7 +53,7 @@ export function tradeOff({ points, today, choice, other = [] }, width) {
       text([{ x: BUDGET }], {
         x: "x",
         frameAnchor: "top",
-        text: () => (narrow ? "250 ms" : "a block lasts 250 ms"),
+        text: () => (narrow ? "250 ms" : "the next block comes: 250 ms"),
         textAnchor: "end",
         dx: -6,
         dy: 2,
@@ -88,9 +88,9 @@ export function tradeOff({ points, today, choice, other = [] }, width) {
             ...note,
             text: () => "your choice",
             fill: "var(--choice)",
-            textAnchor: "start",
-            dx: 12,
-            dy: -12,
+            textAnchor: narrow ? "start" : "end",
+            dx: narrow ? 11 : -13,
+            dy: narrow ? -12 : 3,
           }),
     ],
   });

@@ -206,7 +206,7 @@ function outcomeOf(choice, today) {
   const words =
     choice.ms <= BUDGET
       ? `A block of 16 frames takes ${milliseconds(choice.ms)} of its 250 ms here: ${percent(choice.ms / BUDGET)}.`
-      : `A block of 16 frames takes ${milliseconds(choice.ms)} here, longer than it lasts (250 ms).`;
+      : `A block of 16 frames takes ${milliseconds(choice.ms)} here, and the next one comes after 250 ms.`;
   return [
     h("p", {}, h("strong", {}, gain)),
     h(
