@@ -145,12 +145,13 @@ describe("build", () => {
   test("stops at bad input", async () => {
     const here = list(folder);
     mkdirSync(at("empty/3_feature768"), { recursive: true });
-    writeSlices(at("odd"), ["a.npy"], 10, 12);
+    mkdirSync(at("odd"));
+    writeNpy(at("odd/a.npy"), vectors(10, 12, 1), [10, 3, 4]);
     await Promise.all([
       expect(failing(1, "build", at("nowhere"))).resolves.toContain("no such file or folder"),
-      expect(failing(1, "build", queriesFile)).resolves.toContain("no folder"),
+      expect(failing(1, "build", voiceFile)).resolves.toContain("is a faiss index, not an .npy array"),
       expect(failing(1, "build", at("empty"))).resolves.toContain(join("empty", "3_feature768")),
-      expect(failing(1, "build", at("odd"))).resolves.toContain("[10, 12]"),
+      expect(failing(1, "build", at("odd"))).resolves.toContain("[10, 3, 4]"),
       expect(failing(1, "build", features, "--version", "v2")).resolves.toContain("0_1.npy"),
       expect(failing(1, "build", features, "--factory", "Falt")).resolves.toContain('"Falt"'),
       expect(failing(1, "build", features, "--out", queriesFile)).resolves.toContain(queriesFile),
@@ -164,7 +165,9 @@ describe("build", () => {
     writeNpy(join(path, "b.npy"), vectors(105, D, 2).fill(NaN, 5, 6), [105, D]);
     mkdirSync(at("kept"));
     writeFileSync(at(`kept/${NAME}`), "kept");
-    expect(await failing(1, "build", path, "--name", "alice", "--out", at("kept"))).toContain("NaN");
+    const build = ["build", path, "--name", "alice", "--out", at("kept")];
+    expect(await failing(1, ...build)).toContain("--force");
+    expect(await failing(1, ...build, "--force")).toContain("b.npy: row 0 has NaN in column 5");
     expect(list(at("kept"))).toEqual([NAME]);
     expect(readFileSync(at(`kept/${NAME}`), "utf8")).toBe("kept");
   });
@@ -290,7 +293,7 @@ describe("search", () => {
     const path = at("mine");
     mkdirSync(path);
     for (const name of ["r.D.npy", "r.I.npy"]) writeFileSync(join(path, name), "mine");
-    const out = ["--out", join(path, "r")];
+    const out = ["--out", join(path, "r"), "--force"];
     const bad = writeNpy(at("bad.npy"), vectors(4, 128, 1), [4, 128]);
     const cube = writeNpy(at("cube.npy"), vectors(4, D, 1), [2, 2, D]);
     const texts = at("texts.npy");
@@ -304,7 +307,9 @@ describe("search", () => {
         "not an .npy array: give the index first",
       ),
       expect(failing(1, "search", voiceFile, queriesFile, ...huge, ...out)).resolves.toContain("smaller -k"),
-      expect(failing(1, "search", voiceFile, queriesFile, "--out", at("nowhere/r"))).resolves.toContain("nowhere"),
+      expect(failing(1, "search", voiceFile, queriesFile, "--out", join(queriesFile, "r"))).resolves.toContain(
+        "no folder",
+      ),
     ]);
     expect(list(path)).toEqual(["r.D.npy", "r.I.npy"]);
     expect(readFileSync(join(path, "r.D.npy"), "utf8")).toBe("mine");
@@ -346,7 +351,10 @@ describe("blend", () => {
     writeFileSync(at("ip.index"), ip.toBytes());
     writeFileSync(at("old.npy"), "old");
     await Promise.all([
-      expect(failing(1, "blend", at("ip.index"), queriesFile, "--out", at("old.npy"))).resolves.toContain("METRIC_L2"),
+      expect(failing(1, "blend", at("ip.index"), queriesFile, "--out", at("old.npy"), "--force")).resolves.toContain(
+        "METRIC_L2",
+      ),
+      expect(failing(1, "blend", voiceFile, queriesFile, "--out", at("old.npy"))).resolves.toContain("--force"),
       expect(failing(1, "blend", voiceFile, queriesFile, "--out", features)).resolves.toContain("no plain file"),
     ]);
     expect(readFileSync(at("old.npy"), "utf8")).toBe("old");
@@ -399,10 +407,12 @@ describe("writeFiles", () => {
     mkdirSync(path);
     writeFileSync(join(path, "a"), "old");
     const files = [
-      { path: join(path, "a"), bytes },
-      { path: join(path, "nowhere/b"), bytes },
+      { path: join(path, "a"), chunks: [bytes] },
+      { path: join(path, "a/b"), chunks: [bytes] },
     ];
-    await expect(writeFiles(files, new AbortController().signal)).rejects.toThrow(/can't write .*b: there is no such/);
+    await expect(writeFiles(files, new AbortController().signal)).rejects.toThrow(
+      /can't write .*b: a file is where a folder is to be/,
+    );
     expect(list(path)).toEqual(["a"]);
     expect(readFileSync(join(path, "a"), "utf8")).toBe("old");
   });
@@ -411,7 +421,9 @@ describe("writeFiles", () => {
     const path = at("aborted");
     mkdirSync(path);
     const reason = new Error("enough");
-    await expect(writeFiles([{ path: join(path, "a"), bytes }], AbortSignal.abort(reason))).rejects.toBe(reason);
+    await expect(writeFiles([{ path: join(path, "a"), chunks: [bytes] }], AbortSignal.abort(reason))).rejects.toBe(
+      reason,
+    );
     expect(list(path)).toEqual([]);
   });
 });

@@ -74,7 +74,9 @@ async function converted(
     ...(out === undefined ? [] : ["--out", out]),
     "--json",
   );
-  expect({ code, stderr: warns ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+  // Random vectors have no neighbours to speak of: what a blend of codes makes of them is far off, and said.
+  const rest = stderr.replace(/^cellist: warning: blends by .*\n/gm, "");
+  expect({ code, stderr: warns ? "" : rest }).toEqual({ code: 0, stderr: "" });
   expect(stdout.trimEnd()).not.toContain("\n");
   const report = JSON.parse(stdout) as Report;
   return { report, index: await open(report.after.file) };
@@ -399,7 +401,7 @@ describe("what can't be", () => {
     const before = list(at("bad"));
     const bad = (name: string, to: string, ...args: string[]): Promise<string> =>
       failing(1, path(name), "--to", to, ...args);
-    const kept = ["--out", path("kept.index")];
+    const kept = ["--out", path("kept.index"), "--force"];
     const [empty, untrained, onlyTrained, ...messages] = await Promise.all([
       bad("empty.index", "IVF4,Flat", ...kept),
       bad("untrained.index", "Flat", ...kept),
@@ -411,13 +413,14 @@ describe("what can't be", () => {
       bad("few.index", "PQ8x4fs", ...kept),
       bad("few.index", "Flat", "--out", path("few.index")),
       bad("few.index", "Flat", "--out", path("same.index")),
-      bad("few.index", "Flat", "--out", path("nowhere/x.index")),
+      bad("few.index", "Flat", "--out", path("kept.index/x.index")),
+      bad("few.index", "Flat", "--out", path("kept.index")),
     ]);
     expect(empty).toBe(`cellist: ${path("empty.index")} holds no vectors to convert\n`);
     for (const message of [untrained, onlyTrained]) expect(message).toMatch(/holds no vectors to convert: .*added_/);
     const parts = ["cut.index", '"Falt"', "multiple of M = 5", "12 training points for 13 centroids"];
-    parts.push("12 training vectors for 16 centroids", "is the index that is read", "is the index that is read");
-    parts.push("nowhere");
+    parts.push("12 training vectors for 16 centroids", "is an input of this command", "is an input of this command");
+    parts.push("is no folder", "--force");
     for (const [i, part] of parts.entries()) expect(messages[i]).toContain(part);
     expect(list(at("bad"))).toEqual(before);
     expect(readFileSync(at(path("kept.index")), "utf8")).toBe("kept");

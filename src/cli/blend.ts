@@ -1,12 +1,12 @@
 import { Option } from "commander";
 import type { Command } from "commander";
-import { dump } from "npyjs";
 import { blend } from "../rvc/blend.js";
 import { openIndex, readVectors } from "./files.js";
-import { listsScanned } from "./info.js";
-import { fraction, jsonOption, kOption, nprobeOption } from "./options.js";
+import { npyChunks } from "./npy-output.js";
+import { forceOption, fraction, jsonOption, kOption, nprobeOption } from "./options.js";
 import type { SearchFlags } from "./options.js";
-import { checkTarget, writeFiles } from "./output.js";
+import { checkTargets, writeFiles } from "./output.js";
+import { listsScanned } from "./parts.js";
 import { inBlocks, run } from "./run.js";
 import { count, table } from "./text.js";
 
@@ -26,12 +26,13 @@ export function addBlend(program: Command): void {
     .addOption(kOption())
     .addOption(nprobeOption())
     .option("--out <file>", "the file to write (default: FEATURES.blended.npy)")
+    .addOption(forceOption())
     .addOption(jsonOption())
     .addHelpText("after", "\nExample:\n  cellist blend alice.index features.npy --rate 0.5 --out blended.npy")
-    .action((file: string, features: string, flags: SearchFlags & { rate: number; out?: string }) =>
-      run(flags.json ?? false, async (watch) => {
+    .action((file: string, features: string, flags: SearchFlags & { rate: number }) =>
+      run(flags.json ?? false, async (watch, ask) => {
         const { rate, k, nprobe, out = `${features.replace(/\.npy$/i, "")}.blended.npy` } = flags;
-        await checkTarget(out);
+        await checkTargets([out], { inputs: [file, features], force: flags.force, ask });
         const { index } = await openIndex(file, watch);
         const { d } = index;
         const { shape, rows } = await readVectors(features, d, watch);
@@ -39,7 +40,7 @@ export function addBlend(program: Command): void {
         const seconds = await inBlocks("blend", n, watch, (first, end) => {
           blend(index, rows.subarray(first * d, end * d), { rate, k, nprobe });
         });
-        await writeFiles([{ path: out, bytes: dump(rows, shape) }], watch.signal);
+        await writeFiles([{ path: out, chunks: npyChunks(rows, shape) }], watch.signal);
 
         const lists = listsScanned(index, nprobe);
         const scanned = lists === null ? "" : `, nprobe ${lists}`;

@@ -1,16 +1,17 @@
-import { mkdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { Option } from "commander";
 import type { Command } from "commander";
-import { indexFactory } from "../factory/build.js";
-import { buildVoiceIndex } from "../rvc/build.js";
+import { METRIC_L2 } from "../api.js";
+import { VectorIndex } from "../handle/vector-index.js";
+import { buildVoiceIndex, nlistOf, storedRows, voiceFileName } from "../rvc/build.js";
 import type { Slice } from "../rvc/slices.js";
-import { listNpy, openSlice, pathError, readNpy } from "./files.js";
-import { cellsOf } from "./info.js";
-import { jsonOption, namePart, wholeNumber } from "./options.js";
-import { checkFolder, writeFiles } from "./output.js";
+import { listNpy, newIndex, openSlice, readShape } from "./files.js";
+import { nprobeHint } from "./info.js";
+import { forceOption, jsonOption, namePart, seedOption, skipOption } from "./options.js";
+import { checkFolder, checkTargets, writeIndex } from "./output.js";
+import { cellsOf } from "./parts.js";
 import { InputError, run, secondsSince } from "./run.js";
-import type { Watch } from "./run.js";
+import type { Answer, Ask, Watch } from "./run.js";
 import { size, table, whole } from "./text.js";
 
 /** RVC's versions by the dimensions of their features. */
@@ -23,6 +24,8 @@ interface BuildFlags {
   factory?: string;
   seed: number;
   out: string;
+  force?: boolean;
+  skipNonfinite?: boolean;
   json?: boolean;
 }
 
@@ -32,10 +35,10 @@ export function addBuild(program: Command): void {
     .command("build")
     .summary("build a voice's index from its features")
     .description(
-      "Builds a voice's index from all .npy files of a folder, as RVC does, and writes it under RVC's name: " +
+      "Builds a voice's index from .npy files of features, as RVC does, and writes it under RVC's name: " +
         "added_IVF495_Flat_nprobe_1_alice_v2.index.",
     )
-    .argument("<folder>", "the folder of features, such as logs/alice/3_feature768")
+    .argument("<paths...>", "folders of features, such as logs/alice/3_feature768, or .npy files of rows of any width")
     .addOption(new Option("--name <name>", "what the voice is called (default: as its folder)").argParser(namePart))
     .addOption(
       new Option(
@@ -44,87 +47,122 @@ export function addBuild(program: Command): void {
       ).choices(["v1", "v2"]),
     )
     .option("--factory <string>", "what to build, in faiss' language (default: RVC's IVF{nlist},Flat)")
-    .addOption(
-      new Option("--seed <number>", "the same seed gives the same file").default(1234).argParser(wholeNumber(0)),
-    )
+    .addOption(seedOption())
+    .addOption(skipOption())
     .option("--out <folder>", "where to write the file; made if it is not there", ".")
+    .addOption(forceOption())
     .addOption(jsonOption())
     .addHelpText(
       "after",
       "\nExamples:\n" +
         "  cellist build logs/alice/3_feature768\n" +
-        "  cellist build features --name alice --version v2 --seed 7 --out voices",
+        "  cellist build features --name alice --version v2 --seed 7 --out voices\n" +
+        "  cellist build hubert-large/*.npy --name alice",
     )
-    .action((folder: string, flags: BuildFlags) =>
-      run(flags.json ?? false, async (watch) => {
-        const started = performance.now();
-        const { factory, seed, out } = flags;
-        const files = await listNpy(folder);
-        const version = flags.version ?? (await guessVersion(folder, files[0], watch));
-        const name = flags.name ?? guessName(folder);
-        // Whatever else can be wrong is found before the features are read, which may take minutes.
-        if (factory !== undefined) (await indexFactory(DIMENSIONS[version], factory)).dispose();
-        await mkdir(out, { recursive: true }).catch((error: unknown) => {
-          throw pathError("make", out, error);
-        });
-        await checkFolder(out);
-
-        const { index, fileName, rows } = await buildVoiceIndex(slices(folder, files), {
-          ...watch,
-          onProgress: ({ phase, done, total }) =>
-            watch.onProgress({ phase, done, total: Number.isFinite(total) ? total : files.length }),
-          name,
-          version,
-          seed,
-          ...(factory === undefined ? {} : { factory }),
-        });
-        const file = join(out, fileName);
-        const bytes = index.toBytes();
-        await writeFiles([{ path: file, bytes }], watch.signal);
-
-        const { description, d } = index;
-        const { nlist } = cellsOf(index);
-        const seconds = secondsSince(started);
-        const fields = table({
-          rows: whole(rows),
-          nlist: whole(nlist),
-          bytes: size(bytes.length),
-          seconds: seconds.toFixed(1),
-          file,
-        });
-        return {
-          text: `${name}, RVC ${version}: ${description} of ${d} dimensions\n${fields}`,
-          data: { file, name, version, description, d, rows, nlist, bytes: bytes.length, seconds },
-        };
-      }),
+    .action((paths: string[], flags: BuildFlags) =>
+      run(flags.json ?? false, (watch, ask) => build(paths, flags, watch, ask)),
     );
 }
 
-/** The slices one after the other: of the files' bytes, only one file's are in memory. */
-async function* slices(folder: string, files: readonly string[]): AsyncGenerator<Slice> {
-  for (const name of files) yield openSlice(folder, name);
+async function build(paths: string[], flags: BuildFlags, watch: Watch, ask: Ask | undefined): Promise<Answer> {
+  const started = performance.now();
+  const { factory, seed, out, force, skipNonfinite = false } = flags;
+  const files = await listNpy(paths);
+  const d = flags.version === undefined ? await guessDimensions(paths, files[0], watch) : DIMENSIONS[flags.version];
+  const name = flags.name ?? guessName(paths[0]);
+  const rules = { inputs: files, force, ask };
+  // Whatever else can be wrong is found before the features are read, which may take minutes.
+  await checkFolder(out);
+  const description = await describe(files, d, factory, watch);
+  const expected = description === undefined ? undefined : join(out, voiceFileName(description, name, d));
+  if (expected !== undefined) await checkTargets([expected], rules);
+
+  const { index, fileName, rows, skipped } = await buildVoiceIndex(slices(files, watch), {
+    ...watch,
+    onProgress: ({ phase, done, total }) =>
+      watch.onProgress({ phase, done, total: Number.isFinite(total) ? total : files.length }),
+    name,
+    d,
+    seed,
+    skipNonFinite: skipNonfinite,
+    ...(factory === undefined ? {} : { factory }),
+  });
+  if (!(index instanceof VectorIndex)) throw new Error("an index that was made is a VectorIndex");
+  const file = join(out, fileName);
+  if (file !== expected) await checkTargets([file], rules);
+  const bytes = await writeIndex(file, index, watch);
+
+  const { nlist } = cellsOf(index);
+  const version = VERSIONS[d];
+  const seconds = secondsSince(started);
+  const fields = table({
+    rows: whole(rows),
+    ...(skipNonfinite && { skipped: `${whole(skipped)} with NaN or infinity` }),
+    nlist: whole(nlist),
+    bytes: size(bytes),
+    seconds: seconds.toFixed(1),
+    file,
+  });
+  const title = version === undefined ? name : `${name}, RVC ${version}`;
+  const hint = nprobeHint(index, file);
+  return {
+    text: `${title}: ${index.description} of ${d} dimensions\n${fields}${hint === undefined ? "" : `\n\n${hint}`}`,
+    data: {
+      file,
+      name,
+      version: version ?? null,
+      description: index.description,
+      d,
+      rows,
+      skipped,
+      nlist,
+      bytes,
+      seconds,
+    },
+  };
 }
 
-/** The version by the folder's name, where that says 256 or 768, or else by the dimensions of its first file. */
-async function guessVersion(folder: string, first: string, watch: Watch): Promise<"v1" | "v2"> {
-  const named = /(?<!\d)(?:256|768)(?!\d)/.exec(basename(resolve(folder)));
-  let version = VERSIONS[Number(named?.[0])];
-  if (version === undefined) {
-    const path = join(folder, first);
-    const { shape } = await readNpy(path, watch, () => undefined);
-    version = VERSIONS[shape.length === 2 ? shape[1] : NaN];
-    if (version === undefined) {
-      throw new InputError(
-        `${path} has the shape [${shape.join(", ")}]: features of RVC are [n, 256] (v1) or [n, 768] (v2)`,
-      );
-    }
+/** The slices one after the other: of the files' bytes, only one file's are in memory. */
+async function* slices(files: readonly string[], watch: Watch): AsyncGenerator<Slice> {
+  for (const file of files) yield openSlice(file, watch);
+}
+
+/** What is going to be built, as far as the files' headers say; undefined where one is not as it should be. Throws for a bad factory. */
+async function describe(
+  files: readonly string[],
+  d: number,
+  factory: string | undefined,
+  watch: Watch,
+): Promise<string | undefined> {
+  if (factory !== undefined) {
+    const index = await newIndex(d, factory, METRIC_L2, watch);
+    const { description } = index;
+    index.dispose();
+    return description;
   }
-  return version;
+  let rows = 0;
+  for (const file of files) {
+    const shape = await readShape(file, watch);
+    if (shape.length !== 2 || shape[1] !== d) return undefined;
+    rows += shape[0];
+  }
+  return `IVF${nlistOf(storedRows(rows))},Flat`;
+}
+
+/** The dimensions by the folder's name, where that says 256 or 768, or else those of the first file. */
+async function guessDimensions(paths: readonly string[], first: string, watch: Watch): Promise<number> {
+  const named = /(?<!\d)(?:256|768)(?!\d)/.exec(basename(resolve(paths[0])));
+  if (named !== null && paths[0] !== first) return Number(named[0]);
+  const shape = await readShape(first, watch);
+  if (shape.length === 2) return shape[1];
+  throw new InputError(
+    `${first} has the shape [${shape.join(", ")}]: features are [n, d], such as [n, 768] of RVC's v2`,
+  );
 }
 
 /** RVC keeps features in logs/alice/3_feature768: the voice is called as the folder above, or as the folder itself elsewhere. */
-function guessName(folder: string): string {
-  const path = resolve(folder);
-  const own = /feature(256|768)/.test(basename(path)) ? dirname(path) : path;
+function guessName(path: string): string {
+  const folder = /\.npy$/i.test(path) ? dirname(resolve(path)) : resolve(path);
+  const own = /feature\d+/.test(basename(folder)) ? dirname(folder) : folder;
   return basename(own) || "voice";
 }

@@ -1,18 +1,17 @@
 import { basename, dirname, extname, join } from "node:path";
-import { Option } from "commander";
 import type { Command } from "commander";
-import type { IdType, Index, Metric } from "../api.js";
-import { indexFactory } from "../factory/build.js";
-import { VectorIndex } from "../handle/vector-index.js";
-import { openIndex } from "./files.js";
-import { cellsOf } from "./info.js";
-import { K, measure, SHIFT, takeSample } from "./measure.js";
-import type { Measured } from "./measure.js";
-import { jsonOption, wholeNumber } from "./options.js";
-import { checkOutput, checkTarget, writeFiles } from "./output.js";
+import type { Metric } from "../api.js";
+import type { VectorIndex } from "../handle/vector-index.js";
+import { newIndex, openIndex } from "./files.js";
+import { forceOption, jsonOption, seedOption, skipOption } from "./options.js";
+import { checkTargets, writeFiles, writeIndex } from "./output.js";
+import { cellsOf, idsTaken } from "./parts.js";
+import { drawQueries, K, measure, SHIFT, takeSample } from "./quality.js";
+import type { Measured } from "./quality.js";
 import { InputError, run, secondsSince } from "./run.js";
-import type { Answer, Watch } from "./run.js";
+import type { Answer, Ask, Watch } from "./run.js";
 import { storedVectors } from "../rvc/stored.js";
+import type { Stored } from "../rvc/stored.js";
 import { Pace } from "../work/pace.js";
 import { columns, count, metricName, size, table, whole } from "./text.js";
 
@@ -20,6 +19,8 @@ interface ConvertFlags {
   to: string;
   seed: number;
   out?: string;
+  force?: boolean;
+  skipNonfinite?: boolean;
   json?: boolean;
 }
 
@@ -40,10 +41,10 @@ export function addConvert(program: Command): void {
       "--to <string>",
       "what to make of it, in faiss' language; of a voice file, faiss: the index as it stands",
     )
-    .addOption(
-      new Option("--seed <number>", "the same seed gives the same file").default(1234).argParser(wholeNumber(0)),
-    )
+    .addOption(seedOption())
+    .addOption(skipOption())
     .option("--out <file>", "the file to write (default: beside the old one, named after what it is)")
+    .addOption(forceOption())
     .addOption(jsonOption())
     .addHelpText(
       "after",
@@ -60,13 +61,14 @@ export function addConvert(program: Command): void {
         "  cellist convert alice.voice --to faiss",
     )
     .action((file: string, flags: ConvertFlags) =>
-      run(flags.json ?? false, (watch) =>
-        flags.to === "faiss" ? asFaiss(file, flags, watch) : convert(file, flags, watch),
+      run(flags.json ?? false, (watch, ask) =>
+        flags.to === "faiss" ? asFaiss(file, flags, watch, ask) : convert(file, flags, watch, ask),
       ),
     );
 }
 
-async function convert(file: string, { to, seed, out }: ConvertFlags, watch: Watch): Promise<Answer> {
+async function convert(file: string, flags: ConvertFlags, watch: Watch, ask: Ask | undefined): Promise<Answer> {
+  const { to, seed, out, force, skipNonfinite = false } = flags;
   const started = performance.now();
   let measuring = 0;
   const measured = async <T>(work: Promise<T>): Promise<T> => {
@@ -76,13 +78,14 @@ async function convert(file: string, { to, seed, out }: ConvertFlags, watch: Wat
     return result;
   };
 
-  if (out !== undefined) await checkOutput(out, file);
+  const rules = { inputs: [file], force, ask };
+  if (out !== undefined) await checkTargets([out], rules);
   const { index: source, bytes: bytesBefore } = await openSource(file, watch);
   const { d, metric, description } = source;
-  const target = await indexFactory(d, to, metric, watch);
+  const target = await newIndex(d, to, metric, watch);
   const path = out ?? beside(file, description, target.description);
-  if (out === undefined) await checkTarget(path);
-  const stored = await storedVectors(source.node, new Pace(watch));
+  if (out === undefined) await checkTargets([path], rules);
+  const { stored, skipped } = withFiniteRows(await storedVectors(source.node, new Pace(watch)), d, file, skipNonfinite);
   const { ids, vectors, inSequence, decoded } = stored;
   if (ids.length === 0) {
     const hint = ': of the two files that RVC writes for a voice, give the "added_…" one';
@@ -97,7 +100,7 @@ async function convert(file: string, { to, seed, out }: ConvertFlags, watch: Wat
   }
 
   // First, so that the old index, the new one and the exact one are never in memory all together.
-  const sample = await measured(takeSample(stored, d, metric, seed, watch));
+  const sample = await measured(takeSample(stored, d, metric, drawQueries(stored, d, seed), watch));
   const before = {
     file,
     description,
@@ -113,29 +116,45 @@ async function convert(file: string, { to, seed, out }: ConvertFlags, watch: Wat
   else await target.addWithIds(vectors, ids, watch);
   if (nprobe !== undefined && cellsOf(target).nlist !== null) target.set(`nprobe=${nprobe}`);
   const results = await measured(measure(target, sample, watch));
-  const bytes = target.toBytes();
-  await writeFiles([{ path, bytes }], watch.signal);
+  const bytes = await writeIndex(path, target, watch);
 
   const after = {
     file: path,
     description: target.description,
     ...cellsOf(target),
-    bytes: bytes.length,
+    bytes,
     measured: results,
   };
   const seconds = secondsSince(started + measuring);
-  const data = { d, ntotal: target.ntotal, metric, decoded, seconds, queries: sample.count, k: K, before, after };
+  warnOfBlends(after, watch);
+  const data = {
+    d,
+    ntotal: target.ntotal,
+    skipped,
+    metric,
+    decoded,
+    seconds,
+    queries: sample.count,
+    k: K,
+    before,
+    after,
+  };
   return { text: report(data), data };
 }
 
 /** Writes the faiss file of an index as it stands: of a voice file, the vectors that it stands for, in the cells that it has. */
-async function asFaiss(file: string, { out }: ConvertFlags, watch: Watch): Promise<Answer> {
+async function asFaiss(
+  file: string,
+  { out, force }: ConvertFlags,
+  watch: Watch,
+  ask: Ask | undefined,
+): Promise<Answer> {
   const name = basename(file, extname(file));
   const path = out ?? join(dirname(file), `${name}${extname(file) === ".index" ? ".faiss" : ""}.index`);
-  await checkOutput(path, file);
+  await checkTargets([path], { inputs: [file], force, ask });
   const { index, bytes: before } = await openSource(file, watch);
   const bytes = index.toFaiss();
-  await writeFiles([{ path, bytes }], watch.signal);
+  await writeFiles([{ path, chunks: [bytes] }], watch.signal);
   const { description, d, ntotal, metric } = index;
   const fields = table({ description, bytes: `${size(before)} -> ${size(bytes.length)}`, file: path });
   return {
@@ -159,7 +178,6 @@ async function openSource(file: string, watch: Watch): Promise<{ index: VectorIn
       if (warning.code !== "WARN_EMPTY") watch.onWarning(warning);
     },
   });
-  if (!(index instanceof VectorIndex)) throw new Error("an index that was read is a VectorIndex");
   return { index, bytes };
 }
 
@@ -176,10 +194,50 @@ function beside(file: string, before: string, after: string): string {
   return join(dirname(file), `${basename(name, extension)}.${to}${extension}`);
 }
 
-/** Whether an index takes ids of the user's: never, or as well, or only so. */
-function idsTaken(index: Index<IdType>): "none" | "some" | "always" {
-  const kind = index instanceof VectorIndex ? index.node.tree.kind : undefined;
-  return kind === "idmap" ? "always" : kind === "ivf" ? "some" : "none";
+/** The vectors that an index takes: an InputError names the first other one, unless such may be left out. */
+function withFiniteRows(stored: Stored, d: number, file: string, skip: boolean): { stored: Stored; skipped: number } {
+  const { vectors, ids } = stored;
+  let kept = 0;
+  for (let row = 0; row < ids.length; row++) {
+    let column = 0;
+    while (column < d && vectors[row * d + column] - vectors[row * d + column] === 0) column++;
+    const usable = column === d && ids[row] !== -1n;
+    if (!usable && !skip) {
+      const why = column === d ? "has the id -1" : `has ${vectors[row * d + column]} in column ${column}`;
+      throw new InputError(
+        `${file}: the vector ${ids[row]} ${why}, and no index takes it: --skip-nonfinite leaves it out`,
+      );
+    }
+    if (!usable) continue;
+    if (kept !== row) {
+      vectors.copyWithin(kept * d, row * d, row * d + d);
+      ids[kept] = ids[row];
+    }
+    kept++;
+  }
+  const skipped = ids.length - kept;
+  if (skipped === 0) return { stored, skipped };
+  const rest = { ...stored, vectors: vectors.subarray(0, kept * d), ids: ids.subarray(0, kept) };
+  return { stored: { ...rest, inSequence: rest.ids.every((id, i) => id === BigInt(i)) }, skipped };
+}
+
+/** A blend so far from the exact one that the voice is another: RVC's own index at nprobe 1 is .45 off, on speech of somebody else. */
+const LARGE = 0.5;
+
+/** Says it where blends by the new index, as its file says to search it, are far from exact. */
+function warnOfBlends({ measured, nprobe, description }: Side, watch: Watch): void {
+  const own = measured.find((setting) => setting.nprobe === nprobe);
+  if (own?.blendError === undefined || own.blendError === null || own.blendError < LARGE) return;
+  const better = measured.find(({ blendError }) => blendError !== null && blendError < LARGE);
+  const setting = better?.nprobe !== nprobe ? `nprobe=${better?.nprobe ?? ""}` : `k_factor_rf=${better.kFactor ?? ""}`;
+  const next =
+    better === undefined
+      ? "take a description with more bytes a vector, or with ,RFlat behind it"
+      : `cellist set FILE ${setting} brings it to ${(better.blendError ?? 0).toFixed(2)}`;
+  watch.onWarning({
+    code: "WARN_BLEND",
+    message: `blends by ${description} end ${own.blendError.toFixed(2)} of the way off, which can be heard: ${next}`,
+  });
 }
 
 /** What is said of the index before and of the one after. */
@@ -195,6 +253,7 @@ interface Side {
 function report(answer: {
   d: number;
   ntotal: number;
+  skipped: number;
   metric: Metric;
   decoded: boolean;
   seconds: number;
@@ -202,12 +261,13 @@ function report(answer: {
   before: Side;
   after: Side;
 }): string {
-  const { d, ntotal, metric, decoded, seconds, queries, before, after } = answer;
+  const { d, ntotal, skipped, metric, decoded, seconds, queries, before, after } = answer;
   const share = ((after.bytes / before.bytes) * 100).toLocaleString("en-US", { maximumSignificantDigits: 3 });
   const fields = table({
     description: `${before.description} -> ${after.description}`,
     bytes: `${size(before.bytes)} -> ${size(after.bytes)}, ${share} %`,
     nprobe: whole(after.nprobe),
+    ...(skipped > 0 && { skipped: `${count(skipped, "vector", "vectors")} with NaN or infinity` }),
     seconds: seconds.toFixed(1),
     file: after.file,
   });

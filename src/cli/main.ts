@@ -1,14 +1,16 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
-import { Command, CommanderError } from "commander";
-import { CellistError } from "../errors.js";
+import { Command } from "commander";
 import { addBlend } from "./blend.js";
 import { addBuild } from "./build.js";
+import { addCompletion } from "./completion.js";
 import { addConvert } from "./convert.js";
 import { addInfo } from "./info.js";
-import { addMeasure } from "./measure-voice.js";
-import { InputError, say, Stopped } from "./run.js";
+import { addMeasure } from "./measure.js";
+import { addMerge } from "./merge.js";
+import { report, say } from "./run.js";
 import { addSearch } from "./search.js";
+import { addSet } from "./set.js";
 import { addShrink } from "./shrink.js";
 
 const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -25,9 +27,29 @@ const program = new Command("cellist")
   .helpCommand("help [command]", "print the help of a command")
   .enablePositionalOptions()
   .exitOverride()
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "cellist: ")) })
+  .configureOutput({
+    outputError: (text, write) =>
+      write(
+        `${text
+          .replace(/^error: /, "cellist: ")
+          .trim()
+          .replace(/\n+/g, " ")}\n`,
+      ),
+  })
   .addHelpText("after", "\nExample:\n  cellist build logs/alice/3_feature768 && cellist info added_*_alice_v2.index");
-for (const add of [addBuild, addInfo, addSearch, addBlend, addConvert, addShrink, addMeasure]) add(program);
+for (const add of [
+  addBuild,
+  addInfo,
+  addSet,
+  addMeasure,
+  addSearch,
+  addBlend,
+  addConvert,
+  addShrink,
+  addMerge,
+  addCompletion,
+])
+  add(program);
 
 // Whoever reads the answer may have seen enough of it (`cellist search … | head`).
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -39,14 +61,4 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);
-}
-
-/** Says in one line what went wrong and returns the exit code: 1 for bad input, 2 for bad usage. */
-function report(error: unknown): number {
-  // commander has said it already.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const message = error instanceof Error ? error.message : String(error);
-  const known = error instanceof CellistError || error instanceof InputError || error instanceof Stopped;
-  say(known ? message : `unexpected error, please report it: ${message}`);
-  return error instanceof Stopped ? error.exitCode : 1;
 }

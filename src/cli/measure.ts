@@ -1,194 +1,82 @@
-import type { IdType, Index, Metric, SearchOptions } from "../api.js";
-import { METRIC_L2 } from "../api.js";
-import { indexFactory } from "../factory/build.js";
-import { blend } from "../rvc/blend.js";
-import { IdLookup } from "../lists/id-lookup.js";
-import { permutation } from "../work/random.js";
-import { cellsOf } from "./info.js";
-import { inBlocks } from "./run.js";
-import type { Watch } from "./run.js";
-import type { Stored } from "../rvc/stored.js";
+import { basename } from "node:path";
+import type { Command } from "commander";
+import { measureVoice } from "../rvc/measure.js";
+import type { VoiceSetting } from "../rvc/measure.js";
+import { openIndex, readVectors } from "./files.js";
+import { jsonOption, kOption, seedOption, wholeNumbers } from "./options.js";
+import { run } from "./run.js";
+import type { Json } from "./text.js";
+import { columns, size, table, whole } from "./text.js";
 
-/** Neighbours of a query: as many as RVC blends. */
-export const K = 8;
-/** Queries at most: with so many, recall is known to about .01. */
-const QUERIES = 500;
-/**
- * Where a query is, as a share of the way from one stored vector to another. A stored vector itself is at distance 0 from itself, which
- * would be all of its blend. Of the shares from .2 to .5 this one comes nearest to the real thing, 480 queries of another recording
- * for a voice of 19,312 vectors (IVF495,Flat at nprobe 1, 4, 16): recall .553 .807 .930 where those have .508 .821 .971, error of the
- * blend .424 .151 .050 where those have .449 .167 .034; with PQ384x4fs .691 .524 .485 for .573 .393 .336. Half of the way is far too
- * hard (240 such queries: .255 .567 .826; 1.897 .966 .354); stored vectors that leave themselves out (likewise: .569 .853 .968;
- * .723 .207 .038) triple the error that codes make.
- */
-export const SHIFT = 0.3;
-/** Settings to look at beside those of the file. */
-const NPROBES = [1, 4, 16];
-const K_FACTOR = 4;
-
-/** Queries near to the vectors of an index, and what an exact search and an exact blend make of them. */
-export interface Sample {
-  /** How many. */
-  count: number;
-  queries: Float32Array<ArrayBuffer>;
-  /** How near a query is to the vector of an id: larger is nearer. */
-  nearness: (query: number, id: bigint) => number;
-  /** How many neighbours each query has: K, or all vectors where they are fewer. */
+interface MeasureFlags {
+  truth?: string;
   k: number;
-  /** For each query the nearness of the farthest of its k neighbours. */
-  farthest: Float64Array;
-  /** The queries after an exact blend; undefined where there are no L2 distances. */
-  blended: Float32Array | undefined;
+  nprobe?: number[];
+  seed: number;
+  json?: boolean;
 }
 
-/** What an index finds at one setting. */
-export interface Measured extends Record<string, number | null> {
-  /** Lists scanned; null for an index without lists. */
-  nprobe: number | null;
-  /** Candidates compared again, as a multiple of k; null for an index that compares none. */
-  kFactor: number | null;
-  /** The share of the true neighbours that a search finds. */
-  recall: number;
-  /** How far a blend ends from the exact one, as a share of how far that one moves a query; null where there is no such thing. */
-  blendError: number | null;
+/** Adds `cellist measure`. */
+export function addMeasure(program: Command): void {
+  program
+    .command("measure")
+    .summary("say how faithful a voice is")
+    .description(
+      "Says what searches of a voice find and how near its blends are to exact ones: on frames of its own that are held out, or on " +
+        "frames of another recording, which is better.",
+    )
+    .argument("<file>", "the index or voice file")
+    .argument("[queries]", "frames of another recording: an .npy file, [n, d]")
+    .option(
+      "--truth <file>",
+      "what is exact: the index that this one was made of (default: itself, searched exhaustively)",
+    )
+    .addOption(kOption())
+    .addOption(wholeNumbers("--nprobe <numbers>", "lists to scan, beside all of them (default: 1,4,16)"))
+    .addOption(seedOption())
+    .addOption(jsonOption())
+    .addHelpText("after", "\nExample:\n  cellist measure alice.voice --truth added_IVF495_Flat_nprobe_1_alice_v2.index")
+    .action((file: string, queries: string | undefined, flags: MeasureFlags) =>
+      run(flags.json ?? false, async (watch) => {
+        const { k, nprobe, seed } = flags;
+        const { index, bytes } = await openIndex(file, watch);
+        const truth = flags.truth === undefined ? undefined : (await openIndex(flags.truth, watch)).index;
+        const sample = queries === undefined ? undefined : (await readVectors(queries, index.d, watch)).rows;
+        const report = await measureVoice(index, { ...watch, truth, sample, k, nprobe, seed });
+        const { description, d, ntotal, settings } = report;
+        const fields = table({ description, vectors: `${whole(ntotal)} of ${d} dimensions`, bytes: size(bytes) });
+        return {
+          text: [basename(file), fields, "", settingsTable([["", settings]]), "", framesOf(report)].join("\n"),
+          data: { ...report, bytes, settings: settingsData(settings) },
+        };
+      }),
+    );
 }
 
-/** Draws queries and searches the vectors exactly for them, in an index that is gone afterwards. */
-export async function takeSample(
-  { vectors, ids }: Stored,
-  d: number,
-  metric: Metric,
-  seed: number,
-  watch: Watch,
-): Promise<Sample> {
-  const n = ids.length;
-  const count = Math.min(QUERIES, n);
-  const order = permutation(n, seed);
-  const queries = new Float32Array(count * d);
-  for (let query = 0; query < count; query++) {
-    const from = order[query] * d;
-    const to = order[(query + 1) % n] * d;
-    for (let j = 0; j < d; j++)
-      queries[query * d + j] = vectors[from + j] + SHIFT * (vectors[to + j] - vectors[from + j]);
-  }
-
-  const exact = await indexFactory(d, "Flat", metric, watch);
-  await exact.add(vectors, watch);
-  const labels = await search(exact, queries, "exact search", {}, watch);
-  const blended = metric === METRIC_L2 ? await blends(exact, queries, "exact blend", {}, watch) : undefined;
-  exact.dispose();
-
-  const near = metric === METRIC_L2 ? nearnessByDistance : innerProduct;
-  const rows = new IdLookup(n, (each) => ids.forEach(each));
-  const k = Math.min(K, n);
-  const farthest = Float64Array.from({ length: count }, (_, query) =>
-    labels
-      .subarray(query * K, query * K + k)
-      .reduce((least, row) => Math.min(least, near(queries, query * d, vectors, Number(row) * d, d)), Infinity),
+/** Settings of some indexes below each other. */
+export function settingsTable(
+  indexes: readonly (readonly [name: string, settings: readonly VoiceSetting[]])[],
+): string {
+  const rows = indexes.flatMap(([name, settings]) =>
+    settings.map(({ nprobe, recall, error, median, milliseconds }) => [
+      name,
+      nprobe === null ? "all" : String(nprobe),
+      recall.toFixed(3),
+      error?.toFixed(4) ?? "-",
+      median?.toFixed(4) ?? "-",
+      milliseconds.toFixed(2),
+    ]),
   );
-  return {
-    count,
-    queries,
-    nearness: (query, id) => near(queries, query * d, vectors, rows.find(id) * d, d),
-    k,
-    farthest,
-    blended,
-  };
+  return columns([["", "nprobe", "recall", "blend error", "its median", "ms for 16"], ...rows]);
 }
 
-/** Measures an index at the settings of its file and at a few more. */
-export async function measure(index: Index<IdType>, sample: Sample, watch: Watch): Promise<Measured[]> {
-  const { queries, blended } = sample;
-  const measured: Measured[] = [];
-  for (const setting of settings(index)) {
-    const options = { nprobe: setting.nprobe ?? undefined, kFactor: setting.kFactor ?? undefined };
-    const recall = recallOf(await search(index, queries, "measure searches", options, watch), sample);
-    const blendError =
-      blended && errorOf(await blends(index, queries, "measure blends", options, watch), blended, queries, index.d);
-    measured.push({ ...setting, recall, blendError: blendError ?? null });
-  }
-  return measured;
+/** What was measured on. */
+export function framesOf({ frames, heldOut, k }: { frames: number; heldOut: boolean; k: number }): string {
+  const which = heldOut ? "frames of the voice, held out with those around them" : "frames that were given";
+  return `Measured on ${whole(frames)} ${which}: ${k} neighbours each, against an exact search of all vectors.`;
 }
 
-function settings(index: Index<IdType>): Pick<Measured, "nprobe" | "kFactor">[] {
-  const { nlist, nprobe } = cellsOf(index);
-  const nprobes = nprobe === null ? [null] : ascending([nprobe, ...NPROBES.filter((lists) => lists <= (nlist ?? 0))]);
-  const refines = /,(RFlat|Refine\()/.test(index.description);
-  const kFactors = refines ? ascending([index.get("k_factor_rf"), K_FACTOR]) : [null];
-  return kFactors.flatMap((kFactor) => nprobes.map((lists) => ({ nprobe: lists, kFactor })));
-}
-
-function ascending(values: number[]): number[] {
-  return [...new Set(values)].sort((a, b) => a - b);
-}
-
-/** The ids that searches find, K a query. */
-async function search(
-  index: Index<IdType>,
-  queries: Float32Array,
-  phase: string,
-  options: SearchOptions,
-  watch: Watch,
-): Promise<BigInt64Array> {
-  const { d } = index;
-  const n = queries.length / d;
-  const distances = new Float32Array(n * K);
-  const labels = new BigInt64Array(n * K);
-  await inBlocks(phase, n, watch, (first, end) => {
-    const into = [distances.subarray(first * K, end * K), labels.subarray(first * K, end * K)] as const;
-    index.searchInto(queries.subarray(first * d, end * d), K, ...into, options);
-  });
-  return labels;
-}
-
-/** Queries moved all the way to their blends. */
-async function blends(
-  index: Index<IdType>,
-  queries: Float32Array,
-  phase: string,
-  options: SearchOptions,
-  watch: Watch,
-): Promise<Float32Array> {
-  const { d } = index;
-  const moved = queries.slice();
-  await inBlocks(phase, queries.length / d, watch, (first, end) => {
-    blend(index, moved.subarray(first * d, end * d), { ...options, k: K, rate: 1 });
-  });
-  return moved;
-}
-
-/** Told by nearness, not by id: of vectors at the same distance any will do, and equal ones are common where speech pauses. */
-function recallOf(labels: BigInt64Array, { count, k, nearness, farthest }: Sample): number {
-  let hits = 0;
-  for (let i = 0; i < labels.length; i++) {
-    const query = Math.floor(i / K);
-    if (labels[i] !== -1n && nearness(query, labels[i]) >= farthest[query]) hits++;
-  }
-  return hits / (count * k);
-}
-
-/** The mean over all queries that the exact blend moves; null where it moves none. */
-function errorOf(moved: Float32Array, exact: Float32Array, queries: Float32Array, d: number): number | null {
-  let sum = 0;
-  let count = 0;
-  for (let at = 0; at < queries.length; at += d) {
-    const way = -nearnessByDistance(exact, at, queries, at, d);
-    if (way === 0) continue;
-    sum += Math.sqrt(-nearnessByDistance(moved, at, exact, at, d) / way);
-    count++;
-  }
-  return count === 0 ? null : sum / count;
-}
-
-/** The squared distance of two rows, negative. */
-function nearnessByDistance(a: Float32Array, i: number, b: Float32Array, j: number, d: number): number {
-  let sum = 0;
-  for (let end = i + d; i < end; i++, j++) sum -= (a[i] - b[j]) ** 2;
-  return sum;
-}
-
-function innerProduct(a: Float32Array, i: number, b: Float32Array, j: number, d: number): number {
-  let sum = 0;
-  for (let end = i + d; i < end; i++, j++) sum += a[i] * b[j];
-  return sum;
+/** Settings for programs. */
+export function settingsData(settings: readonly VoiceSetting[]): Json {
+  return settings.map((setting) => ({ ...setting }));
 }

@@ -1,9 +1,11 @@
 import { InvalidArgumentError, Option } from "commander";
 
-/** What --nprobe, -k and --json give, on every command that has them. */
+/** What --nprobe, -k, --out, --force and --json give, on the commands that search. */
 export interface SearchFlags {
   k: number;
   nprobe?: number;
+  out?: string;
+  force?: boolean;
   json?: boolean;
 }
 
@@ -17,6 +19,21 @@ export function nprobeOption(): Option {
   return new Option("--nprobe <number>", "lists to scan for each row (default: as the file says)").argParser(
     wholeNumber(1),
   );
+}
+
+/** `--force`: over files that are there. */
+export function forceOption(): Option {
+  return new Option("--force", "replace a file that is there already, without asking");
+}
+
+/** `--seed`: what is drawn. */
+export function seedOption(): Option {
+  return new Option("--seed <number>", "the same seed gives the same file").default(1234).argParser(wholeNumber(0));
+}
+
+/** `--skip-nonfinite`: over rows that no index takes. */
+export function skipOption(): Option {
+  return new Option("--skip-nonfinite", "leave out rows with NaN or infinity, and say how many");
 }
 
 /** `--json`: for programs. */
@@ -33,6 +50,11 @@ export function wholeNumber(least: number): (text: string) => number {
     }
     return value;
   };
+}
+
+/** An option that takes whole numbers from 1 on, with commas between them. */
+export function wholeNumbers(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text: string) => text.split(",").map(wholeNumber(1)));
 }
 
 /** Parses a number from 0 to 1; anything else is bad usage. */

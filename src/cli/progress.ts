@@ -5,6 +5,11 @@ import type { Progress } from "../api.js";
 /** Phases that are over sooner get no bar, in ms: it would only flicker. */
 const PATIENCE = 300;
 
+/** Whether a terminal takes more than plain lines, as far as those say who use it. */
+export function takesControlCodes({ TERM, NO_COLOR = "" }: NodeJS.ProcessEnv): boolean {
+  return TERM !== "dumb" && NO_COLOR === "";
+}
+
 /** A bar on stderr for the phase that is going on; it disappears with the phase. */
 export class Bars {
   readonly #shown: boolean;

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { dump } from "npyjs";
 import { METRIC_L2 } from "../api.js";
 import { openIndex, readVectors } from "./files.js";
-import { listsScanned } from "./info.js";
-import { jsonOption, kOption, nprobeOption } from "./options.js";
+import { npyChunks } from "./npy-output.js";
+import { forceOption, jsonOption, kOption, nprobeOption } from "./options.js";
 import type { SearchFlags } from "./options.js";
-import { checkTarget, writeFiles } from "./output.js";
+import { checkTargets, writeFiles } from "./output.js";
+import { listsScanned } from "./parts.js";
 import { inBlocks, InputError, run } from "./run.js";
 import { count, table, whole } from "./text.js";
 
@@ -26,12 +26,13 @@ export function addSearch(program: Command): void {
     .addOption(kOption())
     .addOption(nprobeOption())
     .option("--out <prefix>", "write PREFIX.D.npy (distances, float32) and PREFIX.I.npy (ids, int64), [n, k]")
+    .addOption(forceOption())
     .addOption(jsonOption())
     .addHelpText("after", "\nExample:\n  cellist search alice.index queries.npy -k 4 --nprobe 16 --out result")
-    .action((file: string, queries: string, { k, nprobe, json = false, out }: SearchFlags & { out?: string }) =>
-      run(json, async (watch) => {
+    .action((file: string, queries: string, { k, nprobe, json = false, out, force }: SearchFlags) =>
+      run(json, async (watch, ask) => {
         const targets = out === undefined ? [] : [`${out}.D.npy`, `${out}.I.npy`];
-        for (const target of targets) await checkTarget(target);
+        await checkTargets(targets, { inputs: [file, queries], force, ask });
         const { index } = await openIndex(file, watch);
         const { d, metric, ntotal } = index;
         const { rows } = await readVectors(queries, d, watch);
@@ -56,8 +57,8 @@ export function addSearch(program: Command): void {
         }
         await writeFiles(
           [
-            { path: targets[0], bytes: dump(distances, [n, k]) },
-            { path: targets[1], bytes: dump(labels, [n, k]) },
+            { path: targets[0], chunks: npyChunks(distances, [n, k]) },
+            { path: targets[1], chunks: npyChunks(labels, [n, k]) },
           ],
           watch.signal,
         );

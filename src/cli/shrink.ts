@@ -4,10 +4,10 @@ import type { Command } from "commander";
 import { shrinkVoice } from "../rvc/shrink.js";
 import type { ShrinkReport } from "../rvc/shrink.js";
 import { openIndex, readVectors } from "./files.js";
-import { jsonOption, wholeNumber } from "./options.js";
-import { checkOutput, writeFiles } from "./output.js";
+import { forceOption, jsonOption, seedOption, wholeNumber } from "./options.js";
+import { checkTargets, writeIndex } from "./output.js";
 import { run } from "./run.js";
-import { framesOf, settingsData, settingsTable } from "./measure-voice.js";
+import { framesOf, settingsData, settingsTable } from "./measure.js";
 import { size, table, whole } from "./text.js";
 import type { Json } from "./text.js";
 
@@ -22,6 +22,7 @@ interface ShrinkFlags {
   seed: number;
   frames?: string;
   out?: string;
+  force?: boolean;
   json?: boolean;
 }
 
@@ -47,10 +48,9 @@ export function addShrink(program: Command): void {
       ),
     )
     .option("--frames <file>", "measure on frames of another recording: an .npy file, [n, d]")
-    .addOption(
-      new Option("--seed <number>", "the same seed gives the same report").default(1234).argParser(wholeNumber(0)),
-    )
+    .addOption(seedOption())
     .option("--out <file>", "the file to write (default: beside the index, .voice)")
+    .addOption(forceOption())
     .addOption(jsonOption())
     .addHelpText(
       "after",
@@ -65,10 +65,10 @@ export function addShrink(program: Command): void {
         "  cellist convert alice.voice --to faiss",
     )
     .action((file: string, flags: ShrinkFlags) =>
-      run(flags.json ?? false, async (watch) => {
-        const { ratio, bytes, error, layers, seed, frames } = flags;
+      run(flags.json ?? false, async (watch, ask) => {
+        const { ratio, bytes, error, layers, seed, frames, force } = flags;
         const path = flags.out ?? join(dirname(file), `${basename(file, extname(file))}.voice`);
-        await checkOutput(path, file);
+        await checkTargets([path], { inputs: frames === undefined ? [file] : [file, frames], force, ask });
         const { index } = await openIndex(file, watch);
         const sample = frames === undefined ? undefined : (await readVectors(frames, index.d, watch)).rows;
         const { index: small, report } = await shrinkVoice(index, {
@@ -80,7 +80,7 @@ export function addShrink(program: Command): void {
           seed,
           sample,
         });
-        await writeFiles([{ path, bytes: small.toBytes() }], watch.signal);
+        await writeIndex(path, small, watch);
         return { text: say(file, path, report), data: { file: path, ...dataOf(report) } };
       }),
     );

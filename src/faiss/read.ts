@@ -38,18 +38,23 @@ export async function readIndex<I extends IdType = "int32">(
   source: Bytes,
   options: ReadOptions = {},
 ): Promise<Index<I>> {
-  const index: Index<IdType> = await read(source, options).catch(noArray);
+  const index: Index<IdType> = await read(source, options, false).catch(noArray);
   return index as Index<I>;
 }
 
-async function read(source: Bytes, options: ReadOptions): Promise<VectorIndex> {
+/** @internal What a file says of an index, as one whose vectors are all 0: it takes no more memory than that. */
+export async function skimIndex(source: Bytes, options: ReadOptions = {}): Promise<VectorIndex> {
+  return read(source, { ...options, bounds: false }, true).catch(noArray);
+}
+
+async function read(source: Bytes, options: ReadOptions, skims: boolean): Promise<VectorIndex> {
   const work = readWork(options);
   throwIfAborted(work.signal);
   const pace = new Pace(work);
   const { source: bytes, head } = await openIndexFile(source, options.bytes, pace);
   try {
     const engine = new Engine(options);
-    const reader = new Reader(bytes, pace);
+    const reader = new Reader(bytes, pace, undefined, skims);
     const fourcc = await reader.fourcc("fourcc");
     const codec = codecsOf(options).find(({ fourccs }) => fourccs.includes(fourcc));
     const { node, origin } =

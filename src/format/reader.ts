@@ -25,6 +25,7 @@ const AHEAD = 1 << 20;
 export class Reader {
   readonly #source: ByteSource;
   readonly #pace: Pace;
+  readonly #skims: boolean;
   /** Where the file ends as far as anyone has said: progress counts on it. */
   #expected: number;
   #chunk = new Uint8Array(0);
@@ -41,10 +42,15 @@ export class Reader {
   /** What of the file may come later; undefined where it is read from its first byte to its last. */
   readonly deferral: Deferral | undefined;
 
-  constructor(source: ByteSource, pace: Pace, deferral?: Deferral) {
+  /**
+   * @param skims leaves out all codes of vectors: the memory that is allocated for them stays as the system gives it, which is a promise of
+   *   memory until it is touched. For those who want to know what a file is, not what is in it.
+   */
+  constructor(source: ByteSource, pace: Pace, deferral?: Deferral, skims = false) {
     this.#source = source;
     this.deferral = deferral;
     this.#pace = pace;
+    this.#skims = skims;
     this.#expected = source.expected;
   }
 
@@ -172,11 +178,29 @@ export class Reader {
   ): Given<void> {
     this.#expect(field, 0, bytes);
     if (bytes === 0) return;
+    if (this.#leavesOut(field)) return this.#skip(field, bytes);
     const { address, room } = to(0);
     const at = bytes <= room ? this.#take(bytes) : -1;
     if (at < 0) this.#source.ahead?.(bytes - (this.#end - this.#at));
     if (at < 0) return this.#intoInPieces(engine, field, bytes, to);
     engine.u8.set(this.#chunk.subarray(at, at + bytes), address);
+  }
+
+  #leavesOut(field: string): boolean {
+    return this.#skims && /^codes\b/.test(field);
+  }
+
+  async #skip(field: string, bytes: number): Promise<void> {
+    const here = Math.min(bytes, this.#end - this.#at);
+    this.#at += here;
+    this.offset += here;
+    bytes -= here;
+    if (this.#source.skip !== undefined) {
+      this.#source.skip(bytes);
+      this.offset += bytes;
+      return;
+    }
+    while (bytes > 0) bytes -= (await this.#piece(field, bytes)).length;
   }
 
   async #intoInPieces(
@@ -226,7 +250,7 @@ export class Reader {
     bytes: number,
   ): { address: number; to: (done: number) => { address: number; room: number } } {
     this.#expect(field, 0, bytes);
-    const waits = this.left === Infinity;
+    const waits = this.left === Infinity && !this.#leavesOut(field);
     // What can never fit is refused before it is loaded.
     if (waits) engine.checkRoom(bytes);
     let size = waits ? Math.min(bytes, AHEAD) : bytes;

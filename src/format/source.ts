@@ -24,7 +24,7 @@ export interface ByteSource {
   next(): Promise<Uint8Array | undefined>;
   /** Says that so many bytes behind the last chunk will be read in a row, where that is of use. */
   ahead?(bytes: number): void;
-  /** Leaves out so many bytes behind the last chunk: only what reads files in parts can. */
+  /** Leaves out so many bytes behind the last chunk, which must be there: only what reads files in parts can. */
   skip?(bytes: number): void;
   /** Says that no more are wanted. It may be stuck, and that be the reason: nobody waits for it. */
   close(): void;
@@ -82,12 +82,22 @@ export async function nextBytes(source: ByteSource, pace: Pace): Promise<Uint8Ar
 
 /** A source that gives these bytes again before the rest of another. */
 export function before(chunks: readonly Uint8Array[], rest: ByteSource, expected: number): ByteSource {
-  let at = 0;
+  const first = [...chunks];
   return {
-    total: rest.total,
+    ...rest,
     expected,
-    next: async () => (at < chunks.length ? chunks[at++] : rest.next()),
-    close: () => rest.close(),
+    next: async () => first.shift() ?? rest.next(),
+    ...(rest.skip && {
+      skip(bytes: number) {
+        for (let chunk; bytes > 0 && (chunk = first.shift()) !== undefined; bytes -= chunk.length) {
+          if (chunk.length > bytes) {
+            first.unshift(chunk.subarray(bytes));
+            return;
+          }
+        }
+        rest.skip?.(bytes);
+      },
+    }),
   };
 }
 

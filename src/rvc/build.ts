@@ -67,7 +67,7 @@ async function build(slices: Slices, options: VoiceOptions): Promise<Voice> {
   const seed = option(options, "seed", DEFAULTS.seed);
   const { name = "voice", factory } = options;
   if (typeof name !== "string") fail("ERR_PARAMETER", `name is ${named(name)}: give a text`);
-  const { d, version } = dimensionsOf(options);
+  const d = dimensionsOf(options);
   throwIfAborted(work.signal);
   const { parts, skipped } = await collect(slices, d, options.skipNonFinite ?? false, new Pace(work));
   let vectors = shuffled(parts, d, seed);
@@ -75,11 +75,11 @@ async function build(slices: Slices, options: VoiceOptions): Promise<Voice> {
     const left = skipped > 0 ? ` (${skipped} with NaN or infinity were left out)` : "";
     fail("ERR_PARAMETER", `there are no rows${left}: give slices with features of the voice`);
   }
-  if (vectors.length / d > MOST_ROWS) {
+  if (storedRows(vectors.length / d) < vectors.length / d) {
     vectors = await miniBatchKMeans(vectors, d, CENTRES, seed, options, new Pace(work));
   }
   const rows = vectors.length / d;
-  const nlist = Math.max(1, Math.min(Math.floor(16 * Math.sqrt(rows)), Math.floor(rows / 39)));
+  const nlist = nlistOf(rows);
   const index = await indexFactory(d, factory ?? `IVF${nlist},Flat`, undefined, options);
   try {
     await index.train(vectors, { ...work, seed });
@@ -88,19 +88,34 @@ async function build(slices: Slices, options: VoiceOptions): Promise<Voice> {
     index.dispose();
     throw error;
   }
-  const kind = index.description.replace(/\W+/g, "_");
-  return { index, fileName: `added_${kind}_nprobe_1_${fileNamePart(name)}_${version}.index`, rows, skipped, nlist };
+  return { index, fileName: voiceFileName(index.description, name, d), rows, skipped, nlist };
 }
 
-/** The dimensions of a voice, and what its file's name says of them. */
-function dimensionsOf({ version, d }: VoiceOptions): { d: number; version: string } {
+/** Cells of the coarse quantizer for so many rows, by RVC's rule. */
+export function nlistOf(rows: number): number {
+  return Math.max(1, Math.min(Math.floor(16 * Math.sqrt(rows)), Math.floor(rows / 39)));
+}
+
+/** Rows that are stored of so many. */
+export function storedRows(rows: number): number {
+  return rows > MOST_ROWS ? CENTRES : rows;
+}
+
+/** RVC's name for the file of a voice. */
+export function voiceFileName(description: string, name: string, d: number): string {
+  const version = d === DIMENSIONS.v1 ? "v1" : d === DIMENSIONS.v2 ? "v2" : `d${d}`;
+  return `added_${description.replace(/\W+/g, "_")}_nprobe_1_${fileNamePart(name)}_${version}.index`;
+}
+
+/** The dimensions of a voice. */
+function dimensionsOf({ version, d }: VoiceOptions): number {
   if (version !== undefined && !Object.hasOwn(DIMENSIONS, version))
     fail("ERR_PARAMETER", `version is ${named(version)}: give "v1" or "v2"`);
-  if (d === undefined) return { d: DIMENSIONS[version ?? "v2"], version: version ?? "v2" };
+  if (d === undefined) return DIMENSIONS[version ?? "v2"];
   if (!Number.isSafeInteger(d) || d < 1) fail("ERR_PARAMETER", `d is ${named(d)}: give the dimensions of a row`);
   if (version !== undefined && DIMENSIONS[version] !== d)
     fail("ERR_DIMENSION", `d is ${d}, and ${version} has ${DIMENSIONS[version]} dimensions: leave one of them out`);
-  return { d, version: version ?? (d === DIMENSIONS.v1 ? "v1" : d === DIMENSIONS.v2 ? "v2" : `d${d}`) };
+  return d;
 }
 
 /** A text as a part of a file's name, on any system: what could be a path or a device in it becomes `_`. */
@@ -149,7 +164,7 @@ function finiteRows(name: string, rows: Float32Array, d: number, skip: boolean):
   return rows.subarray(0, kept);
 }
 
-/** All rows in one array, in the order that the seed draws. */
+/** All rows in one array, in the order that the seed draws. The parts are given up one by one. */
 function shuffled(parts: Float32Array[], d: number, seed: number): Float32Array {
   const order = permutation(
     parts.reduce((sum, rows) => sum + rows.length / d, 0),
@@ -159,7 +174,7 @@ function shuffled(parts: Float32Array[], d: number, seed: number): Float32Array 
   for (let i = 0; i < order.length; i++) place[order[i]] = i;
   const vectors = new Float32Array(order.length * d);
   let row = 0;
-  for (const rows of parts) {
+  for (let rows; (rows = parts.shift()) !== undefined;) {
     for (let i = 0; i < rows.length; i += d) vectors.set(rows.subarray(i, i + d), place[row++] * d);
   }
   return vectors;
