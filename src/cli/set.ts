@@ -78,7 +78,7 @@ function changesOf(index: VectorIndex, parameters: string): { changes: Change[];
 
 /** Whether a file is, where it is to be changed, as this version would write it. */
 async function isPlain(file: FileHandle, changes: readonly Change[], length: number): Promise<boolean> {
-  if ((await file.stat()).size < length) return false;
+  if ((await file.stat()).size !== length) return false;
   for (const { at, from } of changes) {
     const { buffer } = await file.read(new Uint8Array(1), { position: at });
     if (buffer[0] !== from) return false;
@@ -91,7 +91,7 @@ async function changeInPlace(path: string, changes: readonly Change[], length: n
     const file = await open(path, "r+");
     try {
       if (!(await isPlain(file, changes, length)))
-        throw new InputError(`${path} is packed, or laid out as an older faiss did: give --out for a changed copy`);
+        throw new InputError(`${path} is packed, or not laid out as cellist would: give --out for a changed copy`);
       for (const { at, to } of changes) await file.write(Uint8Array.of(to), 0, 1, at);
       await file.sync();
     } finally {
