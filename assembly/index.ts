@@ -25,8 +25,15 @@ export { blendRows } from "./blend";
 export { dequantize, lookUpTable, quantize, transposeCodebook } from "./pq";
 export { rangePacked, searchPacked, searchPackedScratch } from "./fastscan";
 export { packCodes, unpackCodes } from "./packed";
-export { checkLinks, rangeGraphF32, searchGraphF32, searchGraphScratch } from "./graph/search";
-export { addVertices, addVerticesScratch } from "./graph/build";
+export {
+  checkLinks,
+  rangeGraphCodes,
+  rangeGraphF32,
+  searchGraphCodes,
+  searchGraphF32,
+  searchGraphScratch,
+} from "./graph/search";
+export { addVerticesCodes, addVerticesF32, addVerticesScratch } from "./graph/build";
 export { compareMatches, refineRows } from "./refine";
 export { addCentroids, lessCentroids } from "./residuals";
 export { scanF32Best, scanF32Within } from "./codes/f32";

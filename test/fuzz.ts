@@ -37,7 +37,7 @@ export async function seeds(): Promise<{ small: Seed[]; large: Seed[] }> {
   await nested.train(uniform(randomOf(1), 90));
   await nested.addWithIds(uniform(randomOf(2), 15), [5, 6, 7, 8, 9]);
   all.push(seedOf("nested", nested.toBytes()));
-  const graphs = ["HNSW3", "HNSW2,IDMap", "IVF4_HNSW2,Flat"];
+  const graphs = ["HNSW3", "HNSW2,SQ6", "HNSW2,PQ3x2", "HNSW2,IDMap", "IVF4_HNSW2,Flat"];
   const transforms = ["PCAWR2,Flat", "Pad5,HR,Flat,IDMap", "L2norm,RR2,IVF4,Flat", "PCA2,Flat,RFlat"];
   for (const description of [...graphs, ...transforms]) {
     const index = await indexFactory(3, description);

@@ -9,6 +9,7 @@ import { OWN_PARAMS } from "../src/indexes/node.js";
 import type { IndexNode } from "../src/indexes/node.js";
 import { Matches } from "../src/lists/matches.js";
 import { Random } from "../src/work/random.js";
+import { expectAnswer } from "./answers.js";
 import { i32, i64 } from "./files.js";
 import { goldenFolder } from "./golden.js";
 import { buildGraph, graphOf, searchGraph } from "./graph-reference.js";
@@ -192,6 +193,53 @@ describe("an HNSW is an index like others", () => {
     index.set("quantizer_efSearch=32");
     expect(index.search(queries, 5, { nprobe: 16 }).labels).toEqual(flat.search(queries, 5).labels);
     expect(index.description).toBe("IVF16_HNSW4,Flat");
+  });
+});
+
+describe("graphs over codes", () => {
+  const [n, d, k] = [300, 24, 10];
+  const rows = uniform(randomOf(6), n * d);
+  const queries = uniform(randomOf(7), 10 * d);
+  const codes = ["SQ8", "SQ6", "SQ4", "SQfp16", "SQbf16", "PQ6", "PQ4x6", "PQ3x10"];
+
+  test.each(codes.flatMap((code) => ([METRIC_L2, METRIC_INNER_PRODUCT] as const).map((metric) => [code, metric] as const)))(
+    "HNSW6,%s, metric %i: as wide as there are vertices, what a scan of the codes finds",
+    async (code, metric) => {
+      if (code === "PQ3x10") return expectFewPoints();
+      const index = await indexFactory(d, `HNSW6,${code}`, metric);
+      await index.train(rows);
+      // In two parts: later vertices are linked to earlier ones.
+      await index.add(rows.subarray(0, 100 * d));
+      await index.add(rows.subarray(100 * d));
+      const plain = await indexFactory(d, code, metric);
+      await plain.train(rows);
+      await plain.add(rows);
+      const [found, expected] = [index.search(queries, k, { efSearch: n }), plain.search(queries, k)];
+      const { distances, labels } = { ...expected, labels: BigInt64Array.from(expected.labels, BigInt) };
+      expectAnswer(found, { distances, labels }, k);
+      expect([...index.reconstruct(150)]).toEqual([...plain.reconstruct(150)]);
+      const bytes = index.toBytes();
+      const again = await readIndex(bytes);
+      expect(again.description).toBe(`HNSW6,${code}`);
+      expect(Buffer.compare(again.toBytes(), bytes)).toBe(0);
+      expect(again.search(queries, k)).toEqual(index.search(queries, k));
+    },
+  );
+
+  /** A thousand centroids want as many vectors; what is refused is the training, as without a graph. */
+  async function expectFewPoints(): Promise<void> {
+    const index = await indexFactory(d, "HNSW6,PQ3x10");
+    await expect(index.train(rows)).rejects.toMatchObject({ code: "ERR_PARAMETER" });
+  }
+
+  test("a graph over another storage than its fourcc says is refused by name", async () => {
+    const index = await indexFactory(d, "HNSW6,SQ8");
+    await index.train(rows);
+    await index.add(rows);
+    const bytes = index.toBytes();
+    expect(Buffer.from(bytes.subarray(0, 4)).toString()).toBe("IHNs");
+    bytes[3] = "f".charCodeAt(0);
+    await expect(readIndex(bytes)).rejects.toMatchObject({ code: "ERR_UNSUPPORTED" });
   });
 });
 

@@ -56,6 +56,9 @@ describe.runIf(faiss !== undefined)("faiss opens our files and finds what we fin
     ["IVF40,PQ8,Refine(SQ8)", METRIC_L2],
     ["HNSW8", METRIC_L2],
     ["HNSW8", METRIC_INNER_PRODUCT],
+    ["HNSW8,SQ8", METRIC_L2],
+    ["HNSW8,SQfp16", METRIC_INNER_PRODUCT],
+    ["HNSW8,PQ8", METRIC_L2],
     ["IVF40_HNSW8,Flat", METRIC_L2],
   ] as const)("%s, metric %i", async (description, metric) => {
     const folder = mkdtempSync(join(tmpdir(), "cellist-native-"));

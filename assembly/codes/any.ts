@@ -8,9 +8,9 @@ import { Within } from "../found/within";
 import { Lists, Plan } from "../records";
 import { scanLists } from "../scan/lists";
 import { Factored } from "./factored";
-import { Bf16, Fp16, Half } from "./half";
-import { Product, Product8, ProductBits } from "./pq";
-import { Bytes, Packed, Scalar } from "./scalar";
+import { Bf16, decodeHalves, Fp16, Half } from "./half";
+import { decodeTransposed, Product, Product8, ProductBits } from "./pq";
+import { Bytes, decodeBytes, decodeScalar, Packed, Scalar } from "./scalar";
 
 export const BYTES: i32 = 0;
 export const PACKED: i32 = 1;
@@ -22,7 +22,7 @@ export const FACTORED: i32 = 6;
 
 /** Any of them. */
 @unmanaged
-class Any {
+export class Any {
   kind: i32;
 
   open(plan: Plan, lists: Lists, scratch: usize): void {
@@ -105,6 +105,26 @@ class Any {
 
   twice<R>(_i: i32, _j: i32, _found: R, _rows: usize, _n: i32, _slot: i32): void {
     unreachable();
+  }
+}
+
+/** The vector that a row of a code stands for: d floats. Not of factored codes. */
+export function decodeRow(code: Any, row: usize, d: i32, out: usize): void {
+  const at = changetype<usize>(code);
+  switch (code.kind) {
+    case BYTES:
+    case PACKED: {
+      const scalar = changetype<Scalar>(at);
+      if (code.kind == BYTES) decodeBytes(row, d, scalar.low, scalar.scale, out);
+      else decodeScalar(row, 0, 1, d, scalar.bits, scalar.low, scalar.scale, out);
+      return;
+    }
+    case FP16:
+    case BF16:
+      return decodeHalves(row, 0, 1, d, code.kind == BF16, out);
+    case PRODUCT8:
+    case PRODUCT:
+      return decodeTransposed(row, changetype<Product>(at), out);
   }
 }
 

@@ -218,6 +218,16 @@ export function decodeProduct(
   }
 }
 
+/** The vector that a row stands for, from the transposed codebook. */
+export function decodeTransposed(row: usize, quantizer: Product, out: usize): void {
+  const step = (<usize>quantizer.K) << 2;
+  let at = quantizer.transposed;
+  for (let m = 0; m < quantizer.M; m++) {
+    const number = (<usize>numberAt(row, m, quantizer.bits)) << 2;
+    for (let j = 0; j < quantizer.sub; j++, at += step, out += 4) store<f32>(out, load<f32>(at + number));
+  }
+}
+
 /** Puts the terms of n rows behind their codes: |r|² + 2 Cr, summed in f64, C being the row of `centroids` that `cells` (i32 a row) says. */
 export function termsOfProduct(
   rows: usize,

@@ -356,6 +356,18 @@ export function encodeDirect(vectors: usize, n: i32, d: i32, offset: i32, rows: 
   return -1;
 }
 
+/** The vector that a row of bytes stands for. */
+export function decodeBytes(row: usize, d: i32, low: usize, scale: usize, out: usize): void {
+  const body = row + <usize>(d & ~3);
+  for (; row < body; row += 4, low += 16, scale += 16, out += 16) {
+    const codes = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(row)));
+    v128.store(out, f32x4.add(v128.load(low), f32x4.mul(v128.load(scale), f32x4.convert_i32x4_u(codes))));
+  }
+  for (let j = d & 3; j > 0; j--, row++, low += 4, scale += 4, out += 4) {
+    store<f32>(out, load<f32>(low) + load<f32>(scale) * <f32>load<u8>(row));
+  }
+}
+
 /** The vectors that n rows stand for. */
 export function decodeScalar(
   rows: usize,

@@ -1,31 +1,64 @@
 // Adding vertices to a graph, as faiss does on one thread: a vertex is sought among those that are there, linked on each of its levels
 // to what it found, and these to it. Where there are too many links, one goes if it is nearer to a link that is kept than to the vertex.
 
-import { lane4 } from "../lanes";
-import { at, closed, entry, insert, isOpen, keyOf, slotOf } from "./pool";
+import { Any, decodeRow } from "../codes/any";
 import { F32 } from "../codes/f32";
+import { fourKeys } from "../distance";
+import { lane4 } from "../lanes";
 import { Lists, Plan } from "../records";
+import { at, closed, entry, insert, isOpen, keyOf, slotOf } from "./pool";
 import { Graph } from "./records";
-import { descend, entryOf, fourOf, makeVisited, touch, Visited, visitedBytes } from "./search";
+import { descend, entryOf, fourOf, makeVisited, rowAt, touch, Visited, visitedBytes } from "./search";
 
 /** The share of links that a full list gives up when it is pruned, so that it is not full again at once: faiss' since 1.14. */
 const HEADROOM: f32 = 0.2;
 
-/** Bytes of scratch that {@link addVertices} takes. */
-export function addVerticesScratch(n: i32, width: i32, ef: i32): usize {
-  return poolBytes(width, ef) + visitedBytes(n, width);
+/** Stored vectors as floats, to compare them with each other: rows that are floats as they are. */
+@unmanaged
+class Plain {
+  d: i32;
+  metric: i32;
+
+  /** The floats of a code, which may take the place `at`. */
+  @inline
+  floats(row: usize, _at: i32): usize {
+    return row;
+  }
 }
 
-/** Entries of the pool: of a search, or of a full list and one more. */
+/** Codes, which are decoded to places of a buffer. */
+@unmanaged
+class Decoded {
+  d: i32;
+  metric: i32;
+  code: usize;
+  buffer: usize;
+
+  floats(row: usize, at: i32): usize {
+    const to = this.buffer + ((<usize>at * <usize>this.d) << 2);
+    decodeRow(changetype<Any>(this.code), row, this.d, to);
+    return to;
+  }
+}
+
+const VIEW: usize = 16;
+
+/** Bytes of scratch that {@link addVertices} takes; d is 0 for float rows. What the code takes comes behind it. */
+export function addVerticesScratch(n: i32, width: i32, ef: i32, d: i32): usize {
+  const buffer = (entries(width, 0) * <usize>d) << 2;
+  return VIEW + poolBytes(width, ef) + visitedBytes(n, width) + ((buffer + 15) & ~15);
+}
+
+/** Entries of the pool: of a search, or of a full list and one more. Places of the buffer: as many as are kept, and five. */
 @inline
 function entries(width: i32, ef: i32): usize {
-  return <usize>(max(ef, width) + 5);
+  return <usize>(max(ef, width) + 6);
 }
 
-/** Bytes of the pool, and of the slot of each of its entries, were it kept. */
+/** Bytes of the pool, and for each of its entries, were it kept, of the slot and of where its floats are. */
 @inline
 function poolBytes(width: i32, ef: i32): usize {
-  return (entries(width, ef) * 12 + 15) & ~15;
+  return entries(width, ef) << 4;
 }
 
 /**
@@ -35,7 +68,7 @@ function poolBytes(width: i32, ef: i32): usize {
  * @param levels address of the highest level of each vertex, u8
  * @param order the slots of the vertices to add
  */
-export function addVertices(
+export function addVerticesF32(
   code: usize,
   plan: usize,
   lists: usize,
@@ -44,21 +77,88 @@ export function addVertices(
   order: usize,
   count: i32,
 ): void {
-  const rows = changetype<F32>(code);
-  const hierarchy = changetype<Graph>(graph);
+  const view = changetype<Plain>(changetype<Plan>(plan).scratch);
+  addVertices<F32, Plain>(
+    changetype<F32>(code),
+    view,
+    changetype<Plan>(plan),
+    changetype<Lists>(lists),
+    changetype<Graph>(graph),
+    levels,
+    order,
+    count,
+    false,
+    0,
+  );
+}
+
+/** The same of codes; the queries are the vectors as they were before, in the order given. */
+export function addVerticesCodes(
+  code: usize,
+  plan: usize,
+  lists: usize,
+  graph: usize,
+  levels: usize,
+  order: usize,
+  count: i32,
+): void {
   const scratch = changetype<Plan>(plan).scratch;
-  const visited = makeVisited(scratch + poolBytes(hierarchy.width, hierarchy.ef), hierarchy.n, hierarchy.width);
-  const kept = scratch + (entries(hierarchy.width, hierarchy.ef) << 3);
-  rows.open(changetype<Plan>(plan), changetype<Lists>(lists), 0);
-  for (const end = order + ((<usize>count) << 2); order < end; order += 4) {
-    const slot = load<i32>(order);
+  const hierarchy = changetype<Graph>(graph);
+  const view = changetype<Decoded>(scratch);
+  const d = changetype<Plan>(plan).d;
+  view.code = code;
+  view.buffer = scratch + addVerticesScratch(hierarchy.n, hierarchy.width, hierarchy.ef, 0);
+  addVertices<Any, Decoded>(
+    changetype<Any>(code),
+    view,
+    changetype<Plan>(plan),
+    changetype<Lists>(lists),
+    hierarchy,
+    levels,
+    order,
+    count,
+    true,
+    scratch + addVerticesScratch(hierarchy.n, hierarchy.width, hierarchy.ef, d),
+  );
+}
+
+
+@inline
+function addVertices<C, V>(
+  code: C,
+  view: V,
+  plan: Plan,
+  lists: Lists,
+  graph: Graph,
+  levels: usize,
+  order: usize,
+  count: i32,
+  given: bool,
+  scratch: usize,
+): void {
+  view.d = plan.d;
+  view.metric = plan.metric;
+  const pool = plan.scratch + VIEW;
+  const visited = makeVisited(pool + poolBytes(graph.width, graph.ef), graph.n, graph.width);
+  const kept = pool + (entries(graph.width, graph.ef) << 3);
+  code.open(plan, lists, scratch);
+  for (let i = 0; i < count; i++) {
+    const slot = load<i32>(order + ((<usize>i) << 2));
     const highest = <i32>load<u8>(levels + <usize>slot);
-    addVertex<F32>(rows, changetype<Lists>(lists), hierarchy, slot, highest, scratch, kept, visited);
+    if (graph.entry < 0) {
+      graph.entry = slot;
+      graph.top = highest;
+      continue;
+    }
+    code.turn(given ? i : slot, 0);
+    addVertex<C, V>(code, view, lists, graph, slot, highest, pool, kept, visited);
   }
 }
 
-function addVertex<C>(
+/** Adds a vertex that the code has turned to. */
+function addVertex<C, V>(
   code: C,
+  view: V,
   lists: Lists,
   graph: Graph,
   slot: i32,
@@ -67,28 +167,20 @@ function addVertex<C>(
   kept: usize,
   visited: Visited,
 ): void {
-  if (graph.entry < 0) {
-    graph.entry = slot;
-    graph.top = highest;
-    return;
-  }
-  code.turn(slot, 0);
   let nearest = entryOf<C>(code, lists, graph.entry);
   let level = graph.top;
   for (; level > highest; level--) nearest = descend<C>(code, lists, graph, level, nearest);
   for (; level >= 0; level--) {
-    code.turn(slot, 0);
     const found = gather<C>(code, lists, graph, level, nearest, pool, visited);
     visited.clear();
-    const size = graph.size(level);
-    const most = <i32>(size >> 2);
-    const links = found < most ? takeAll(pool, found, kept) : thin<C>(code, lists, pool, found, most, kept);
+    const most = <i32>(graph.size(level) >> 2);
+    const links = found < most ? takeAll(pool, found, kept) : thin<V>(view, lists, pool, found, most, kept);
     // Farthest first, as it comes out of faiss' queue.
-    let to = graph.begin(slot, level);
-    for (let i = links - 1; i >= 0; i--, to += 4) store<i32>(to, load<i32>(kept + ((<usize>i) << 2)));
     const list = graph.begin(slot, level);
+    let to = list;
+    for (let i = links - 1; i >= 0; i--, to += 4) store<i32>(to, load<i32>(kept + ((<usize>i) << 2)));
     for (let i = 0; i < links; i++) {
-      link<C>(code, lists, graph, load<i32>(list + ((<usize>i) << 2)), slot, level, pool, kept);
+      link<V>(view, lists, graph, load<i32>(list + ((<usize>i) << 2)), slot, level, pool, kept);
     }
   }
   if (highest > graph.top) {
@@ -150,35 +242,37 @@ function takeAll(pool: usize, count: i32, kept: usize): i32 {
  * Writes the slots of at most `most` entries of a pool, nearest first: only those that are no nearer to one of these than to the
  * vertex that the keys are of. Links so go in all directions, and none does what two others do.
  */
-function thin<C>(code: C, lists: Lists, pool: usize, count: i32, most: i32, kept: usize): i32 {
+function thin<V>(view: V, lists: Lists, pool: usize, count: i32, most: i32, kept: usize): i32 {
+  // Where the floats of those that are kept are: behind all the slots that there may be.
+  const floats = kept + ((<usize>max(count, most)) << 2);
   let n = 0;
   for (let i = 0; i < count && n < most; i++) {
     const e = at(pool, i);
-    const slot = slotOf(e);
+    const own = view.floats(rowAt(lists, slotOf(e)), n);
     const key = f32x4.splat(keyOf(e));
     let good = true;
-    if (n > 0) code.turn(slot, 0);
     for (let j = 0; j < n; j += 4) {
-      const others = kept + ((<usize>j) << 2);
-      const a = load<i32>(others);
+      const others = floats + ((<usize>j) << 2);
       const left = n - j;
-      const b = left > 1 ? load<i32>(others, 4) : a;
-      const c = left > 2 ? load<i32>(others, 8) : a;
-      const f = left > 3 ? load<i32>(others, 12) : a;
-      if (v128.any_true(f32x4.lt(fourOf<C>(code, lists, a, b, c, f, keyOf(e)), key))) {
+      const a = <usize>load<u32>(others);
+      const b = left > 1 ? <usize>load<u32>(others, 4) : a;
+      const c = left > 2 ? <usize>load<u32>(others, 8) : a;
+      const f = left > 3 ? <usize>load<u32>(others, 12) : a;
+      if (v128.any_true(f32x4.lt(fourKeys(own, a, b, c, f, view.d, view.metric), key))) {
         good = false;
         break;
       }
     }
     if (!good) continue;
-    store<i32>(kept + ((<usize>n) << 2), slot);
+    store<i32>(kept + ((<usize>n) << 2), slotOf(e));
+    store<u32>(floats + ((<usize>n) << 2), <u32>own);
     n++;
   }
   return n;
 }
 
 /** Adds a link from one vertex to another, and prunes the list where it is full. */
-function link<C>(code: C, lists: Lists, graph: Graph, from: i32, to: i32, level: i32, pool: usize, kept: usize): void {
+function link<V>(view: V, lists: Lists, graph: Graph, from: i32, to: i32, level: i32, pool: usize, kept: usize): void {
   const list = graph.begin(from, level);
   const end = list + graph.size(level);
   if (load<i32>(end - 4) < 0) {
@@ -187,24 +281,33 @@ function link<C>(code: C, lists: Lists, graph: Graph, from: i32, to: i32, level:
     store<i32>(free, to);
     return;
   }
-  code.turn(from, 0);
-  let count = 1;
-  store<u64>(pool, entryOf<C>(code, lists, to));
-  touch(lists, list, <i32>((end - list) >> 2));
-  for (let at = list; at < end; at += 16) {
-    const left = <i32>((end - at) >> 2);
-    const a = load<i32>(at);
-    const b = left > 1 ? load<i32>(at, 4) : a;
-    const c = left > 2 ? load<i32>(at, 8) : a;
-    const e = left > 3 ? load<i32>(at, 12) : a;
-    const four = fourOf<C>(code, lists, a, b, c, e, Infinity);
+  const width = <i32>((end - list) >> 2);
+  const own = view.floats(rowAt(lists, from), 4);
+  touch(lists, list, width);
+  let count = 0;
+  for (let i = -1; i < width; i += 4) {
+    // The new one first, then those that were there.
+    const left = width - i;
+    const next = list + ((<usize>i) << 2);
+    const a = i < 0 ? to : load<i32>(next);
+    const b = left > 1 ? load<i32>(next, 4) : a;
+    const c = left > 2 ? load<i32>(next, 8) : a;
+    const e = left > 3 ? load<i32>(next, 12) : a;
+    const four = fourKeys(
+      own,
+      view.floats(rowAt(lists, a), 0),
+      view.floats(rowAt(lists, b), 1),
+      view.floats(rowAt(lists, c), 2),
+      view.floats(rowAt(lists, e), 3),
+      view.d,
+      view.metric,
+    );
     for (let lane = 0; lane < min(left, 4); lane++) {
-      insert(pool, count, count + 1, entry(lane4(four, lane), load<i32>(at + ((<usize>lane) << 2))));
+      insert(pool, count, count + 1, entry(lane4(four, lane), lane == 0 ? a : lane == 1 ? b : lane == 2 ? c : e));
       count++;
     }
   }
-  const width = <i32>((end - list) >> 2);
-  const n = thin<C>(code, lists, pool, count, <i32>(<f32>width - <f32>width * HEADROOM), kept);
+  const n = thin<V>(view, lists, pool, count, <i32>(<f32>width - <f32>width * HEADROOM), kept);
   let place = list;
   for (let i = n - 1; i >= 0; i--, place += 4) store<i32>(place, load<i32>(kept + ((<usize>i) << 2)));
   for (; place < end; place += 4) store<i32>(place, -1);

@@ -2,6 +2,7 @@
 // not been looked behind yet. Answers are faiss' (its bounded queue), ties apart.
 
 import { isAdmitted } from "../admitted";
+import { Any } from "../codes/any";
 import { F32 } from "../codes/f32";
 import { Best } from "../found/best";
 import { Within } from "../found/within";
@@ -229,6 +230,34 @@ export function searchGraphF32(code: usize, plan: usize, lists: usize, graph: us
 export function rangeGraphF32(code: usize, plan: usize, lists: usize, graph: usize, found: usize): void {
   searchGraph<F32, Within>(
     changetype<F32>(code),
+    changetype<Plan>(plan),
+    changetype<Lists>(lists),
+    changetype<Graph>(graph),
+    changetype<Within>(found),
+    0,
+    true,
+  );
+}
+
+/** The k best of codes. */
+export function searchGraphCodes(code: usize, plan: usize, lists: usize, graph: usize, found: usize): void {
+  const best = changetype<Best>(found);
+  const admitted = changetype<Plan>(plan).admitted;
+  searchGraph<Any, Best>(
+    changetype<Any>(code),
+    changetype<Plan>(plan),
+    changetype<Lists>(lists),
+    changetype<Graph>(graph),
+    best,
+    best.k,
+    admitted != 0,
+  );
+}
+
+/** All codes that are seen on the way and are within a radius. */
+export function rangeGraphCodes(code: usize, plan: usize, lists: usize, graph: usize, found: usize): void {
+  searchGraph<Any, Within>(
+    changetype<Any>(code),
     changetype<Plan>(plan),
     changetype<Lists>(lists),
     changetype<Graph>(graph),

@@ -66,9 +66,13 @@ export class ProductCode extends Code {
     kernels.termsOfProduct(rows, this.layout.looseBytes, n, M, nbits, d / M, codebook, centroids, cells);
   }
 
+  /** Bytes of scratch that turning to a query takes. */
+  get turnScratch(): number {
+    return this.quantizer.M * this.quantizer.lanes * 4;
+  }
+
   scanScratch(lists: Lists, nq: number, nprobe: number): number {
-    const { M, lanes } = this.quantizer;
-    return scratchSize(this.engine.kernels.scanListsScratch(lists.nlist, nq, nprobe) + M * lanes * 4);
+    return scratchSize(this.engine.kernels.scanListsScratch(lists.nlist, nq, nprobe) + this.turnScratch);
   }
 
   scan(scan: Scan): void {
@@ -77,18 +81,19 @@ export class ProductCode extends Code {
     const top = engine.scratchTop;
     const scratch = engine.takeScratch(this.scanScratch(scan.lists, scan.nq, scan.nprobe));
     if (scan.matches === undefined) {
-      this.#write(scan, scratch);
+      this.write(scan, scratch);
       kernels.scanCodesBest(CODE, PLAN, LISTS, FOUND);
     } else {
       scanWithin(this, scan, () => {
-        this.#write(scan, scratch);
+        this.write(scan, scratch);
         kernels.scanCodesWithin(CODE, PLAN, LISTS, FOUND);
       });
     }
     engine.returnScratch(top);
   }
 
-  #write(scan: Scan, scratch: number): void {
+  /** Writes the records of a scan. */
+  write(scan: Scan, scratch: number): void {
     writeScan(this, scan, scratch);
     const { i32, kernels } = this.engine;
     const { d, M, nbits, lanes, transposed, codeBytes } = this.quantizer;

@@ -78,9 +78,13 @@ export class ScalarCode extends Code {
     kernels.termsOfScalar(rows, this.layout.looseBytes, n, d, bits, low, scale, this.residual ? centroids : 0, cells);
   }
 
+  /** Bytes of scratch that turning to a query takes. */
+  get turnScratch(): number {
+    return this.quantizer.isHalf ? this.d * 4 : Math.ceil(this.d / 8) * 8 * 6;
+  }
+
   scanScratch(lists: Lists, nq: number, nprobe: number): number {
-    const own = this.quantizer.isHalf ? this.d * 4 : Math.ceil(this.d / 8) * 8 * 6;
-    return scratchSize(this.engine.kernels.scanListsScratch(lists.nlist, nq, nprobe) + own);
+    return scratchSize(this.engine.kernels.scanListsScratch(lists.nlist, nq, nprobe) + this.turnScratch);
   }
 
   scan(scan: Scan): void {
@@ -89,18 +93,19 @@ export class ScalarCode extends Code {
     const top = engine.scratchTop;
     const scratch = engine.takeScratch(this.scanScratch(scan.lists, scan.nq, scan.nprobe));
     if (scan.matches === undefined) {
-      this.#write(scan, scratch);
+      this.write(scan, scratch);
       kernels.scanCodesBest(CODE, PLAN, LISTS, FOUND);
     } else {
       scanWithin(this, scan, () => {
-        this.#write(scan, scratch);
+        this.write(scan, scratch);
         kernels.scanCodesWithin(CODE, PLAN, LISTS, FOUND);
       });
     }
     engine.returnScratch(top);
   }
 
-  #write(scan: Scan, scratch: number): void {
+  /** Writes the records of a scan. */
+  write(scan: Scan, scratch: number): void {
     writeScan(this, scan, scratch);
     const { i32, f32, kernels } = this.engine;
     const { d, type, bits, low, scale, reach, isHalf, codeBytes } = this.quantizer;

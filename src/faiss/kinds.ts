@@ -206,10 +206,10 @@ export const KINDS: readonly Kind[] = [
   }),
   kind("hnsw", {
     name: "HNSW32",
-    fourccs: ["IHNf"],
-    is: ({ storage }) => storage.kind === "flat",
+    fourccs: ["IHNf", "IHNs", "IHNp"],
+    is: ({ storage }) => ["flat", "sq", "pq"].includes(storage.kind),
     build: ({ m, storage }, { build }) => HnswNode.make(build(storage), m),
-    read: (reader, engine, _fourcc, nested) => HnswNode.read(reader, engine, nested),
+    read: (reader, engine, fourcc, nested) => HnswNode.read(reader, engine, fourcc, nested),
   }),
   kind("transform", {
     name: "PCA64,Flat",

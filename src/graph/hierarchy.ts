@@ -25,8 +25,18 @@ const CHUNK = 8192;
 /** Vertices that are added in one call of a kernel: 64 take 6 ms at d = 256. An add of no more can't be aborted half-way. */
 const AT_ONCE = 64;
 
-/** What links vertices that are stored: writes the records of a block of them, all but the graph's, and calls its kernel. */
-export type Linker = (graph: number, levels: number, slots: number, n: number, scratch: number) => void;
+/** What links vertices that are stored. */
+export interface Linker {
+  /** Dimensions that are decoded to be compared; 0 where rows are floats. */
+  decoded: number;
+  /** Bytes of scratch of its own for n vertices. */
+  scratchBytes(n: number): number;
+  /**
+   * Writes the records of a block of vertices, all but the graph's, and calls the kernel. All but n are addresses: the graph's record,
+   * the levels and the slots, the kernel's scratch, and its own.
+   */
+  link(graph: number, levels: number, slots: number, n: number, scratch: number, own: number): void;
+}
 
 /**
  * The levels and links of an HNSW graph (Malkov and Yashunin, 2016): who is whose neighbour, nothing of the vectors. It is laid out as
@@ -106,10 +116,8 @@ export class Hierarchy {
   /**
    * Links n new vertices, which were stored last, to those before, in faiss' order: the highest levels first, those of a level at random.
    * All or nothing.
-   *
-   * @param codeScratch bytes of scratch that the linker takes beside the graph's
    */
-  async add(n: number, linker: Linker, codeScratch: number, pace: Pace): Promise<void> {
+  async add(n: number, linker: Linker, pace: Pace): Promise<void> {
     if (n === 0) return;
     const engine = this.#engine;
     const before = this.n;
@@ -126,9 +134,11 @@ export class Hierarchy {
     this.#reserve(levels);
     try {
       const width = this.#width(Math.max(top, levels[order[0] - before]));
-      const own = engine.kernels.addVerticesScratch(before + n, width, this.#building(before + n));
-      const scratch = own + codeScratch;
-      engine.reserveScratch(scratchSize(AT_ONCE * 4) + scratchSize(scratch));
+      const ef = this.#building(before + n);
+      const scratch = engine.kernels.addVerticesScratch(before + n, width, ef, linker.decoded);
+      engine.reserveScratch(
+        scratchSize(AT_ONCE * 4) + scratchSize(scratch) + scratchSize(linker.scratchBytes(AT_ONCE)),
+      );
       for (let i = 0; i < n; i += AT_ONCE) {
         const count = Math.min(AT_ONCE, n - i);
         this.#link(linker, order.subarray(i, i + count), width, scratch);
@@ -180,9 +190,10 @@ export class Hierarchy {
     const top = engine.scratchTop;
     const slots = engine.takeScratch(order.length * 4);
     const scratch = engine.takeScratch(scratchBytes);
+    const own = engine.takeScratch(linker.scratchBytes(order.length));
     engine.i32.set(order, slots >>> 2);
     const graph = this.#describe(width, this.#building(this.n), 0);
-    linker(graph, this.#levels.address, slots, order.length, scratch);
+    linker.link(graph, this.#levels.address, slots, order.length, scratch, own);
     this.#entry = engine.i32[(graph >>> 2) + Graph.entry];
     this.#top = engine.i32[(graph >>> 2) + Graph.top];
     engine.returnScratch(top);

@@ -1,8 +1,11 @@
+import type { Code, Scan } from "../codes/code.js";
+import { ProductCode } from "../codes/product.js";
 import { scanWithin, writeScan } from "../codes/records.js";
-import type { Scan } from "../codes/code.js";
+import { ScalarCode } from "../codes/scalar.js";
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
+import { describeTree } from "../indexes/describe.js";
 import { otherMetric, readHeader, writeHeader } from "../indexes/header.js";
 import { ListIndex } from "../indexes/list-index.js";
 import { IndexNode } from "../indexes/node.js";
@@ -15,6 +18,9 @@ import type { Engine } from "../wasm/engine.js";
 import { CODE, FOUND, LISTS, PLAN } from "../wasm/records.js";
 import { Hierarchy } from "./hierarchy.js";
 import type { Linker } from "./hierarchy.js";
+
+/** What files of graphs over each kind of storage begin with. */
+const FOURCCS: Partial<Record<IndexTree["kind"], string>> = { flat: "IHNf", sq: "IHNs", pq: "IHNp" };
 
 /**
  * A graph over vectors that another index stores: a search walks along its links, and looks at few of them. What it finds is nearly
@@ -82,31 +88,55 @@ export class HnswNode extends IndexNode {
       fail("ERR_UNSUPPORTED", `this index numbers its vectors itself: make an "IDMap,HNSW…" to give ids of your own`);
     }
     const before = this.ntotal;
+    const own = this.storage.code.isFloat ? vectors : vectors.slice();
     await this.storage.add(vectors, undefined, pace);
     try {
-      await this.#graph.add(this.ntotal - before, this.#link, 0, pace);
+      await this.#graph.add(this.ntotal - before, this.#linker(own, before), pace);
     } catch (error) {
       this.storage.truncate(before);
       throw error;
     }
   }
 
-  /** Links vertices by their rows. */
-  readonly #link: Linker = (graph, levels, slots, n, scratch) => {
+  /** Links vertices whose rows are floats by these; others are sought as they were before they became codes, from slot `first` on. */
+  #linker(vectors: Float32Array, first: number): Linker {
+    const { engine, d } = this;
+    const { code } = this.storage;
     const scan = this.#scan;
-    // What a vertex is compared as is its own row.
-    [scan.queries, scan.nq, scan.admitted] = [this.storage.rows, n, 0];
-    [scan.k, scan.distances, scan.slots, scan.matches] = [0, 0, 0, undefined];
-    writeScan(this.storage.code, scan, scratch);
-    this.engine.kernels.addVertices(CODE, PLAN, LISTS, graph, levels, slots, n);
-  };
+    [scan.admitted, scan.k, scan.distances, scan.slots, scan.matches] = [0, 0, 0, 0, undefined];
+    if (code.isFloat) {
+      return {
+        decoded: 0,
+        scratchBytes: () => 0,
+        link: (graph, levels, slots, n, scratch) => {
+          [scan.queries, scan.nq] = [this.storage.rows, n];
+          writeScan(code, scan, scratch);
+          engine.kernels.addVerticesF32(CODE, PLAN, LISTS, graph, levels, slots, n);
+        },
+      };
+    }
+    return {
+      decoded: d,
+      scratchBytes: (n) => scratchSize(turnScratch(code)) + n * d * 4,
+      link: (graph, levels, slots, n, scratch, own) => {
+        const queries = own + scratchSize(turnScratch(code));
+        for (let i = 0; i < n; i++) {
+          const at = (engine.i32[(slots >>> 2) + i] - first) * d;
+          engine.f32.set(vectors.subarray(at, at + d), (queries >>> 2) + i * d);
+        }
+        [scan.queries, scan.nq] = [queries, n];
+        write(code, scan, scratch);
+        engine.kernels.addVerticesCodes(CODE, PLAN, LISTS, graph, levels, slots, n);
+      },
+    };
+  }
 
   #efSearch(params: SearchParams): number {
     return params.efSearch || this.#graph.efSearch;
   }
 
   scratchBytes(nq: number, k: number, params: SearchParams): number {
-    return scratchSize(this.#graph.scratchBytes(nq, k || 1, this.#efSearch(params)));
+    return scratchSize(this.#graph.scratchBytes(nq, k || 1, this.#efSearch(params)) + turnScratch(this.storage.code));
   }
 
   search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {
@@ -121,9 +151,11 @@ export class HnswNode extends IndexNode {
     scan.distances = distances;
     scan.slots = slots;
     scan.matches = undefined;
-    writeScan(this.storage.code, scan, scratch);
+    const { code } = this.storage;
+    write(code, scan, scratch);
     const graph = this.#graph.describe(k, this.#efSearch(params));
-    engine.kernels.searchGraphF32(CODE, PLAN, LISTS, graph, FOUND);
+    if (code.isFloat) engine.kernels.searchGraphF32(CODE, PLAN, LISTS, graph, FOUND);
+    else engine.kernels.searchGraphCodes(CODE, PLAN, LISTS, graph, FOUND);
     engine.returnScratch(top);
   }
 
@@ -134,10 +166,12 @@ export class HnswNode extends IndexNode {
     const scratch = engine.takeScratch(this.scratchBytes(nq, 0, params));
     const scan = this.#scan;
     [scan.queries, scan.nq, scan.admitted, scan.k, scan.matches] = [queries, nq, params.admitted, 0, matches];
-    scanWithin(this.storage.code, scan, () => {
-      writeScan(this.storage.code, scan, scratch);
+    const { code } = this.storage;
+    scanWithin(code, scan, () => {
+      write(code, scan, scratch);
       const graph = this.#graph.describe(1, this.#efSearch(params));
-      engine.kernels.rangeGraphF32(CODE, PLAN, LISTS, graph, FOUND);
+      if (code.isFloat) engine.kernels.rangeGraphF32(CODE, PLAN, LISTS, graph, FOUND);
+      else engine.kernels.rangeGraphCodes(CODE, PLAN, LISTS, graph, FOUND);
     });
     scan.matches = undefined;
     engine.returnScratch(top);
@@ -197,13 +231,13 @@ export class HnswNode extends IndexNode {
   }
 
   write(writer: Writer): void {
-    writeHeader(writer, "IHNf", this);
+    writeHeader(writer, FOURCCS[this.storage.tree.kind] ?? "IHNf", this);
     this.#graph.write(writer);
     this.storage.write(writer);
   }
 
-  /** Reads what follows the fourcc IHNf. */
-  static async read(reader: Reader, engine: Engine, readNode: NodeReader): Promise<HnswNode> {
+  /** Reads what follows the fourcc IHNf, IHNs or IHNp. */
+  static async read(reader: Reader, engine: Engine, fourcc: string, readNode: NodeReader): Promise<HnswNode> {
     const { d, ntotal, metric } = await readHeader(reader);
     const graph = await Hierarchy.read(reader, engine, ntotal);
     const storage = await readNode(reader, engine);
@@ -212,9 +246,23 @@ export class HnswNode extends IndexNode {
       reader.wrong("storage of the HNSW", 0, `has ${storage.ntotal} vectors, the HNSW ${ntotal}`);
     }
     if (storage.metric !== metric) otherMetric("the storage of the HNSW", storage.metric, "the HNSW", metric);
-    if (!(storage instanceof ListIndex) || storage.tree.kind !== "flat") {
-      return fail("ERR_UNSUPPORTED", `the graph is over ${storage.tree.kind}, and only one over Flat is known here`);
+    if (!(storage instanceof ListIndex) || FOURCCS[storage.tree.kind] !== fourcc) {
+      return fail(
+        "ERR_UNSUPPORTED",
+        `the graph "${fourcc}" is over ${describeTree(storage.tree)}, and can't be searched here`,
+      );
     }
     return new HnswNode(storage, graph);
   }
+}
+
+/** Bytes of scratch that turning to a query takes. */
+function turnScratch(code: Code): number {
+  return code instanceof ScalarCode || code instanceof ProductCode ? code.turnScratch : 0;
+}
+
+/** Writes the records of a search. */
+function write(code: Code, scan: Scan, scratch: number): void {
+  if (code instanceof ScalarCode || code instanceof ProductCode) code.write(scan, scratch);
+  else writeScan(code, scan, scratch);
 }
