@@ -202,29 +202,28 @@ describe("graphs over codes", () => {
   const queries = uniform(randomOf(7), 10 * d);
   const codes = ["SQ8", "SQ6", "SQ4", "SQfp16", "SQbf16", "PQ6", "PQ4x6", "PQ3x10"];
 
-  test.each(codes.flatMap((code) => ([METRIC_L2, METRIC_INNER_PRODUCT] as const).map((metric) => [code, metric] as const)))(
-    "HNSW6,%s, metric %i: as wide as there are vertices, what a scan of the codes finds",
-    async (code, metric) => {
-      if (code === "PQ3x10") return expectFewPoints();
-      const index = await indexFactory(d, `HNSW6,${code}`, metric);
-      await index.train(rows);
-      // In two parts: later vertices are linked to earlier ones.
-      await index.add(rows.subarray(0, 100 * d));
-      await index.add(rows.subarray(100 * d));
-      const plain = await indexFactory(d, code, metric);
-      await plain.train(rows);
-      await plain.add(rows);
-      const [found, expected] = [index.search(queries, k, { efSearch: n }), plain.search(queries, k)];
-      const { distances, labels } = { ...expected, labels: BigInt64Array.from(expected.labels, BigInt) };
-      expectAnswer(found, { distances, labels }, k);
-      expect([...index.reconstruct(150)]).toEqual([...plain.reconstruct(150)]);
-      const bytes = index.toBytes();
-      const again = await readIndex(bytes);
-      expect(again.description).toBe(`HNSW6,${code}`);
-      expect(Buffer.compare(again.toBytes(), bytes)).toBe(0);
-      expect(again.search(queries, k)).toEqual(index.search(queries, k));
-    },
-  );
+  test.each(
+    codes.flatMap((code) => ([METRIC_L2, METRIC_INNER_PRODUCT] as const).map((metric) => [code, metric] as const)),
+  )("HNSW6,%s, metric %i: as wide as there are vertices, what a scan of the codes finds", async (code, metric) => {
+    if (code === "PQ3x10") return expectFewPoints();
+    const index = await indexFactory(d, `HNSW6,${code}`, metric);
+    await index.train(rows);
+    // In two parts: later vertices are linked to earlier ones.
+    await index.add(rows.subarray(0, 100 * d));
+    await index.add(rows.subarray(100 * d));
+    const plain = await indexFactory(d, code, metric);
+    await plain.train(rows);
+    await plain.add(rows);
+    const [found, expected] = [index.search(queries, k, { efSearch: n }), plain.search(queries, k)];
+    const { distances, labels } = { ...expected, labels: BigInt64Array.from(expected.labels, BigInt) };
+    expectAnswer(found, { distances, labels }, k);
+    expect([...index.reconstruct(150)]).toEqual([...plain.reconstruct(150)]);
+    const bytes = index.toBytes();
+    const again = await readIndex(bytes);
+    expect(again.description).toBe(`HNSW6,${code}`);
+    expect(Buffer.compare(again.toBytes(), bytes)).toBe(0);
+    expect(again.search(queries, k)).toEqual(index.search(queries, k));
+  });
 
   /** A thousand centroids want as many vectors; what is refused is the training, as without a graph. */
   async function expectFewPoints(): Promise<void> {
