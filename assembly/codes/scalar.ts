@@ -143,9 +143,16 @@ export class Scalar {
   private turnL2(centroid: usize): void {
     const d = this.d;
     const x = this.query;
-    for (let j: usize = 0, end = (<usize>d) << 2; j < end; j += 4) {
-      const y = centroid == 0 ? load<f32>(x + j) : load<f32>(x + j) - load<f32>(centroid + j);
-      store<f32>(this.rest + j, y - load<f32>(this.low + j));
+    const body = (<usize>(d & ~3)) << 2;
+    const none = f32x4.splat(0);
+    let j: usize = 0;
+    for (; j < body; j += 16) {
+      const y = centroid == 0 ? none : v128.load(centroid + j);
+      v128.store(this.rest + j, f32x4.sub(f32x4.sub(v128.load(x + j), y), v128.load(this.low + j)));
+    }
+    for (const end = (<usize>d) << 2; j < end; j += 4) {
+      const y: f32 = centroid == 0 ? 0 : load<f32>(centroid + j);
+      store<f32>(this.rest + j, load<f32>(x + j) - y - load<f32>(this.low + j));
     }
     if (this.bounded == 0) return;
     const square = centroid == 0 ? this.length * this.length : pairKey(x, centroid, d, L2);
