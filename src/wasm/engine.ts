@@ -75,8 +75,9 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
     }
     return fail(
       "ERR_UNSUPPORTED",
-      `the runtime does not compile WebAssembly (${String(error)}): allow a page 'wasm-unsafe-eval' in its ` +
-        `Content-Security-Policy; elsewhere import "cellist/cellist.wasm" and give it as the option module`,
+      `the runtime does not compile WebAssembly (${String(error)}): allow a page of yours 'wasm-unsafe-eval' in its ` +
+        `Content-Security-Policy; on a page of others, as a content script, put the index into the extension's service worker or ` +
+        `offscreen document and send it the features; elsewhere import "cellist/cellist.wasm" and give it as the option module`,
     );
   }
 }
