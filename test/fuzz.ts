@@ -5,6 +5,7 @@ import { CellistError, indexFactory, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
 import { VectorIndex } from "../src/handle/vector-index.js";
 import { countCoded } from "./coded.js";
+import { withFaults } from "./faults.js";
 import { concat, i32, i64 } from "./files.js";
 import { goldenCases, goldenFolder } from "./golden.js";
 import { below, pick, randomOf, uniform } from "./random.js";
@@ -142,6 +143,8 @@ export function damage(
 
 /** What an index may hold beside what its file does: a page to begin with, and tables. */
 const SLACK = 256 << 10;
+/** Bytes of JavaScript's own arrays that reading may make beside what the file holds, all of them counted. */
+const ARRAYS = 1 << 20;
 /** The same for a file of unknown length: room is taken ahead of what comes. */
 const STREAM_SLACK = SLACK + (2 << 20);
 
@@ -152,13 +155,17 @@ export async function survive(
   length: number,
 ): Promise<boolean> {
   let index: Index;
+  let arrays: number;
   try {
-    index = await readIndex(source);
+    const { faults, result } = await withFaults(Infinity, 0, () => readIndex(source));
+    arrays = faults.bytes;
+    index = result;
   } catch (error) {
     if (error instanceof CellistError) return false;
     throw error;
   }
   try {
+    if (arrays > 2 * length + ARRAYS) throw new Error(`${arrays} bytes of arrays were made for a file of ${length}`);
     if (index.memory > 2 * length + (source instanceof Uint8Array ? SLACK : STREAM_SLACK))
       throw new Error(`${index.memory} bytes are held for a file of ${length}`);
     await use(index, randomOf(number));
