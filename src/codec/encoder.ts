@@ -123,14 +123,16 @@ class Encoder {
     this.#steps = steps.map(Math.fround);
     const { d } = analysis.cells;
     const { values } = analysis.directions;
+    const settings = settingsOf(this.#steps[0]);
+    // What centroids are coarse by is in all directions, those that no residual had included.
+    const coarse = (settings.centroidStep * this.#steps[0]) ** 2 / 12;
     let least = 1;
     this.#widths = this.#steps.map((step) => {
       const limit = (settingsOf(step).least * step) ** 2;
       let width = 0;
-      while (width < d && values[width] > limit) width++;
+      while (width < d && values[width] + coarse > limit) width++;
       return (least = Math.min(d, Math.max(least, Math.ceil(width / 8) * 8, 8)));
     });
-    const settings = settingsOf(this.#steps[0]);
     this.#basisStep = Math.fround(settings.basisStep / Math.sqrt(d));
     this.#centroidStep = Math.fround(settings.centroidStep);
   }

@@ -187,9 +187,9 @@ export class Frames {
     const { k, count } = this;
     const d = this.#d;
     const width = k + this.#most;
-    const start = performance.now();
+    const start = Date.now();
     const found = await searchAll(index, this.#frames, width, nprobe ?? ALL, pace);
-    const milliseconds = ((performance.now() - start) / count) * BLOCK;
+    const milliseconds = ((Date.now() - start) / count) * BLOCK;
     // Of what was found the k nearest that are not left out.
     const places: number[] = [];
     const ids: bigint[] = [];

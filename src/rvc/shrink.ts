@@ -126,12 +126,12 @@ async function shrink(index: Index<IdType>, options: ShrinkOptions): Promise<Shr
 
   let measuring = 0;
   const measured = async <T>(job: Promise<T>): Promise<T> => {
-    const start = performance.now();
+    const start = Date.now();
     const result = await job;
-    measuring += performance.now() - start;
+    measuring += Date.now() - start;
     return result;
   };
-  const start = performance.now();
+  const start = Date.now();
   const frames = await measured(takeFrames(voice, { sample: options.sample, seed }, pace));
   try {
     const found = await voice.hold(async (node) => {
@@ -162,7 +162,7 @@ async function shrink(index: Index<IdType>, options: ShrinkOptions): Promise<Shr
       heldOut: frames.heldOut,
       k: frames.k,
       settings,
-      seconds: { encode: (performance.now() - start - measuring) / 1000, measure: measuring / 1000 },
+      seconds: { encode: (Date.now() - start - measuring) / 1000, measure: measuring / 1000 },
     };
     return { index: small, report };
   } finally {
