@@ -191,8 +191,6 @@ export interface ReadOptions extends EngineOptions, Work {
    * so that nobody pays for what is not used.
    */
   codecs?: readonly FileCodec[] | undefined;
-  /** Of a voice file: keep its numbers in memory, a quarter of the floats' bytes, in place of the vectors. Default: false. */
-  compact?: boolean | undefined;
   /** Of a voice file: how many of its layers to read; a file that ends behind them will do. Default: all. */
   layers?: number | undefined;
 }

@@ -65,7 +65,13 @@ export async function runSearches(cellist, file, { engine = {} } = {}) {
     ];
     const { index } = await cellist.buildVoiceIndex(slices, { version: "v1", seed: SEED, ...engine });
     sums["voice file"] = checksum(index.toBytes());
-    index.dispose();
+    // Made small: the same bytes everywhere, and the same vectors of them.
+    const { index: small } = await cellist.shrinkVoice(index, { layers: 2, sample: 16, ...engine });
+    const bytes = small.toBytes();
+    sums["small voice"] = checksum(bytes);
+    const read = await cellist.readVoice(bytes, { ...engine });
+    sums["small voice decoded"] = checksum(read.reconstructBatch(Array.from({ length: read.ntotal }, (_, i) => i)));
+    for (const voice of [index, small, read]) voice.dispose();
   }
   return sums;
 }
@@ -81,8 +87,9 @@ async function checkRelaxed({ readIndex }, bytes, engine, queries, options, dist
 }
 
 /** What runSearches wants, of the entries "cellist/worker" and "cellist/rvc": voices are built on this side. */
-export function behindWorker(worker, { buildVoiceIndex }) {
-  return { ...worker, blend: (index, features, options) => index.blend(features, options), buildVoiceIndex };
+export function behindWorker(worker, { buildVoiceIndex, shrinkVoice, readVoice }) {
+  const voices = { buildVoiceIndex, shrinkVoice, readVoice };
+  return { ...worker, blend: (index, features, options) => index.blend(features, options), ...voices };
 }
 
 /** Throws unless progress comes out of a worker, and an abort gets in and leaves the index as it was. */
