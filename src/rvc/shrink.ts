@@ -24,7 +24,7 @@ const FIRST_STEP = 1.35;
 /** Layers that end at a step of 1/20, for such a caller. */
 const LAYERS = 4;
 /** How much smaller than asked a file may be. */
-const SLACK = 0.015;
+const SLACK = 0.008;
 /** Sizes, in bytes a number, and errors that steps are known to give: where a search begins. */
 const KNOWN: readonly { step: number; bytes: number; error: number }[] = [
   { step: 0.024, bytes: 0.887, error: 0.006 },
