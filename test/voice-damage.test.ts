@@ -6,7 +6,7 @@ import { readVoice, shrinkVoice } from "../src/rvc/index.js";
 import { below, pick, randomOf, uniform } from "./random.js";
 
 /** Mutated files that are read: 100,000 with CELLIST_FUZZ=100000. */
-const FILES = Math.min(100_000, Number(process.env["CELLIST_FUZZ"] ?? 2000));
+const FILES = Math.min(100_000, Number(process.env.CELLIST_FUZZ ?? 2000));
 
 async function indexOf(rows: Float32Array, d: number, description: string, ids?: bigint[]): Promise<Index<IdType>> {
   const index = await indexFactory(d, description);
