@@ -127,7 +127,13 @@ for (const name of BROWSERS) {
         const { error } = await truth(small.bytes, 8, voiceFile);
         const told = /Blend error ([\d.]+) %/.exec(await tab.textContent(".outcome"))[1];
         assert.equal(told, (error * 100).toFixed(error < 0.1 ? 1 : 0));
+        if (ratio === 16) file(less.name, less.bytes);
       }
+      // What was saved can be dropped again.
+      const again = small.name.replace("nprobe_1", "nprobe_8").replace(".index", "_sixteenth.voice");
+      await tab.setInputFiles("#file", join(small.path, "..", again));
+      await measured(tab, 2);
+      assert.match(await tab.textContent("#card"), new RegExp(`${again}.*nprobe8`));
     });
 
     on("opening can be cancelled, and another dropped meanwhile", async (tab) => {

@@ -55,16 +55,16 @@ export function takeSection({ voice, card, say }, state) {
 
 /** RVC's way to name a file tells its nprobe. */
 export function nameOf({ name }, { size, nprobe }) {
-  const base = name.replace(/\.index$/, "");
+  const base = name.replace(/\.(index|voice)$/, "");
   const told = /_nprobe_\d+/.test(base) ? base.replace(/_nprobe_\d+/, `_nprobe_${nprobe}`) : `${base}_nprobe_${nprobe}`;
-  return size === "full" ? `${told}.index` : `${told}_${size}.voice`;
+  if (size === "full") return `${told}${name.endsWith(".voice") ? ".voice" : ".index"}`;
+  return `${told}_${size}.voice`;
 }
 
-function forVite(name, { d }, { size, nprobe }) {
-  const [read, imports] =
-    size === "full"
-      ? ["readIndex", 'import { readIndex } from "cellist";\nimport { blend } from "cellist/rvc";']
-      : ["readVoice", 'import { blend, readVoice } from "cellist/rvc";'];
+function forVite(name, { d }, { nprobe }) {
+  const [read, imports] = name.endsWith(".index")
+    ? ["readIndex", 'import { readIndex } from "cellist";\nimport { blend } from "cellist/rvc";']
+    : ["readVoice", 'import { blend, readVoice } from "cellist/rvc";'];
   return `${imports}
 import address from "./${name}?url";
 

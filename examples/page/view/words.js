@@ -41,6 +41,7 @@ export function fraction(share) {
     [0.667, "Two thirds"],
     [0.75, "Three quarters"],
   ];
+  if (share === 0) return "None";
   if (share < 0.02) return "Almost none";
   if (share < 0.085) return `One in ${Math.round(1 / share)}`;
   return names.reduce((best, name) => (Math.abs(name[0] - share) < Math.abs(best[0] - share) ? name : best))[1];

@@ -1,5 +1,5 @@
-import { indexFactory, readIndex } from "cellist";
-import { buildVoiceIndex } from "cellist/rvc";
+import { indexFactory } from "cellist";
+import { buildVoiceIndex, readVoice } from "cellist/rvc";
 import { unzipSync } from "fflate";
 import { rowsOf, ROW_SPAN } from "../sound/log-mel.js";
 
@@ -35,7 +35,7 @@ export class Sorry extends Error {}
 export async function openFiles(files, onProgress) {
   const slices = files.filter(({ name }) => name.endsWith(".npy") && !/^total_fea/.test(name));
   const index =
-    files.find(({ name }) => /^added_.*\.index$/.test(name)) ?? files.find(({ name }) => name.endsWith(".index"));
+    files.find(({ name }) => /^added_.*\.index$/.test(name)) ?? files.find(({ name }) => /\.(index|voice)$/.test(name));
   if (index !== undefined) return openIndex(index.name, index, onProgress);
   const zip = files.find(({ name }) => /\.zip$/i.test(name));
   if (zip !== undefined) return openZip(zip, onProgress);
@@ -53,7 +53,7 @@ export async function openFiles(files, onProgress) {
 }
 
 async function openIndex(name, file, onProgress) {
-  const index = await readIndex(file, { onProgress }).catch((error) => {
+  const index = await readVoice(file, { onProgress }).catch((error) => {
     if (error.code !== "ERR_FORMAT" && error.code !== "ERR_UNSUPPORTED") throw error;
     throw new Sorry(`“${name}” could not be opened. ${sentence(error.message)}`);
   });
@@ -71,7 +71,7 @@ async function openZip(zip, onProgress) {
   let entries;
   try {
     entries = unzipSync(new Uint8Array(await zip.arrayBuffer()), {
-      filter: ({ name }) => /\.(index|npy)$/i.test(name),
+      filter: ({ name }) => /\.(index|voice|npy)$/i.test(name),
     });
   } catch {
     throw new Sorry(`“${zip.name}” is damaged, or no .zip: it can't be unpacked.`);

@@ -11,9 +11,10 @@ const SIZES = [
 /** Numbers in a voice that is made smaller unasked: about twenty seconds of work, in the background. */
 const LARGE = 20e6;
 
-/** The sizes for an index of frames as they are: for one of codes there is nothing to gain. */
-export function sizesOf({ d, ntotal, metric, description }) {
-  if (metric !== METRIC_L2 || !/^(IVF\d+,)?Flat$/.test(description)) return { sizes: [], large: false };
+/** The sizes for an index of frames as they are: for one of codes, and for a voice file, there is nothing to gain. */
+export function sizesOf({ name, index: { d, ntotal, metric, description } }) {
+  if (name.endsWith(".voice") || metric !== METRIC_L2 || !/^(IVF\d+,)?Flat$/.test(description))
+    return { sizes: [], large: false };
   return { sizes: SIZES, large: ntotal * d > LARGE };
 }
 

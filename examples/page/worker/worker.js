@@ -8,7 +8,6 @@ import { cellsOf } from "./cells.js";
 import { BLOCK, blended, measure, standIns } from "./measure.js";
 import { Mosaic } from "./mosaic.js";
 import { buildOfSound, centred, FRAMES_PER_SECOND, openFiles, sentence, Sorry } from "./open.js";
-import { readLists } from "./faiss-lists.js";
 import { shrink, sizesOf } from "./sizes.js";
 import { rowsOf as logMelRows } from "../sound/log-mel.js";
 
@@ -56,7 +55,7 @@ const methods = {
 
   /** The sizes that this voice can be brought to, smallest last. */
   sizes() {
-    return sizesOf(voice.index);
+    return sizesOf(voice);
   },
 
   /** Makes the voice smaller and measures that. */
@@ -129,21 +128,15 @@ async function gather() {
     throw new Sorry("This index compares by inner product, and voices are compared by distance (L2).");
   }
   const nprobes = [...new Set([stored, ...NPROBES])].filter((nprobe) => nprobe <= nlist).sort((a, b) => a - b);
-  const frames = queries?.slice(0, SHOWN_ROWS * index.d) ?? standIns(await framesOf(voice, SHOWN_ROWS), index.d);
+  const frames = queries?.slice(0, SHOWN_ROWS * index.d) ?? standIns(framesOf(index, SHOWN_ROWS), index.d);
   return { nprobes, nlist, frames };
 }
 
 /** Some frames of a voice, evenly from all of it. */
-async function framesOf({ index, file }, count) {
-  const ids = Array.from({ length: count }, (_, i) => Math.floor((i * index.ntotal) / count));
-  try {
-    return index.reconstructBatch(ids);
-  } catch (error) {
-    // Frames have numbers of their own.
-    const lists = error.code === "ERR_ID" ? (await readLists(file))?.lists.flat() : undefined;
-    if (lists === undefined) throw error;
-    return index.reconstructBatch(ids.map((place) => lists[place]));
-  }
+function framesOf(index, count) {
+  const ids = index.ids();
+  const places = Array.from({ length: count }, (_, i) => Math.floor((i * ids.length) / count));
+  return index.reconstructBatch(ids.constructor.from(places, (place) => ids[place]));
 }
 
 /** The index of a size: the small ones are kept as files, and opened for as long as one is asked. */
