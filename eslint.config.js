@@ -2,6 +2,45 @@ import js from "@eslint/js";
 import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
+/** The rooms of src/, from the ground up: what stands higher may be imported by none below it. */
+const ROOMS = [
+  ["work", "wasm"],
+  ["format", "lists", "bounds", "training"],
+  ["quantizers"],
+  ["codes"],
+  ["indexes"],
+  ["graph", "transforms"],
+  ["handle"],
+  ["faiss"],
+  ["factory"],
+  ["codec"],
+  ["rvc"],
+  ["remote"],
+  ["worker"],
+  ["cli"],
+];
+
+/** Imports point down. What an index is called (indexes/tree.ts) imports nothing and is everybody's. */
+const downwards = ROOMS.slice(0, -1).map((rooms, level) => ({
+  files: rooms.map((room) => `src/${room}/**/*.ts`),
+  rules: {
+    "no-restricted-imports": [
+      "error",
+      {
+        patterns: [
+          {
+            group: ROOMS.slice(level + 1)
+              .flat()
+              .map((room) => `**/${room}/*`)
+              .concat("!**/indexes/tree.js"),
+            message: "Imports point down: see CONTRIBUTING.md for the rooms.",
+          },
+        ],
+      },
+    ],
+  },
+}));
+
 export default defineConfig(
   // assembly/ is AssemblyScript, which asc checks; the rest is generated or data.
   globalIgnores(["assembly/**/*.ts", "build/", "dist/", "bench/speech/", "test/golden/", "src/*/kernels.gen.ts"]),
@@ -71,4 +110,5 @@ export default defineConfig(
       "no-restricted-globals": ["error", "Buffer", "process", "TextDecoder", "TextEncoder", "atob", "btoa", "fetch"],
     },
   },
+  ...downwards,
 );

@@ -448,6 +448,17 @@ export interface Index<I extends IdType = "int32"> {
    */
   mergeFrom(other: Index<IdType>, options?: MergeOptions): Promise<void>;
   /**
+   * Gives back memory that is not in use, as if all vectors had been added in one call. Adding keeps within a quarter of that by itself; it
+   * pays after many removals, and before an index is searched for long. What warmUp made is given up: call it after this.
+   *
+   * @example
+   *   index.removeIds(old);
+   *   index.compact();
+   *
+   * @returns throws ERR_MEMORY where there is no room for the smaller memory beside the larger one; the index is then as usable as before
+   */
+  compact(): void;
+  /**
    * Sets parameters by faiss' names, all or none. ERR_PARAMETER for a name that the index does not have, or a value out of its range.
    *
    * @example

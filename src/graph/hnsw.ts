@@ -219,6 +219,10 @@ export class HnswNode extends IndexNode {
     this.#graph.clear();
   }
 
+  override compact(): void {
+    this.storage.compact();
+  }
+
   override untrain(): void {
     this.storage.untrain();
     this.#graph.clear();

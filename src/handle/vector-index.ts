@@ -385,6 +385,14 @@ export class VectorIndex implements Index<IdType> {
     });
   }
 
+  compact(): void {
+    const node = this.#change();
+    makingArrays(() => node.compact());
+    node.engine.compact();
+    // Views of the memory before would keep it.
+    for (const window of [this.#blended, this.#distances, this.#labels]) window.close();
+  }
+
   set(parameters: string): void {
     const node = this.#ready();
     if (typeof parameters !== "string")

@@ -58,7 +58,8 @@ export class IdMapNode extends Wrapper {
   }
 
   override async merging(other: IndexNode, addId: bigint, pace: Pace): Promise<Merging> {
-    const from = other as IdMapNode;
+    if (!(other instanceof IdMapNode)) throw new Error("indexes of one description are of one kind");
+    const from = other;
     const n = from.#map.count;
     const base = await this.base.merging(from.base, BigInt(this.base.ntotal), pace);
     try {
@@ -141,6 +142,12 @@ export class IdMapNode extends Wrapper {
   override reset(): void {
     this.base.reset();
     this.#map.clear();
+    this.#lookup = undefined;
+  }
+
+  override compact(): void {
+    super.compact();
+    this.#map.compact();
     this.#lookup = undefined;
   }
 

@@ -54,6 +54,8 @@ export class ListIndex extends IndexNode {
   #maxCodes = 0;
   #directMap = new DirectMap();
   #lookup: IdLookup | undefined;
+  /** Whether there is room that is to be used at once, and must not be given back. */
+  #reserved = false;
   /** What is scanned next: one object for all searches. */
   readonly #scan: Scan;
 
@@ -172,7 +174,7 @@ export class ListIndex extends IndexNode {
     this.code.drop();
     lists.reserve(more);
     lists.reserveStore();
-    first?.();
+    this.#makeWay(first);
     for (let i = 0; i < n; i++) {
       slots[i] = lists.append(cells[i], ownIds === undefined ? BigInt(this.#ntotal + i) : ownIds[i]);
     }
@@ -194,12 +196,19 @@ export class ListIndex extends IndexNode {
       await pace.step("add", i + count, n);
     }
     if (first !== undefined) {
-      first();
+      this.#makeWay(first);
       engine.u8.copyWithin(lists.codes + lists.count * d * 4, at, at + n * d * 4);
     }
     lists.extend(n);
     this.#ntotal += n;
     this.#changed();
+  }
+
+  /** Removes what others are to take the place of, whose room is reserved. */
+  #makeWay(first: (() => void) | undefined): void {
+    this.#reserved = true;
+    first?.();
+    this.#reserved = false;
   }
 
   override async replace(vectors: Float32Array, ids: BigInt64Array, pace: Pace): Promise<void> {
@@ -209,7 +218,8 @@ export class ListIndex extends IndexNode {
 
   override async merging(other: IndexNode, addId: bigint, pace: Pace): Promise<Merging> {
     const { lists, coarse } = this;
-    const from = other as ListIndex;
+    if (!(other instanceof ListIndex)) throw new Error("indexes of one description are of one kind");
+    const from = other;
     if (coarse === undefined && addId !== 0n && addId !== BigInt(this.#ntotal)) {
       const what = `a ${describeTree(this.tree)} index numbers its vectors itself`;
       fail("ERR_PARAMETER", `addId is ${addId}, and ${what}: leave it out`);
@@ -497,6 +507,7 @@ export class ListIndex extends IndexNode {
     const removed = this.lists.remove(drop);
     this.#ntotal -= removed;
     if (removed > 0) {
+      if (!this.#reserved) this.lists.tighten();
       this.code.drop();
       this.#changed(true);
     }
@@ -513,6 +524,7 @@ export class ListIndex extends IndexNode {
     return () => {
       const { lists, engine } = this;
       if (lists.remove((label) => places.isGone(label)) > 0) this.code.drop();
+      if (!this.#reserved) lists.tighten();
       this.eachLabel((id, slot) => (engine.i64[(lists.ids >>> 3) + slot] = BigInt(places.next(id))));
       this.#ntotal -= places.removed;
       this.#changed(places.removed > 0);
@@ -524,6 +536,13 @@ export class ListIndex extends IndexNode {
     this.lists.clear();
     this.#ntotal = 0;
     this.#changed();
+  }
+
+  override compact(): void {
+    this.code.drop();
+    this.coarse?.node.compact();
+    this.lists.compact();
+    this.#lookup = undefined;
   }
 
   override parameter(name: string): Parameter | undefined {

@@ -206,6 +206,10 @@ export abstract class IndexNode {
   relabel(_label: (old: bigint) => bigint): void {
     // Nothing is stored.
   }
+  /** Gives room that is not in use back to the engine. */
+  compact(): void {
+    // Nothing, unless a node has some.
+  }
   /** Removes all vectors, and what was learnt. */
   untrain(): void {
     this.reset();

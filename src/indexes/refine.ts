@@ -87,11 +87,12 @@ export class RefineNode extends IndexNode {
   }
 
   override async merging(other: IndexNode, _addId: bigint, pace: Pace): Promise<Merging> {
+    if (!(other instanceof RefineNode)) throw new Error("indexes of one description are of one kind");
     // Labels of the first index are places in the second.
     const before = BigInt(this.ntotal);
-    const base = await this.base.merging((other as RefineNode).base, before, pace);
+    const base = await this.base.merging(other.base, before, pace);
     try {
-      const refine = await this.#refine.merging((other as RefineNode).#refine, before, pace);
+      const refine = await this.#refine.merging(other.#refine, before, pace);
       return {
         commit: () => {
           base.commit();
@@ -225,6 +226,11 @@ export class RefineNode extends IndexNode {
   reset(): void {
     this.base.reset();
     this.#refine.reset();
+  }
+
+  override compact(): void {
+    super.compact();
+    this.#refine.compact();
   }
 
   override untrain(): void {

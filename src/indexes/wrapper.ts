@@ -129,6 +129,10 @@ export abstract class Wrapper extends IndexNode {
     this.base.reset();
   }
 
+  override compact(): void {
+    this.base.compact();
+  }
+
   override untrain(): void {
     this.base.untrain();
   }

@@ -7,12 +7,16 @@ import type { Layout } from "./layout.js";
 
 /** Slots are signed 32-bit numbers in the kernels. */
 const MAX_SLOTS = 0x7fffffff;
+/** What lists own when they move apart, as a multiple of their need: an eighth of slack, so that many small adds copy little. */
+const SLACK = 1.125;
+/** Of more room than this, as a multiple of what is in use, some is given back when vectors are removed. */
+const LOOSE = 1.5;
 
 /**
  * Lists of codes: for each of nlist cells its codes and their 64-bit ids; or one list, of all codes of an index, whose slots are the ids.
  *
  * All lists share one block of codes and one of ids. A list owns a range of slots (positions in both blocks), filled from its
- * start; when a list overflows, all move apart, and each gets a quarter of slack, so that many small adds cost little. A
+ * start; when a list overflows, all move apart, and each gets an eighth of slack, so that many small adds cost little. A
  * table of starts and one of sizes stand in the engine's memory for the kernels. Before the first vector comes, nothing is
  * allocated: a file that says nlist = 2^31 and holds no vector costs nothing.
  *
@@ -99,25 +103,61 @@ export class Lists {
     let fits = true;
     for (let list = 0; list < this.nlist && fits; list++) fits = this.size(list) + more[list] <= this.#owned[list];
     if (fits) return;
+    const share = this.#count === 0 ? 1 : SLACK;
+    const owned = this.#shares(more, share);
+    try {
+      this.#rearrange(owned);
+    } catch (error) {
+      // Near the limit, what is needed may fit where room for more does not.
+      if (share === 1) throw error;
+      this.#rearrange(this.#shares(more, 1));
+    }
+  }
+
+  /** Gives the room beyond what is in use back to the engine. */
+  compact(): void {
+    if (this.#count === 0) this.clear();
+    else this.#rearrange(this.#shares(undefined, 1));
+  }
+
+  /** The slots that each list is to own: those in use and `more`, and a share of them beyond. */
+  #shares(more: Uint32Array | undefined, share: number): Uint32Array {
     const owned = new Uint32Array(this.nlist);
-    let total = 0;
     for (let list = 0; list < this.nlist; list++) {
-      const need = this.size(list) + more[list];
-      owned[list] = this.#whole(this.#count === 0 ? need : Math.max(this.#owned[list], Math.ceil(need * 1.25)));
+      const need = this.size(list) + (more === undefined ? 0 : more[list]);
+      owned[list] = this.#whole(Math.floor(need * share));
+    }
+    return owned;
+  }
+
+  /** Moves the lists so that each owns so many slots. Throws ERR_MEMORY, having changed nothing. */
+  #rearrange(owned: Uint32Array): void {
+    let total = 0;
+    let grows = true;
+    for (let list = 0; list < this.nlist; list++) {
+      grows &&= this.start(list) <= total;
       total += owned[list];
     }
     if (total > MAX_SLOTS) fail("ERR_MEMORY", `${total} vectors are more than the ${MAX_SLOTS} that slots can number`);
-    this.#resize(total);
+    if (total > this.#codeSlots) this.#resize(total);
+    const { u32 } = this.#engine;
+    const starts = this.starts >>> 2;
+    if (!grows) {
+      // Some list would go down while another is still there: all go down first.
+      for (let list = 0, to = 0; list < this.nlist; list++) {
+        this.#move(this.start(list), to, this.size(list));
+        u32[starts + list] = to;
+        to += this.#whole(this.size(list));
+      }
+    }
     // Every list moves up or stays: from the last one on, none runs over another.
-    let end = total;
-    for (let list = this.nlist - 1; list >= 0; list--) {
-      const from = this.start(list);
-      const to = end - owned[list];
-      this.#move(from, to, this.size(list));
-      this.#engine.u32[(this.starts >>> 2) + list] = to;
-      end = to;
+    for (let list = this.nlist - 1, end = total; list >= 0; list--) {
+      end -= owned[list];
+      this.#move(this.start(list), end, this.size(list));
+      u32[starts + list] = end;
     }
     this.#owned.set(owned);
+    if (total < this.#codeSlots) this.#resize(total);
   }
 
   /** Takes the next slot of a list for an id; the room has been reserved. The code is to be written by {@link store}. */
@@ -196,6 +236,13 @@ export class Lists {
     };
   }
 
+  /** Gives room back where much is not in use. Takes no memory, so that a removal can't fail. */
+  tighten(): void {
+    let whole = 0;
+    for (let list = 0; list < this.nlist; list++) whole += this.#whole(this.size(list));
+    if (whole > 0 && whole * LOOSE < this.#codeSlots) this.#rearrange(this.#shares(undefined, SLACK));
+  }
+
   /** Zeroes what follows the last vector of a list in its block. */
   #clearTail(list: number): void {
     const size = this.size(list);
@@ -240,6 +287,8 @@ export class Lists {
     }
     this.#codes = codes;
     this.#ids = ids;
+    this.#engine.movable(codes, this.#codesMoved);
+    this.#engine.movable(ids, this.#idsMoved);
     this.#codeSlots = this.#idSlots = slot;
   }
 
@@ -333,27 +382,33 @@ export class Lists {
     }
     this.starts = starts;
     this.#owned = owned;
+    engine.movable(this.starts, (to) => (this.starts = to));
+    engine.movable(this.sizes, (to) => (this.sizes = to));
     for (const table of [this.starts, this.sizes]) engine.u32.fill(0, table >>> 2, (table >>> 2) + this.nlist);
   }
 
   /** Gives both blocks room for so many slots. A failure leaves at most spare room behind. */
   #resize(slots: number): void {
     const engine = this.#engine;
-    if (slots > this.#idSlots && !this.isNumbered) {
-      // Small beside the codes, ids take twice their need later on: they move seldom, and the codes can grow where they are.
-      const room = this.#idSlots === 0 ? slots : slots * 2;
-      this.#ids = this.#ids === 0 ? engine.allocate(room * 8) : engine.resize(this.#ids, this.#idSlots * 8, room * 8);
-      this.#idSlots = room;
+    const { perBlock, blockBytes } = this.layout;
+    if (!this.isNumbered) {
+      this.#ids = this.#ids === 0 ? engine.allocate(slots * 8) : engine.resize(this.#ids, this.#idSlots * 8, slots * 8);
+      this.#idSlots = slots;
+      engine.movable(this.#ids, this.#idsMoved);
     }
-    if (slots > this.#codeSlots) {
-      const { perBlock, blockBytes } = this.layout;
-      this.#codes =
-        this.#codes === 0
-          ? engine.allocate((slots / perBlock) * blockBytes)
-          : engine.resize(this.#codes, (this.#codeSlots / perBlock) * blockBytes, (slots / perBlock) * blockBytes);
-      this.#codeSlots = slots;
-    }
+    const [bytes, before] = [(slots / perBlock) * blockBytes, (this.#codeSlots / perBlock) * blockBytes];
+    this.#codes = this.#codes === 0 ? engine.allocate(bytes) : engine.resize(this.#codes, before, bytes);
+    this.#codeSlots = slots;
+    engine.movable(this.#codes, this.#codesMoved);
   }
+
+  readonly #idsMoved = (to: number): void => {
+    this.#ids = to;
+  };
+
+  readonly #codesMoved = (to: number): void => {
+    this.#codes = to;
+  };
 
   /** Moves a run of vectors, both places being starts of blocks. */
   #move(from: number, to: number, count: number): void {

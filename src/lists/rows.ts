@@ -15,6 +15,17 @@ export class Rows {
     this.#address = address;
     this.#capacity = count;
     this.#count = count;
+    engine.movable(address, this.#moved);
+  }
+
+  readonly #moved = (to: number): void => {
+    this.#address = to;
+  };
+
+  /** Gives the room beyond the rows in use back to the engine. */
+  compact(): void {
+    if (this.#count === 0) this.clear();
+    else if (this.#count < this.#capacity) this.#resize(this.#count);
   }
 
   /** Where row 0 stands; not to be kept across a call that may grow the memory. */
@@ -29,13 +40,13 @@ export class Rows {
 
   /**
    * Makes room for n more rows behind those in use and returns where they go; {@link grow} takes them into use. The first rows get
-   * exactly their room, later ones a half more, so that many small adds copy little. Throws ERR_MEMORY.
+   * exactly their room, later ones an eighth more, so that many small adds copy little and hold little. Throws ERR_MEMORY.
    */
   reserve(n: number): number {
     const need = this.#count + n;
     if (need > this.#capacity) {
       try {
-        this.#resize(this.#count === 0 ? need : Math.max(need, Math.ceil(this.#count * 1.5)));
+        this.#resize(this.#count === 0 ? need : Math.max(need, Math.ceil(this.#count * 1.125)));
       } catch {
         this.#resize(need); // Near the limit, what is needed may fit where room for more does not.
       }
@@ -50,6 +61,7 @@ export class Rows {
         ? engine.allocate(capacity * this.rowBytes)
         : engine.resize(this.#address, this.#capacity * this.rowBytes, capacity * this.rowBytes);
     this.#capacity = capacity;
+    engine.movable(this.#address, this.#moved);
   }
 
   /** Takes n reserved rows into use. */

@@ -83,9 +83,9 @@ export class TransformedNode extends Wrapper {
       for (const transform of chain) transform.write(writer);
       return writer.finish();
     };
-    const { base } = other as TransformedNode;
-    checkLearnt("transforms", bytes(this, this.#chain), bytes(other, (other as TransformedNode).#chain));
-    return this.base.merging(base, addId, pace);
+    if (!(other instanceof TransformedNode)) throw new Error("indexes of one description are of one kind");
+    checkLearnt("transforms", bytes(this, this.#chain), bytes(other, other.#chain));
+    return this.base.merging(other.base, addId, pace);
   }
 
   /** What transforms make of vectors, block by block. Rejects with ERR_NOT_FINITE for a NaN or infinity. */

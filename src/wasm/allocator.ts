@@ -75,6 +75,41 @@ export class Allocator {
     this.#open(address, size);
   }
 
+  /** Whether a block of so many bytes fits below the end. */
+  fits(bytes: number): boolean {
+    return this.#holes.some((hole) => hole.bytes >= roundUp(Math.max(bytes, 1)));
+  }
+
+  /** The blocks from an address on, in ascending order. */
+  from(address: number): Span[] {
+    const blocks = [...this.#sizes]
+      .filter(([start]) => start >= address)
+      .map(([start, bytes]) => ({ address: start, bytes }));
+    return blocks.sort((a, b) => a.address - b.address);
+  }
+
+  /**
+   * Gives the block at an address another size and puts all blocks behind it one after the other, without a hole. Returns where each was
+   * and is, in the order in which the bytes can be moved.
+   */
+  pack(address: number, bytes: number): { from: number; to: number; bytes: number }[] {
+    const [first, ...above] = this.from(address);
+    const size = roundUp(Math.max(bytes, 1));
+    let to = first.address + size;
+    const moves = above.map((block) => {
+      const move = { from: block.address, to, bytes: block.bytes };
+      to += block.bytes;
+      return move;
+    });
+    for (const move of moves) this.#sizes.delete(move.from);
+    for (const move of moves) this.#sizes.set(move.to, move.bytes);
+    this.#sizes.set(first.address, size);
+    this.#holes.splice(0, this.#holes.length, ...this.#holes.filter((hole) => hole.address < first.address));
+    this.end = to;
+    // Those that go up from the last one on, then those that go down: none runs over another.
+    return [...moves.filter((move) => move.to > move.from).reverse(), ...moves.filter((move) => move.to < move.from)];
+  }
+
   #size(address: number): number {
     const size = this.#sizes.get(address);
     if (size === undefined) throw new Error(`no block at ${address}`);

@@ -114,8 +114,10 @@ function readOptions(options: unknown): Readonly<EngineOptions> {
  */
 export class Engine {
   readonly options: Readonly<EngineOptions>;
-  readonly kernels: Kernels;
-  readonly #memory: WebAssembly.Memory;
+  kernels: Kernels;
+  #memory: WebAssembly.Memory;
+  /** Blocks that may be moved, by address: who is told. */
+  readonly #movers = new Map<number, (to: number) => void>();
   /** Address 0 means "none"; records stand behind it. The kernels keep nothing in memory (assembly/embed.mjs checks that). */
   readonly #allocator = new Allocator(RECORDS_END);
   readonly #maxBytes: number;
@@ -190,10 +192,67 @@ export class Engine {
       }
       return address;
     }
+    // Where nothing else takes the block, those behind it go up: what it left would be a hole that few things fill.
+    if (!this.#allocator.fits(bytes) && this.#packs(address, bytes)) return address;
     const moved = this.allocate(bytes);
     this.u8.copyWithin(moved, address, address + Math.min(oldBytes, bytes));
-    this.#allocator.release(address);
+    const mover = this.#movers.get(address);
+    this.release(address);
+    if (mover !== undefined) this.#movers.set(moved, mover);
     return moved;
+  }
+
+  /**
+   * Says that a block may be moved whenever another grows, and who is told where it is then. It holds until the block is released; a
+   * block that nobody is told of stays where it is.
+   */
+  movable(address: number, moved: (to: number) => void): void {
+    if (address !== 0) this.#movers.set(address, moved);
+  }
+
+  /** Resizes a block by moving all behind it. Returns false, having changed nothing, where one of them has to stay. */
+  #packs(address: number, bytes: number): boolean {
+    const [, ...above] = this.#allocator.from(address);
+    if (above.some((block) => !this.#movers.has(block.address))) return false;
+    const end = address + scratchSize(Math.max(bytes, 1)) + above.reduce((sum, block) => sum + block.bytes, 0);
+    this.#reach(bytes, end);
+    this.#move(this.#allocator.pack(address, bytes));
+    return true;
+  }
+
+  #move(moves: { from: number; to: number; bytes: number }[]): void {
+    const told = moves.map(({ from }) => this.#movers.get(from));
+    for (const { from } of moves) this.#movers.delete(from);
+    moves.forEach(({ from, to, bytes }, i) => {
+      this.u8.copyWithin(to, from, from + bytes);
+      const moved = told[i];
+      if (moved === undefined) return;
+      this.#movers.set(to, moved);
+      moved(to);
+    });
+  }
+
+  /**
+   * Closes all holes that movable blocks can close, and goes on in a memory that is no larger than what is held: one that has grown never
+   * shrinks. Throws ERR_MEMORY where there is no room for both meanwhile, having changed nothing that matters.
+   */
+  compact(): void {
+    this.dropScratch();
+    const pinned = this.#allocator.from(0).filter((block) => !this.#movers.has(block.address));
+    const last = pinned[pinned.length - 1];
+    if (last !== undefined) this.#move(this.#allocator.pack(last.address, last.bytes));
+    const pages = Math.ceil((this.#allocator.end + BEYOND) / PAGE);
+    if (pages * PAGE >= this.bytes) return;
+    let memory: WebAssembly.Memory;
+    try {
+      memory = new WebAssembly.Memory({ initial: pages, maximum: 65536 });
+    } catch (error) {
+      return fail("ERR_MEMORY", `there is no room for a smaller memory beside the one that is left (${String(error)})`);
+    }
+    new Uint8Array(memory.buffer).set(this.u8.subarray(0, pages * PAGE));
+    this.#memory = memory;
+    this.kernels = instantiate(compiled(this.options), memory);
+    this.#refresh();
   }
 
   /** Throws ERR_MEMORY where so many bytes more can't be had whatever happens. */
@@ -204,7 +263,9 @@ export class Engine {
 
   /** Takes a block back; address 0 is none. */
   release(address: number): void {
-    if (address !== 0) this.#allocator.release(address);
+    if (address === 0) return;
+    this.#movers.delete(address);
+    this.#allocator.release(address);
   }
 
   /** Empties the scratch arena and makes it hold at least `bytes` bytes. Done once, at the start of a call. */
@@ -243,8 +304,8 @@ export class Engine {
   }
 
   /** Grows the memory to the end of what is handed out. */
-  #reach(wanted: number): void {
-    const end = this.#allocator.end + BEYOND;
+  #reach(wanted: number, last: number = this.#allocator.end): void {
+    const end = last + BEYOND;
     if (end <= this.bytes) return;
     if (Math.ceil(end / PAGE) * PAGE > this.#maxBytes) this.#tooMuch(wanted, end);
     try {

@@ -5,6 +5,7 @@ import type {
   FilterSource,
   IdType,
   Labels,
+  MergeOptions,
   Metric,
   RangeResult,
   SearchOptions,
@@ -260,6 +261,27 @@ export interface AsyncIndex<I extends IdType = "int32"> {
    *   const removed = await index.removeIds([3, 5, 8]);
    */
   removeIds(ids: Ids): Promise<number>;
+  /**
+   * Adds vectors in the place of all that have one of these ids, in one step.
+   *
+   * @example
+   *   await index.upsert(vectors, ids);
+   */
+  upsert(vectors: Vectors, ids: Ids, options?: AddOptions & Handover): Promise<void>;
+  /**
+   * Takes over all vectors of an index that has learnt the same, from its worker to this one, as a file. The other one is left empty.
+   *
+   * @example
+   *   await index.mergeFrom(other, { addId: await index.ntotal });
+   */
+  mergeFrom(other: AsyncIndex<IdType>, options?: MergeOptions): Promise<void>;
+  /**
+   * Gives back memory that is not in use.
+   *
+   * @example
+   *   await index.compact();
+   */
+  compact(): Promise<void>;
 
   /**
    * Sets parameters by faiss' names, all or none.

@@ -4,6 +4,7 @@ import type {
   Ids,
   IdType,
   Labels,
+  MergeOptions,
   Metric,
   RangeResult,
   SearchResult,
@@ -204,6 +205,26 @@ export class RemoteIndex implements AsyncIndex<IdType> {
   async reconstructBatch(ids: Ids): Promise<Float32Array<ArrayBuffer>> {
     const parcel = new Parcel();
     return this.#call("reconstructBatch", [parcel.put(ids)], parcel);
+  }
+
+  async upsert(vectors: Vectors, ids: Ids, options?: AddOptions & Handover): Promise<void> {
+    const { transfer, rest, work } = split(options);
+    const parcel = new Parcel(transfer);
+    await this.#call("upsert", [parcel.vectors(vectors), parcel.put(ids), rest], parcel, work);
+  }
+
+  async mergeFrom(other: AsyncIndex<IdType>, options?: MergeOptions): Promise<void> {
+    if (!(other instanceof RemoteIndex) || other === this)
+      fail("ERR_PARAMETER", "mergeFrom wants another index of cellist/worker: indexes of one page have their own");
+    const parcel = new Parcel(true);
+    const work = readWork(options);
+    const addId = options?.addId;
+    await this.#call("mergeFrom", [parcel.put(await other.toBytes()), { addId }], parcel, work);
+    await other.reset();
+  }
+
+  async compact(): Promise<void> {
+    await this.#call("compact");
   }
 
   async removeIds(ids: Ids): Promise<number> {

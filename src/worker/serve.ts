@@ -1,4 +1,15 @@
-import type { Floats, Ids, IdType, Index, Metric, SearchOptions, SearchResult, Vectors, Work } from "../api.js";
+import type {
+  Floats,
+  Ids,
+  IdType,
+  Index,
+  MergeOptions,
+  Metric,
+  SearchOptions,
+  SearchResult,
+  Vectors,
+  Work,
+} from "../api.js";
 import { CellistError } from "../errors.js";
 import { indexFactory } from "../factory/build.js";
 import { readIndex } from "../faiss/read.js";
@@ -117,8 +128,11 @@ export function serve(port: MessagePort): void {
       case "train":
       case "add":
         return index[method](args[0] as Vectors, { ...(args[1] as object), ...work });
+      case "mergeFrom":
+        return mergeFrom(index, args[0] as Uint8Array, { ...(args[1] as object), ...work });
       case "addWithIds":
-        return index.addWithIds(args[0] as Vectors, args[1] as Ids, { ...(args[2] as object), ...work });
+      case "upsert":
+        return index[method](args[0] as Vectors, args[1] as Ids, { ...(args[2] as object), ...work });
       case "search":
       case "rangeSearch":
         return index[method](args[0] as Vectors, args[1] as number, withFilter(args[2]));
@@ -189,6 +203,16 @@ export function serve(port: MessagePort): void {
     } catch {
       send({ kind: "thrown", id, error: new Error(String(error)) });
     }
+  }
+}
+
+/** Merges an index that came as a file: what another worker holds can't be reached. */
+async function mergeFrom(index: Index<IdType>, bytes: Uint8Array, options: MergeOptions): Promise<void> {
+  const other = await readIndex<IdType>(bytes);
+  try {
+    await index.mergeFrom(other, options);
+  } finally {
+    other.dispose();
   }
 }
 
