@@ -778,7 +778,10 @@ describe("indexes in indexes", () => {
       around(coarse, 3, false),
       around(coarse, 1, false),
     ]) {
-      await expect(readIndex(wrong)).rejects.toMatchObject({ code: "ERR_FORMAT" });
+      await expect(readIndex(wrong)).rejects.toMatchObject({
+        // An IDMap whose labels might have been put right, and can't be told, says so.
+        code: expect.stringMatching(/^ERR_(FORMAT|UNSUPPORTED)$/) as string,
+      });
     }
   });
 
