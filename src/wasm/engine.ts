@@ -23,7 +23,7 @@ export interface EngineOptions {
    * read, 8-bit codes of the vectors by `warmUp`. Results are the same without. Default: true.
    */
   bounds?: boolean | undefined;
-  /** Told of what is odd but no error: WARN_FEW_POINTS, WARN_EMPTY, WARN_MEMORY. Default: nobody; the library prints nothing. */
+  /** Told of what is odd but no error ({@link Warning} has the codes). Default: nobody; the library prints nothing. */
   onWarning?: ((warning: Warning) => void) | undefined;
 }
 
@@ -31,7 +31,8 @@ export interface EngineOptions {
 export interface Warning {
   /**
    * `WARN_FEW_POINTS`: fewer than 39 training points a centroid. `WARN_EMPTY`: a trained file without a vector. `WARN_MEMORY`: no room
-   * for what speeds up searches.
+   * for what speeds up searches. `WARN_IDS`: ids of an IDMap that faiss left apart from its vectors, put right. `WARN_SEARCH_TYPE`: a
+   * PQ file that asks faiss for another way to compare.
    */
   code: string;
   /** What was seen and what to do, for people. */
