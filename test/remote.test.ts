@@ -173,8 +173,8 @@ describe("an index that is elsewhere", () => {
     const remote = await openRemote(source);
     expect(remote.description).toBe(whole.description);
     // Only the first layer comes unasked.
-    const first = Number(remote.resident);
-    while (remote.resident === first) await new Promise((resolve) => setTimeout(resolve, 2));
+    const first: { resident: number } = { resident: remote.resident };
+    while (remote.resident === first.resident) await new Promise((resolve) => setTimeout(resolve, 2));
     await new Promise((resolve) => setTimeout(resolve, 30));
     const beginning = remote.resident;
     expect(beginning).toBeLessThan(bytes.length * 0.6);
@@ -189,7 +189,7 @@ describe("an index that is elsewhere", () => {
     expect(far(fine)).toBe(0);
     expect(Buffer.compare((await remote.toIndex()).toBytes(), bytes)).toBe(0);
 
-    const other = await openRemote(new Blob([bytes as Uint8Array<ArrayBuffer>]));
+    const other = await openRemote(new Blob([bytes]));
     const some = queries.subarray(0, 5 * D);
     equal(whole, await other.search(some, K, { nprobe: 2 }), some, K, { nprobe: 2 });
     other.dispose();

@@ -17,7 +17,7 @@ export class Deferral {
   /** Whether the next flat index that is read may have its rows later: one that re-ranks. */
   rows = false;
   /** Labels of lists are below this, where an index around them takes that for granted. */
-  labels: number = Infinity;
+  labels: number = Number.POSITIVE_INFINITY;
   /** What is to be true of the whole, and can't be looked at before it is there. */
   readonly checks: (() => void)[] = [];
 

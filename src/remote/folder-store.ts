@@ -32,7 +32,9 @@ export class FolderStore implements Store {
   /** Call only where {@link hasFolders}. */
   constructor(root: string) {
     this.#root = root;
-    this.#fs = fileSystem() as FileSystem;
+    const fs = fileSystem();
+    if (fs === undefined) throw new Error("there is no file system");
+    this.#fs = fs;
   }
 
   async names(file: string): Promise<string[]> {

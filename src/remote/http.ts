@@ -4,7 +4,7 @@ import type { Ranges } from "./ranges.js";
 import { Whole } from "./whole.js";
 
 /** Bytes of the first request: a header, and the sizes of a small index. */
-export const FIRST_BYTES: number = 1 << 16;
+export const FIRST_BYTES: number = 2 ** 16;
 /** Parts nearer to each other than this are asked for at once: at 20 Mbit/s it is what 50 ms bring, a round trip. */
 const BRIDGE = 128 << 10;
 /** Tries of one part, and the pause after the first, which doubles; and the longest pause that a server may ask for, in ms. */
@@ -44,7 +44,8 @@ export async function openHttp(
   try {
     request = new Request(address);
   } catch (error) {
-    return fail("ERR_PARAMETER", `${String(address)} is no address to fetch from: give a whole one (${String(error)})`);
+    const given = typeof address === "object" && "url" in address ? address.url : String(address);
+    return fail("ERR_PARAMETER", `${given} is no address to fetch from: give a whole one (${String(error)})`);
   }
   if (request.method !== "GET") fail("ERR_PARAMETER", `the request is a ${request.method}: give one that is a GET`);
   const file = new HttpFile(request, fetch);

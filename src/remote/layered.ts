@@ -15,7 +15,7 @@ import type { Ranges } from "./ranges.js";
 
 /** Whether a file that begins so is a voice file. */
 export function isLayered(beginning: Uint8Array): boolean {
-  return beginning.length >= FIXED_BYTES && [...FOURCC].every((letter, i) => beginning[i] === letter.charCodeAt(0));
+  return beginning.length >= FIXED_BYTES && FOURCC === String.fromCharCode(...beginning.subarray(0, FOURCC.length));
 }
 
 /**
@@ -40,13 +40,40 @@ export async function openLayered(
   const size = headBytes(countLayers(beginning.subarray(0, FIXED_BYTES)));
   const head = readHead(await part(0, size));
   await part(layerStart(head, head.layers.length), layerStart(head, head.layers.length));
+  // The first layer is on its way while the basis and the centroids are decoded.
+  const [first] = head.layers;
+  const start = layerStart(head, 0) + first.sideBytes;
+  const ahead = startRead(ranges, start, start + first.dataBytes, signal);
   const [prefix, ...sides] = await Promise.all([
     part(size, size + head.prefixBytes),
     ...head.layers.map(({ sideBytes }, layer) => part(layerStart(head, layer), layerStart(head, layer) + sideBytes)),
   ]);
   const decoder = await VoiceDecoder.open(engine, head, prefix, pace);
   for (const side of sides) await decoder.openLayer(side, pace);
-  return new Layers(engine, head, prefix, sides, decoder).parts();
+  return { ...new Layers(engine, head, prefix, sides, decoder).parts(), ranges: ahead };
+}
+
+/** Begins to read a stretch, and gives parts of it once it is there. */
+function startRead(ranges: Ranges, from: number, to: number, signal: AbortSignal): Ranges {
+  const whole = ranges.read(from, to, signal);
+  // Told to whoever reads of it.
+  whole.catch(() => undefined);
+  let failed = false;
+  return {
+    size: ranges.size,
+    bridge: ranges.bridge,
+    version: ranges.version,
+    read: async (start, end, own) => {
+      if (failed || start < from || end > to) return ranges.read(start, end, own);
+      try {
+        return (await whole).slice(start - from, end - from);
+      } catch {
+        failed = true;
+        return ranges.read(start, end, own);
+      }
+    },
+    close: () => ranges.close(),
+  };
 }
 
 /** The layers of the lists as they come. Their bytes are kept: a layer is decoded on top of those before, and the file is written again. */
@@ -87,7 +114,7 @@ class Layers {
     if (ntotal > 0) this.#node.lists.hide();
   }
 
-  parts(): Parts {
+  parts(): Omit<Parts, "ranges"> {
     const { nlist, layers } = this.#head;
     const { sizes } = this.#decoder;
     const stretches: Deferred[] = [];

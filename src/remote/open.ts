@@ -88,16 +88,18 @@ export async function openRemote(source: RemoteSource, options: RemoteOptions = 
     const pace = new Pace({ signal });
     const remembered = cached === undefined ? ranges : remembering(ranges, cached);
     const open = isLayered(beginning) ? openLayered : openFaiss;
-    const { node, origin, stretches, absent, unasked, checks } = await open(
-      remembered,
-      beginning,
-      engine,
-      opening.signal,
-      pace,
-    );
+    const {
+      node,
+      origin,
+      stretches,
+      absent,
+      unasked,
+      checks,
+      ranges: later,
+    } = await open(remembered, beginning, engine, opening.signal, pace);
     const take = (piece: number, bytes: Uint8Array): void => stretches[piece].arrive(bytes);
     const warn = (message: string): void => engine.warn("WARN_REMOTE", message);
-    const pieces = new Pieces(ranges, stretches, take, warn, cached);
+    const pieces = new Pieces(later, stretches, take, warn, cached);
     await pieces.restore();
     // The first layer is every frame of the voice in a thirtieth of the bytes: it comes unasked.
     pieces.need(Array.from({ length: unasked }, (_, piece) => piece)).catch((error: unknown) => {
@@ -136,7 +138,7 @@ async function openFaiss(
             lists.settle(stretch.number);
           },
         }));
-  return { node, origin: undefined, stretches, absent: absentOf(node, stretches), unasked: 0, checks };
+  return { node, ranges, origin: undefined, stretches, absent: absentOf(node, stretches), unasked: 0, checks };
 }
 
 interface Opened {

@@ -2,10 +2,13 @@ import type { Deferred } from "../format/deferral.js";
 import type { Origin } from "../handle/vector-index.js";
 import type { IndexNode } from "../indexes/node.js";
 import type { Absent } from "./absent.js";
+import type { Ranges } from "./ranges.js";
 
 /** A file of which everything was read that can't come later. */
 export interface Parts {
   node: IndexNode;
+  /** Where what comes later is read. */
+  ranges: Ranges;
   /** What writes the file, where it is no faiss file. */
   origin: Origin | undefined;
   /** What comes later, in the order of the file. */

@@ -208,11 +208,12 @@ export class Pieces {
     return this.there[piece] === 0 && this.#underWay[piece] === 0 && (this.#rank[piece] > 0 || this.#loading > 0);
   }
 
-  /** The piece that is wanted most, or -1. */
+  /** The piece that is wanted most, or -1: none but what is waited for while some of that is under way, for it would take its share of the line. */
   #best(): number {
     let best = -1;
     let most = -1;
     for (let piece = 0; piece < this.pieces.length; piece++) {
+      if (this.#underWay[piece] === 1 && this.#rank[piece] >= URGENT) most = Math.max(most, URGENT - 1);
       if (this.#rank[piece] > most && this.#isWanted(piece)) {
         best = piece;
         most = this.#rank[piece];

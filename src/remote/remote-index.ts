@@ -126,8 +126,9 @@ export class RemoteIndex {
     const index = this.#ready();
     const { search: own, signal } = apart(options);
     const k = option(own, "k", DEFAULTS.k);
-    const { k: _k, rate: _rate, rows: _rows, ...search } = own;
-    await this.#fetch(floatsOf("features", features, index.d), k, { ensureK: true, ...search }, signal);
+    const { nprobe, kFactor, efSearch, ensureK = true, filter } = own;
+    const search = { nprobe, kFactor, efSearch, ensureK, filter };
+    await this.#fetch(floatsOf("features", features, index.d), k, search, signal);
     return blend(this.#now(), features, own);
   }
 

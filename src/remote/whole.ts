@@ -7,7 +7,7 @@ import type { Ranges } from "./ranges.js";
  * bytes stay until the file is closed.
  */
 export class Whole implements Ranges {
-  readonly bridge: number = Infinity;
+  readonly bridge: number = Number.POSITIVE_INFINITY;
   readonly size: number;
   readonly version: string;
   readonly #bytes: Uint8Array;
