@@ -1,14 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
-// What the README shows must run as it is: each of its examples, in the package itself, where "cellist" is this package.
+// What the README and docs/ show must run as it is: each of its examples, in the package itself, where "cellist" is this package.
 
-const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+const pages = ["README.md", ...readdirSync(new URL("../docs/", import.meta.url)).map((name) => `docs/${name}`)].filter(
+  (name) => name.endsWith(".md"),
+);
+const readme = pages.map((page) => readFileSync(new URL(`../${page}`, import.meta.url), "utf8")).join("\n");
 const examples = [...readme.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code);
 const folder = new URL("../build/readme/", import.meta.url);
 
-describe("the examples of the README", () => {
+describe("the examples of the README and of docs/", () => {
   test("are there", () => {
     expect(examples.length).toBeGreaterThan(1);
   });
