@@ -125,7 +125,10 @@ function checkLabels(ids: Uint8Array, list: number, below: number): void {
   for (let at = 0; at < ids.length; at += 8) {
     const label = view.getBigInt64(at, true);
     if (label < 0n || label >= BigInt(below))
-      fail("ERR_FORMAT", `list ${list} has the label ${label}, not from 0 to ${below - 1}: the file is damaged`);
+      fail(
+        "ERR_FORMAT",
+        `list ${list} has the label ${label}, not from 0 to ${below - 1}: some were removed, or the file is damaged; read the whole of it by readIndex, which may put it right`,
+      );
   }
 }
 
