@@ -65,13 +65,17 @@ export async function runSearches(cellist, file, { engine = {} } = {}) {
     ];
     const { index } = await cellist.buildVoiceIndex(slices, { version: "v1", seed: SEED, ...engine });
     sums["voice file"] = checksum(index.toBytes());
-    // Made small: the same bytes everywhere, and the same vectors of them.
-    const { index: small } = await cellist.shrinkVoice(index, { layers: 2, sample: 16, ...engine });
-    const bytes = small.toBytes();
-    sums["small voice"] = checksum(bytes);
-    const read = await cellist.readVoice(bytes, { ...engine });
-    sums["small voice decoded"] = checksum(read.reconstructBatch(Array.from({ length: read.ntotal }, (_, i) => i)));
-    for (const voice of [index, small, read]) voice.dispose();
+    // The codec has a module of its own, which a runtime that may not compile can't be given yet.
+    if (engine.module === undefined) {
+      // Made small: the same bytes everywhere, and the same vectors of them.
+      const { index: small } = await cellist.shrinkVoice(index, { layers: 2, sample: 16, ...engine });
+      const bytes = small.toBytes();
+      sums["small voice"] = checksum(bytes);
+      const read = await cellist.readVoice(bytes, { ...engine });
+      sums["small voice decoded"] = checksum(read.reconstructBatch(Array.from({ length: read.ntotal }, (_, i) => i)));
+      for (const voice of [small, read]) voice.dispose();
+    }
+    index.dispose();
   }
   return sums;
 }
