@@ -323,7 +323,7 @@ describe("a file that contradicts itself", () => {
       /has d = 1, its index 2/,
       file({ coarse: flatFile(1, METRIC_L2, new Float32Array(8)) }),
     ],
-    [/^fourcc at offset 53/, /is "null", which is no index type/, patched(file(), coarseAt, ascii("null"))],
+    [/^fourcc at offset 53/, /is "nill", which is no index type/, patched(file(), coarseAt, ascii("nill"))],
     [/^nlist of the inverted lists at/, /is 7, not 8/, patched(file(), listsAt + 4, i64(7))],
     [/^code_size of the inverted lists/, /is 4, not 8/, patched(file(), listsAt + 12, i64(4))],
     [/^kind of list sizes at/, /is "none", not full or sprs/, patched(file(), listsAt + 20, ascii("none"))],

@@ -36,7 +36,7 @@ export async function indexFactory<I extends IdType = "int32">(
   const tree = parseFactory(d, description);
   checkBuildable(tree, description);
   const index: Index<IdType> = makingArrays(() => new VectorIndex(buildNode(new Engine(engine), d, tree, metric)));
-  return index as Index<I>;
+  return index;
 }
 
 /** Throws ERR_FACTORY for the first part of a tree that is not in the table. */

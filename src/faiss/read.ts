@@ -39,7 +39,7 @@ export async function readIndex<I extends IdType = "int32">(
   options: ReadOptions = {},
 ): Promise<Index<I>> {
   const index: Index<IdType> = await read(source, options, false).catch(noArray);
-  return index as Index<I>;
+  return index;
 }
 
 /** @internal What a file says of an index, as one whose vectors are all 0: it takes no more memory than that. */

@@ -195,11 +195,13 @@ function placeByRank(base: IndexNode, ntotal: number, engine: Engine): void {
   base.eachLabel((label) => labels.push(label));
   labels.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   const ranks = new Map(labels.map((label, rank) => [label, BigInt(rank)]));
-  if (ranks.size !== ntotal) {
+  if (ranks.size !== ntotal || labels[0] < 0n) {
     const why =
-      ranks.size < labels.length
-        ? "some of its vectors have one label, as when faiss merged two IDMaps over an IVF"
-        : `it numbers ${labels.length} vectors`;
+      labels[0] < 0n
+        ? `one has the label ${labels[0]}`
+        : ranks.size < labels.length
+          ? "some of its vectors have one label, as when faiss merged two IDMaps over an IVF"
+          : `it numbers ${labels.length} vectors`;
     fail(
       "ERR_UNSUPPORTED",
       `the IDMap has ${ntotal} ids and can't be told which vector of the IVF under it each belongs to: ${why}. Build it anew, or merge ` +
