@@ -1,6 +1,8 @@
 /** A voice in a worker of its own. To end the worker is to cancel what it does, and to give back all that it held. */
 export class Voice {
+  #script;
   #worker;
+  #helpers = [];
   #calls = new Map();
   #next = 0;
   #ended = false;
@@ -9,6 +11,7 @@ export class Voice {
 
   /** @param {string} script of the worker */
   constructor(script) {
+    this.#script = script;
     const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
     this.#worker = new Worker(address);
     URL.revokeObjectURL(address);
@@ -30,8 +33,17 @@ export class Voice {
     });
   }
 
+  /** Another worker for long work, so that this one answers at once; it ends with this one at the latest. */
+  helper() {
+    const helper = new Voice(this.#script);
+    this.#helpers.push(helper);
+    if (this.#ended) helper.end();
+    return helper;
+  }
+
   end() {
     this.#ended = true;
+    for (const helper of this.#helpers) helper.end();
     this.#calls.clear();
     this.#worker.terminate();
   }

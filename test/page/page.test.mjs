@@ -143,7 +143,7 @@ for (const name of BROWSERS) {
       assert.equal(tab.workers().length, 0);
       await chooseSlices(tab);
       await tab.setInputFiles("#file", small.path);
-      await measured(tab);
+      await shrunk(tab);
       assert.equal(await tab.textContent("#card .file"), small.name);
       assert.equal(tab.workers().length, 1);
     });
@@ -186,7 +186,8 @@ describe("memory", () => {
       if (drop === 10) early = await held();
     }
     const late = await held();
-    assert.equal(tab.workers().length, 1);
+    // One for the voice, and one that makes it smaller.
+    assert.ok(tab.workers().length <= 2, `${tab.workers().length} workers`);
     assert.ok(
       late.JSHeapUsedSize < early.JSHeapUsedSize + 4e6,
       `${early.JSHeapUsedSize} -> ${late.JSHeapUsedSize} bytes`,

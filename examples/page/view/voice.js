@@ -50,21 +50,22 @@ export async function showVoice(root, shown) {
   root.dispatchEvent(new CustomEvent("measured", { bubbles: true }));
   const { sizes, large } = await voice.call("sizes");
   if (large) await asked(smaller);
+  const handed = await voice.call("handOver");
+  const helper = voice.helper();
   for (const size of sizes) {
-    const bar = h("progress", { max: 1, "aria-label": `Making it smaller: 1/${size.ratio}` });
-    fill(
-      smaller,
-      h("p", { class: "quiet" }, `Making it smaller, 1/${size.ratio} of the size. All else can be used meanwhile.`),
-      bar,
-    );
-    const points = await voice.call("shrink", { size }, ({ done, total }) => {
+    const label = `Making it smaller, 1/${size.ratio} of the size. All else can be used meanwhile.`;
+    const bar = h("progress", { max: 1, "aria-label": label });
+    fill(smaller, h("p", { class: "quiet" }, label), bar);
+    const { bytes, points } = await helper.call("shrink", { ...handed, size }, ({ done, total }) => {
       if (total < Infinity) bar.value = done / total;
     });
     if (!isCurrent()) return;
+    await voice.call("keep", { size, bytes });
     state.points.push(...points);
     state.sizes.push(size.id);
     announce(state);
   }
+  helper.end();
   fill(smaller);
   root.dispatchEvent(new CustomEvent("shrunk", { bubbles: true }));
 }

@@ -58,11 +58,21 @@ const methods = {
     return sizesOf(voice);
   },
 
-  /** Makes the voice smaller and measures that. */
-  async shrink({ size }, onProgress) {
-    const small = await shrink(voice, size, { ...(await prepare()), onProgress });
-    voice.smaller[size.id] = small.bytes;
-    return small.settings.map((setting) => ({ size: size.id, bytes: small.bytes.length, ...setting }));
+  /** What another worker needs to make the voice smaller: this one goes on answering meanwhile. */
+  async handOver() {
+    return { file: voice.file, queries: voice.queries, how: await prepare() };
+  },
+
+  /** Makes a voice smaller that was handed over, and measures that. */
+  async shrink({ file, queries, size, how }, onProgress) {
+    const { bytes, settings } = await shrink({ file, queries }, size, { ...how, onProgress });
+    const points = settings.map((setting) => ({ size: size.id, bytes: bytes.length, ...setting }));
+    return { bytes, points };
+  },
+
+  /** Keeps what the other worker made. */
+  keep({ size, bytes }) {
+    voice.smaller[size.id] = bytes;
   },
 
   /** The file of a choice. */
