@@ -140,12 +140,12 @@ for (const name of BROWSERS) {
       await chooseSlices(tab);
       await tab.click("#cancel");
       assert.equal(await tab.isVisible("#work"), false);
-      assert.equal(tab.workers().length, 0);
+      await workersAre(tab, 0);
       await chooseSlices(tab);
       await tab.setInputFiles("#file", small.path);
       await shrunk(tab);
       assert.equal(await tab.textContent("#card .file"), small.name);
-      assert.equal(tab.workers().length, 1);
+      await workersAre(tab, 1);
     });
 
     on("two files stand side by side", async (tab) => {
@@ -202,6 +202,14 @@ async function truth(bytes, nprobe, smaller) {
   const index = await readIndex(bytes);
   const { settings } = await measureVoice(smaller ?? index, { truth: index, nprobe: [nprobe] });
   return settings[0];
+}
+
+/** Waits until so many workers are left: of an end the browser tells when it comes to it. */
+async function workersAre(tab, count) {
+  for (let tries = 0; tab.workers().length !== count; tries++) {
+    assert.ok(tries < 100, `${tab.workers().length} workers, not ${count}`);
+    await tab.waitForTimeout(100);
+  }
 }
 
 async function drop(tab, selector, title, bytes) {
