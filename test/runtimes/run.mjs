@@ -157,10 +157,15 @@ async function runWorkerd(workerd) {
   );
   const { stdout } = await run(workerd, ["--version"]);
   const version = /\d+\S+/.exec(stdout)[0];
-  await check(`workerd ${version}`, "no compiling, a module given", async () => {
+  const job = async () => {
     const { stdout: lines } = await run(workerd, ["test", "workerd.capnp"], { cwd: project, timeout: PATIENCE });
     return JSON.parse(lines.split("\n").find((line) => line.startsWith("{")));
-  });
+  };
+  // The codec's own module can't be handed over, and so not be had where nothing may be compiled.
+  await check(`workerd ${version}`, "no compiling, a module given", job, "searches", [
+    "small voice",
+    "small voice decoded",
+  ]);
 }
 
 /** The binary of this machine's platform: npm installed that package alone. */
@@ -300,14 +305,15 @@ async function serve(folder, policy) {
   return `http://127.0.0.1:${server.address().port}`;
 }
 
-/** Runs something that gives checksums by name, and holds them against those of the first of its kind that ran. */
-async function check(title, what, job, kind = "searches") {
+/** Runs something that gives checksums by name, and holds them against those of the first of its kind that ran, but for `left` out ones. */
+async function check(title, what, job, kind = "searches", left = []) {
   const start = performance.now();
   try {
     const sums = await job();
     expected[kind] ??= sums;
     for (const [name, sum] of Object.entries(expected[kind])) {
-      if (sums[name] !== sum) throw new Error(`the checksum of "${name}" is ${sums[name]}, and was ${sum} before`);
+      if (sums[name] !== sum && !left.includes(name))
+        throw new Error(`the checksum of "${name}" is ${sums[name]}, and was ${sum} before`);
     }
     const all = checksum(Uint8Array.from(Object.values(sums).join(), (character) => character.charCodeAt(0)));
     const seconds = ((performance.now() - start) / 1000).toFixed(2);
