@@ -59,7 +59,14 @@ export async function run() {
 async function sizes(name, index, queries, wanted, folder) {
   const rows = [];
   for (const [bytes, limit] of wanted) {
-    const made = await timed(() => shrinkVoice(index, { bytes: bytes * index.ntotal, sample: 64 }));
+    let made;
+    try {
+      made = await timed(() => shrinkVoice(index, { bytes: bytes * index.ntotal, sample: 64 }));
+    } catch (error) {
+      if (error.code !== "ERR_PARAMETER") throw error;
+      rows.push({ "bytes a row": bytes, "is to be": limit, "not made": error.message });
+      continue;
+    }
     const path = join(folder, "small.voice");
     writeFileSync(path, made.value.index.toBytes());
     const read = await timed(() => readVoice(readFileSync(path)));

@@ -53,11 +53,20 @@ export async function openLayered(
   return { ...new Layers(engine, head, prefix, sides, decoder).parts(), ranges: ahead };
 }
 
-/** Begins to read a stretch, and gives parts of it once it is there. */
+/** Bytes of a part of the first layer: what has come is decoded while the next one comes. */
+const PART = 1 << 18;
+
+/** Begins to read a stretch, two parts at a time, and gives what lies in it once it is there. */
 function startRead(ranges: Ranges, from: number, to: number, signal: AbortSignal): Ranges {
-  const whole = ranges.read(from, to, signal);
-  // Told to whoever reads of it.
-  whole.catch(() => undefined);
+  const parts: Promise<Uint8Array>[] = [];
+  for (let start = from; start < to; start += PART) {
+    const read = (): Promise<Uint8Array> => ranges.read(start, Math.min(to, start + PART), signal);
+    const before = parts.length < 2 ? undefined : parts[parts.length - 2];
+    const part = before === undefined ? read() : before.then(read);
+    // Told to whoever reads of it.
+    part.catch(() => undefined);
+    parts.push(part);
+  }
   let failed = false;
   return {
     size: ranges.size,
@@ -66,7 +75,14 @@ function startRead(ranges: Ranges, from: number, to: number, signal: AbortSignal
     read: async (start, end, own) => {
       if (failed || start < from || end > to) return ranges.read(start, end, own);
       try {
-        return (await whole).slice(start - from, end - from);
+        const bytes = new Uint8Array(end - start);
+        for (let i = Math.floor((start - from) / PART); from + i * PART < end; i++) {
+          const at = from + i * PART;
+          const part = await parts[i];
+          const first = Math.max(start, at);
+          bytes.set(part.subarray(first - at, Math.min(end, at + part.length) - at), first - start);
+        }
+        return bytes;
       } catch {
         failed = true;
         return ranges.read(start, end, own);
