@@ -94,11 +94,11 @@ export class Pieces {
   /**
    * Asks for a piece, and waits for nothing. No allocation.
    *
-   * @param ahead whether it is only likely to be wanted, and comes after all that were asked for with it
+   * @param ahead whether it is only likely to be wanted, and comes after all that were asked for
    */
   want(piece: number, ahead = false): void {
     if (this.there[piece] === 1) return;
-    const rank = this.#clock - (ahead ? 0.5 : 0);
+    const rank = ahead ? this.#clock / URGENT : this.#clock;
     if (this.#rank[piece] < rank) this.#rank[piece] = rank;
     this.#call();
   }

@@ -3,7 +3,7 @@ const ONE = 88;
 const TWO = 56;
 const SHIFT = 3;
 
-/** The bytes of a text that assembly/text.mjs made (what it is stands there). It runs once and so unoptimised, 3 ms in Node 20. */
+/** The bytes of a text that assembly/text.mjs made (what it is stands there). It runs once and so unoptimised: 2.4 ms for 63 KB in Node 20. */
 export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
   const values = new Uint8Array(128);
   for (let code = 32, value = 0; code < 127; code++)
