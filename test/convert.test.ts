@@ -430,6 +430,8 @@ describe("what can't be", () => {
   test.concurrent.each([
     [["--to", "Flat"], "missing required argument"],
     [["a.index"], "--to"],
+    [["a.index", "--to", "Flat", "--order", "similarity"], "--order"],
+    [["a.index", "--order", "size"], "similarity"],
     [["a.index", "--to", "Flat", "--seed", "-1"], "whole number from 0"],
   ])("%j is an error of usage", async (args, message) => {
     expect(await failing(2, ...args)).toContain(message);
@@ -452,6 +454,23 @@ describe("what can't be", () => {
     expect(stderr).toMatch(/^cellist: warning: .+\ncellist: stopped.*\n$/);
     expect(list(at("stopped"))).toEqual(["big.index"]);
   });
+});
+
+test("puts lists in order of similarity", async () => {
+  const before = await write(
+    "order.index",
+    "IVF10,Flat",
+    Int32Array.from({ length: N }, (_, i) => 2 * i),
+  );
+  const { code, stdout } = await convert("order.index", "--order", "similarity", "--json");
+  expect(code).toBe(0);
+  const { after } = JSON.parse(stdout) as Report;
+  expect(after.file).toBe("order.ordered.index");
+  const ordered = await open(after.file);
+  const options = { nprobe: 3 };
+  const queries = random(20, D, 9);
+  expect(ordered.search(queries, K, options)).toEqual(before.search(queries, K, options));
+  expect(readFileSync(at(after.file)).equals(readFileSync(at("order.index")))).toBe(false);
 });
 
 test("the help says what is measured and has examples", async () => {

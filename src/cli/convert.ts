@@ -1,4 +1,5 @@
 import { basename, dirname, extname, join } from "node:path";
+import { Option } from "commander";
 import type { Command } from "commander";
 import type { Metric } from "../api.js";
 import type { VectorIndex } from "../handle/vector-index.js";
@@ -10,6 +11,8 @@ import { drawQueries, K, measure, SHIFT, takeSample } from "./quality.js";
 import type { Measured } from "./quality.js";
 import { InputError, run, secondsSince } from "./run.js";
 import type { Answer, Ask, Watch } from "./run.js";
+import { orderBySimilarity } from "../remote/similarity.js";
+import { voiceOf } from "../rvc/measure.js";
 import { storedVectors } from "../rvc/stored.js";
 import type { Stored } from "../rvc/stored.js";
 import { Pace } from "../work/pace.js";
@@ -17,6 +20,7 @@ import { columns, count, metricName, size, table, whole } from "./text.js";
 
 interface ConvertFlags {
   to: string;
+  order?: "similarity";
   seed: number;
   out?: string;
   force?: boolean;
@@ -37,9 +41,14 @@ export function addConvert(program: Command): void {
         "are, and nprobe where both indexes have lists.",
     )
     .argument("<file>", "the index file")
-    .requiredOption(
-      "--to <string>",
-      "what to make of it, in faiss' language; of a voice file, faiss: the index as it stands",
+    .option("--to <string>", "what to make of it, in faiss' language; of a voice file, faiss: the index as it stands")
+    .addOption(
+      new Option(
+        "--order <order>",
+        "the same index, its lists in another order: similarity puts near cells beside each other, for openRemote",
+      )
+        .choices(["similarity"])
+        .conflicts(["to", "seed", "skipNonfinite"]),
     )
     .addOption(seedOption())
     .addOption(skipOption())
@@ -58,13 +67,18 @@ export function addConvert(program: Command): void {
         "\nExamples:\n" +
         "  cellist convert added_IVF495_Flat_nprobe_1_alice_v2.index --to IVF495,PQ384x4fs,RFlat\n" +
         "  cellist convert alice.index --to Flat --out alice.flat.index\n" +
-        "  cellist convert alice.voice --to faiss",
+        "  cellist convert alice.voice --to faiss\n" +
+        "  cellist convert alice.index --order similarity",
     )
-    .action((file: string, flags: ConvertFlags) =>
-      run(flags.json ?? false, (watch, ask) =>
-        flags.to === "faiss" ? asFaiss(file, flags, watch, ask) : convert(file, flags, watch, ask),
-      ),
-    );
+    .action((file: string, { to, ...flags }: Partial<ConvertFlags> & { seed: number }, command: Command) => {
+      const { order } = flags;
+      if (to === undefined && order === undefined)
+        command.error("error: say what to make of it: --to <string>, or --order similarity");
+      return run(flags.json ?? false, (watch, ask) => {
+        if (to !== undefined && to !== "faiss") return convert(file, { ...flags, to }, watch, ask);
+        return rewrite(file, flags, order === undefined ? "faiss" : "ordered", watch, ask);
+      });
+    });
 }
 
 async function convert(file: string, flags: ConvertFlags, watch: Watch, ask: Ask | undefined): Promise<Answer> {
@@ -142,20 +156,26 @@ async function convert(file: string, flags: ConvertFlags, watch: Watch, ask: Ask
   return { text: report(data), data };
 }
 
-/** Writes the faiss file of an index as it stands: of a voice file, the vectors that it stands for, in the cells that it has. */
-async function asFaiss(
+/**
+ * Writes the faiss file of an index as it stands (of a voice file, the vectors that it stands for, in the cells that it has), or with its
+ * lists in order of similarity.
+ */
+async function rewrite(
   file: string,
-  { out, force }: ConvertFlags,
+  { out, force }: Partial<ConvertFlags>,
+  how: "faiss" | "ordered",
   watch: Watch,
   ask: Ask | undefined,
 ): Promise<Answer> {
   const name = basename(file, extname(file));
-  const path = out ?? join(dirname(file), `${name}${extname(file) === ".index" ? ".faiss" : ""}.index`);
+  const suffix = how === "ordered" ? ".ordered" : extname(file) === ".index" ? ".faiss" : "";
+  const path = out ?? join(dirname(file), `${name}${suffix}.index`);
   await checkTargets([path], { inputs: [file], force, ask });
   const { index, bytes: before } = await openSource(file, watch);
-  const bytes = index.toFaiss();
+  const result = how === "ordered" ? await orderBySimilarity(index, watch) : index;
+  const bytes = voiceOf("index", result).toFaiss();
   await writeFiles([{ path, chunks: [bytes] }], watch.signal);
-  const { description, d, ntotal, metric } = index;
+  const { description, d, ntotal, metric } = result;
   const fields = table({ description, bytes: `${size(before)} -> ${size(bytes.length)}`, file: path });
   return {
     text: `${basename(file)}: ${count(ntotal, "vector", "vectors")} of ${count(d, "dimension", "dimensions")}\n${fields}`,

@@ -338,6 +338,24 @@ export class Hierarchy {
     this.#levels.grow(-gone);
   }
 
+  /** Gives the vertex that was number order[i] the number i. */
+  renumber(order: Uint32Array): void {
+    const { u8, u32, i32 } = this.#engine;
+    const levels = this.#levels.bytes().slice();
+    const links = i32.slice(this.#links.address >>> 2, (this.#links.address >>> 2) + this.#links.count);
+    const starts = u32.slice(this.#offsets.address >>> 2, (this.#offsets.address >>> 2) + this.#offsets.count);
+    const number = new Int32Array(order.length);
+    order.forEach((old, i) => (number[old] = i));
+    let at = 0;
+    order.forEach((old, i) => {
+      u8[this.#levels.address + i] = levels[old];
+      u32[(this.#offsets.address >>> 2) + i] = at;
+      for (let j = starts[old]; j < starts[old + 1]; j++)
+        i32[(this.#links.address >>> 2) + at++] = links[j] < 0 ? -1 : number[links[j]];
+    });
+    if (this.#entry >= 0) this.#entry = number[this.#entry];
+  }
+
   /** Removes all vertices. The levels of later ones are drawn on from where they were, as in faiss. */
   clear(): void {
     this.#levels.clear();

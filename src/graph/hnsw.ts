@@ -177,6 +177,11 @@ export class HnswNode extends IndexNode {
     engine.returnScratch(top);
   }
 
+  /** Says that the vector which was number order[i] stands in place i of the storage now. */
+  renumber(order: Uint32Array): void {
+    this.#graph.renumber(order);
+  }
+
   get rowsByLabel(): number {
     return this.storage.rowsByLabel;
   }

@@ -5,3 +5,4 @@ export type { RangeReader } from "./ranges.js";
 export { openRemote } from "./open.js";
 export type { RemoteOptions, RemoteSource } from "./open.js";
 export { RemoteIndex } from "./remote-index.js";
+export { orderBySimilarity } from "./similarity.js";
