@@ -360,7 +360,8 @@ export interface Index<I extends IdType = "int32"> {
   ): void;
   /**
    * Finds all vectors within a radius of each query, of those in the cells that a search looks into: squared distances below it, inner
-   * products above it, as faiss means it. A Refine compares again what its first index finds, and keeps what is within then, too.
+   * products above it, as faiss means it. A Refine compares again what its first index finds, and keeps what is within then, too; under L2 it
+   * looks for kFactor times the radius there.
    *
    * @example
    *   const { lims, labels } = index.rangeSearch(queries, 0.5, { nprobe: 16 });

@@ -157,6 +157,33 @@ describe.each(METRICS)("metric %i", (metric) => {
   });
 });
 
+describe.each(METRICS)("rangeSearch of a Refine, metric %i", (metric) => {
+  // faiss 1.15: what the first index has within k_factor times the radius, if the exact distance is within the radius. Its inner products
+  // are looked for within the radius itself.
+  test.each([1, 3, 50])("k_factor %i", async (kFactor) => {
+    const rows = uniform(randomOf(5), N * D);
+    const queries = uniform(randomOf(6), 7 * D);
+    const refined = await make("IVF8,PQ8x4fs,RFlat", metric, rows);
+    const base = await make("IVF8,PQ8x4fs", metric, rows);
+    const flat = await make("Flat", metric, rows);
+    const radius = everything(flat, queries)[0][40].distance;
+    const far = metric === METRIC_L2 ? Math.fround(radius * kFactor) : radius;
+    const near = base.rangeSearch(queries, far, { nprobe: 4 });
+    const exact = flat.rangeSearch(queries, radius);
+    const found = refined.rangeSearch(queries, radius, { nprobe: 4, kFactor });
+    refined.kFactor = kFactor;
+    expect(refined.rangeSearch(queries, radius, { nprobe: 4 })).toEqual(found);
+    for (let i = 0; i < 7; i++) {
+      const seen = new Set(near.labels.subarray(near.lims[i], near.lims[i + 1]));
+      const kept = (_: unknown, at: number): boolean => seen.has(exact.labels[exact.lims[i] + at]);
+      const of = (from: ArrayLike<number>): number[] =>
+        Array.from({ length: exact.lims[i + 1] - exact.lims[i] }, (_, at) => from[exact.lims[i] + at]).filter(kept);
+      expect([...found.labels.subarray(found.lims[i], found.lims[i + 1])]).toEqual(of(exact.labels));
+      expect([...found.distances.subarray(found.lims[i], found.lims[i + 1])]).toEqual(of(exact.distances));
+    }
+  });
+});
+
 describe.each(METRICS)("through bounds of the rows, metric %i", (metric) => {
   // With so many dimensions warmUp makes codes; a limit taken from rows that are left out would lose neighbours. Rows near to the
   // queries are left out, so that it would be far too small.

@@ -155,11 +155,16 @@ export class RefineNode extends IndexNode {
     engine.returnScratch(top);
   }
 
-  /** Finds what the first index has within the radius, and keeps of it what the second has there too, with its distances. */
+  /**
+   * Finds what the first index has within the radius, and keeps of it what the second has there too, with its distances. Squared distances
+   * are looked for kFactor times as far, as in faiss from 1.15 on, which multiplies inner products too: that would leave out what is within.
+   */
   range(queries: number, nq: number, params: SearchParams, matches: Matches): void {
     const { engine, d, metric } = this;
-    const before = matches.count;
+    const { count: before, radius } = matches;
+    if (metric !== METRIC_INNER_PRODUCT) matches.radius = Math.fround(radius * (params.kFactor || this.kFactor));
     this.base.range(queries, nq, params, matches);
+    matches.radius = radius;
     const found = matches.count;
     const { i32, f32, u8, kernels } = engine;
     const top = engine.scratchTop;
@@ -176,7 +181,7 @@ export class RefineNode extends IndexNode {
       for (let j = i; j < i + n; j++) {
         const from = matches.wordOf(j);
         const distance = f32[from + 2];
-        const within = metric === METRIC_INNER_PRODUCT ? distance > matches.radius : distance < matches.radius;
+        const within = metric === METRIC_INNER_PRODUCT ? distance > radius : distance < radius;
         if (within) u8.copyWithin(matches.wordOf(matches.count++) * 4, from * 4, (from + 3) * 4);
       }
     }

@@ -9,7 +9,7 @@ const FIRST = 1024;
 export class Matches {
   readonly #engine: Engine;
   /** Squared distance below which, or inner product above which, a vector is within. */
-  readonly radius: number;
+  radius: number;
   #address = 0;
   /** Matches that there is room for, and those that are there. */
   #room = 0;
