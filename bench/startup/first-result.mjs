@@ -1,4 +1,4 @@
-// Prints, as JSON, the milliseconds from nothing to the first result of the index in a file.
+// Prints, as JSON, the milliseconds from nothing to the first result of the index in a file, by the build of an argument or this one.
 
 import { readFileSync } from "node:fs";
 
@@ -11,13 +11,19 @@ lap();
 const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes.length / 65536) });
 new Uint8Array(memory.buffer).set(bytes);
 lap();
-const { readIndex } = await import("cellist");
+const worked = process.cpuUsage();
+const { readIndex } = await import(process.argv[3] ?? "cellist");
 lap();
 const index = await readIndex(bytes);
 lap();
-index.search(new Float32Array(index.d).fill(0.1), 8);
+const { labels, distances } = index.search(new Float32Array(index.d).fill(0.1), 8);
 lap();
+const { user, system } = process.cpuUsage(worked);
 
 const [empty, fresh, imported, open, search] = laps.slice(1).map((time, i) => time - laps[i]);
 const all = imported + open + search;
-console.log(JSON.stringify({ bytes: bytes.length, empty, memory: fresh, import: imported, open, search, all }));
+const processor = (user + system) / 1e3;
+const found = `${labels} ${distances}`;
+console.log(
+  JSON.stringify({ bytes: bytes.length, empty, memory: fresh, import: imported, open, search, all, processor, found }),
+);
