@@ -5,6 +5,9 @@ import { existsSync } from "node:fs";
 export const CHROMIUM = "/usr/bin/chromium";
 export const FIREFOX = "/usr/bin/firefox-esr";
 
+/** A package is installed within this, in ms, or the line to where it is does not answer. */
+const PATIENCE = 300_000;
+
 /** How Chromium runs without a screen, as root, and without calling home. */
 export const CHROMIUM_FLAGS = [
   "--no-sandbox",
@@ -23,7 +26,8 @@ export function installDebian(...names) {
   const sudo = process.getuid() === 0 ? [] : ["sudo", "-n"];
   const apt = (...args) => {
     const [command, ...rest] = [...sudo, "apt-get", "-qq", ...args];
-    execFileSync(command, rest, { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }, stdio: "pipe" });
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    execFileSync(command, rest, { env, stdio: "pipe", timeout: PATIENCE, killSignal: "SIGKILL" });
   };
   apt("update");
   apt("install", "-y", "--no-install-recommends", ...missing);

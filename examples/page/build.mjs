@@ -100,5 +100,5 @@ export async function buildPage() {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const page = await buildPage();
   if (!process.argv.includes("--build"))
-    console.log(`Open ${await serve(page, 8080)}, or the file itself. Ctrl-C ends it.`);
+    console.log(`Open ${(await serve(page, 8080)).address}, or the file itself. Ctrl-C ends it.`);
 }

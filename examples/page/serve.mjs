@@ -10,7 +10,7 @@ export const ISOLATED = { "cross-origin-opener-policy": "same-origin", "cross-or
  * @param {string} path
  * @param {number} port another is taken where it is in use
  * @param {Record<string, string>} [headers]
- * @returns {Promise<string>} the address
+ * @returns {Promise<{ address: string, close(): void }>} until it is closed the process goes on
  */
 export async function serve(path, port, headers = ISOLATED) {
   const server = createServer((request, response) => {
@@ -22,5 +22,9 @@ export async function serve(path, port, headers = ISOLATED) {
       server.once("error", reject).listen(at, "127.0.0.1", () => resolve(server.off("error", reject))),
     );
   await listen(port).catch((error) => (error.code === "EADDRINUSE" ? listen(0) : Promise.reject(error)));
-  return `http://localhost:${server.address().port}/`;
+  const close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { address: `http://localhost:${server.address().port}/`, close };
 }

@@ -11,10 +11,13 @@ import { buildVoiceIndex } from "cellist/rvc";
 import { zipSync } from "fflate";
 import { chromium, firefox } from "playwright-core";
 import { buildPage } from "../../examples/page/build.mjs";
+import { serve } from "../../examples/page/serve.mjs";
 import { CHROMIUM, CHROMIUM_FLAGS, FIREFOX, installDebian } from "../browsers.mjs";
 
 /** A page is open, measured, or wrong, within this: it takes seconds, and the machine may be busy. */
 export const PATIENCE = 60_000;
+/** All is closed within this, in ms, after the tests: it takes a second. */
+const GRACE = 30_000;
 
 export const page = await buildPage();
 /** The page as it is opened from disk. */
@@ -25,6 +28,12 @@ const folder = mkdtempSync(join(tmpdir(), "cellist-page-"));
 /** What is undone at the end of all tests of a file, the last thing first. A hook that a test registers would end with that test. */
 const closers = [() => rmSync(folder, { recursive: true, force: true })];
 after(async () => {
+  // What does not close, or is not closed, would keep this process for good, and with it whoever waits for it. With the process
+  // Playwright's browsers end.
+  setTimeout(() => {
+    console.error("The tests are over, and something is still open: a browser that does not close, or a server.");
+    process.exit(1);
+  }, GRACE).unref();
   for (const close of closers.reverse()) await close();
 });
 
@@ -58,10 +67,11 @@ function playToNobody() {
   const runtime = mkdtempSync(join(tmpdir(), "cellist-sound-"));
   const env = { ...process.env, XDG_RUNTIME_DIR: runtime, HOME: runtime };
   const modules = ["module-null-sink", "module-native-protocol-unix"].flatMap((name) => ["-L", name]);
-  execFileSync("pulseaudio", ["-n", "--daemonize=yes", "--exit-idle-time=60", ...modules], { env, stdio: "ignore" });
+  const options = { env, stdio: "ignore", timeout: GRACE, killSignal: "SIGKILL" };
+  execFileSync("pulseaudio", ["-n", "--daemonize=yes", "--exit-idle-time=60", ...modules], options);
   closers.push(() => {
     // It may have ended by itself, nothing having been played for a minute.
-    spawnSync("pulseaudio", ["--kill"], { env, stdio: "ignore" });
+    spawnSync("pulseaudio", ["--kill"], options);
     rmSync(runtime, { recursive: true, force: true });
   });
   return env;
@@ -71,7 +81,7 @@ const launchers = {
   async chromium(options = {}) {
     installDebian("chromium");
     const args = [...CHROMIUM_FLAGS, ...(options.args ?? [])];
-    return chromium.launch({ executablePath: CHROMIUM, args });
+    return chromium.launch({ executablePath: CHROMIUM, args, timeout: PATIENCE });
   },
   // Debian's Firefox is not Playwright's own build: it is driven by WebDriver BiDi, which Playwright 1.62 speaks as this ESR does.
   async firefox() {
@@ -79,6 +89,7 @@ const launchers = {
     return firefox.launch({
       channel: "moz-firefox",
       executablePath: FIREFOX,
+      timeout: PATIENCE,
       env: playToNobody(),
       firefoxUserPrefs: { "media.autoplay.default": 0 },
     });
@@ -92,6 +103,13 @@ export async function launch(name, options) {
   const browser = await launchers[name](options);
   closers.push(() => browser.close());
   return browser;
+}
+
+/** Serves the page until the tests have ended; returns its address. */
+export async function served() {
+  const { address, close } = await serve(page, 0);
+  closers.push(close);
+  return address;
 }
 
 /** Opens the page; whatever it complains about fails the test. */

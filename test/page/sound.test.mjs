@@ -9,8 +9,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { parse } from "npyjs";
 import { OPTIONS } from "../../examples/page/build.mjs";
-import { serve } from "../../examples/page/serve.mjs";
-import { BROWSERS, file, launch, measured, open, page, SPEECH } from "./harness.mjs";
+import { BROWSERS, file, launch, measured, open, served, SPEECH } from "./harness.mjs";
 
 const SAMPLE = fileURLToPath(new URL("../../examples/page/sample/", import.meta.url));
 const { prompts, means } = JSON.parse(readFileSync(join(SAMPLE, "sample.json"), "utf8"));
@@ -154,7 +153,7 @@ describe("mosaic", () => {
 
   for (const [place, address] of [
     ["from disk, by messages", () => undefined],
-    ["served, by shared memory", () => serve(page, 0)],
+    ["served, by shared memory", served],
   ]) {
     test(`Chromium answers its microphone (${place})`, async () => {
       const browser = await launch("chromium", { args: args() });

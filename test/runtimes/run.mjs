@@ -32,6 +32,8 @@ const TOOLS = [
 const HELPER = "cellist/worker";
 /** A runtime that takes longer hangs: all of them take seconds. */
 const PATIENCE = 60_000;
+/** So does a bundler, and npm where it installs dozens of packages over a slow line. */
+const LONG = 300_000;
 const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript" };
 
@@ -60,7 +62,9 @@ const build = join(root, "build/runtimes");
 const tools = join(build, "tools");
 const project = join(build, "project");
 const out = join(build, "out");
-const run = promisify(execFile);
+/** Runs a program to its end, or for so long. */
+const run = (command, args, options = {}) =>
+  promisify(execFile)(command, args, { timeout: PATIENCE, killSignal: "SIGKILL", ...options });
 const closers = [];
 /** What the first run of each kind gave: the others must give the same. */
 const expected = {};
@@ -73,10 +77,16 @@ try {
   await runConsoles();
   await runBrowsers();
 } finally {
+  // A browser that does not close keeps nobody waiting: with this process it ends.
+  const late = setTimeout(() => {
+    console.error("A browser does not close.");
+    process.exit(1);
+  }, PATIENCE);
   for (const close of closers.reverse()) await close();
+  clearTimeout(late);
 }
 console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 ? 1 : 0;
+process.exit(failed > 0 ? 1 : 0);
 
 /** A fresh project with the packed library in it, from the tarball. */
 function installProject() {
@@ -100,7 +110,12 @@ function npmInstall(folder, ...packages) {
 }
 
 function npm(folder, ...args) {
-  return execFileSync("npm", [...args, "--loglevel=error"], { cwd: folder, encoding: "utf8" });
+  return execFileSync("npm", [...args, "--loglevel=error"], {
+    cwd: folder,
+    encoding: "utf8",
+    timeout: LONG,
+    killSignal: "SIGKILL",
+  });
 }
 
 async function runConsoles() {
@@ -134,7 +149,7 @@ async function runConsole(name, command, args, what = "", kind = "searches") {
   const { stdout } = await run(command, ["--version"]);
   const version = /\d+\.\d+\.\d+/.exec(stdout)[0];
   const job = async () => {
-    const { stdout: sums } = await run(command, args, { cwd: project, timeout: PATIENCE });
+    const { stdout: sums } = await run(command, args, { cwd: project });
     return JSON.parse(sums);
   };
   await check(`${name} ${version}`, what, job, kind);
@@ -158,7 +173,7 @@ async function runWorkerd(workerd) {
   const { stdout } = await run(workerd, ["--version"]);
   const version = /\d+\S+/.exec(stdout)[0];
   const job = async () => {
-    const { stdout: lines } = await run(workerd, ["test", "workerd.capnp"], { cwd: project, timeout: PATIENCE });
+    const { stdout: lines } = await run(workerd, ["test", "workerd.capnp"], { cwd: project });
     return JSON.parse(lines.split("\n").find((line) => line.startsWith("{")));
   };
   // The codec's own module can't be handed over, and so not be had where nothing may be compiled.
@@ -238,6 +253,7 @@ async function esbuild(options) {
 async function tool(path, ...args) {
   const { stdout, stderr } = await run(process.execPath, [join(tools, "node_modules", path), ...args], {
     cwd: project,
+    timeout: LONG,
   });
   return stdout + stderr;
 }
