@@ -213,10 +213,125 @@ test("filters, ranges and ids", async () => {
     expect(await errorOf(() => there.search(queries, 1, { filter: filter as never }))).toMatchObject({
       code: "ERR_PARAMETER",
     });
-  expect(await errorOf(() => there.filter(((id: number) => id > 3) as never))).toMatchObject({
-    code: "ERR_UNSUPPORTED",
-  });
   expect(await errorOf(() => there.filter(7 as never))).toMatchObject({ code: "ERR_PARAMETER" });
+});
+
+describe("a filter by a function", () => {
+  test("is asked here, once for each state of the index", async () => {
+    const [there, here] = await both("IVF4,Flat");
+    let asked = 0;
+    const third = (id: number): boolean => id % 3 === 0 && ++asked > 0;
+    const [mine, low] = [await there.filter(third as never), await there.filter({ to: 100 })];
+    const [same, lowHere] = [here.filter((id: number) => id % 3 === 0), here.filter({ to: 100 })];
+    expect(asked).toBe(0);
+    const options = { nprobe: 4 };
+    for (const [filter, expected] of [
+      [mine, same],
+      [mine.not(), same.not()],
+      [low.and(mine), lowHere.and(same)],
+      [mine.or(low).not(), same.or(lowHere).not()],
+    ] as const) {
+      const found = here.search(queries, 5, { ...options, filter: expected });
+      const given = queries.slice();
+      const searched = there.search(given, 5, { ...options, filter });
+      // Inputs may be reused once the promise is there.
+      given.fill(0);
+      expect(await searched).toEqual(found);
+      expect(await filter.count).toBe(expected.count);
+      expect(await there.rangeSearch(queries, 1, { filter })).toEqual(
+        here.rangeSearch(queries, 1, { filter: expected }),
+      );
+      expect(await there.blend(queries, { filter })).toEqual(blend(here, queries.slice(), { filter: expected }));
+      const [distances, labels] = [new Float32Array(30), new Int32Array(30)];
+      await there.searchInto(queries, 5, distances, labels, { ...options, filter });
+      expect(labels).toEqual(found.labels);
+      await there.warmUp({ batch: 6, k: 5, ...options, filter });
+    }
+    const before = asked;
+    await there.search(queries, 5, { filter: mine });
+    expect(asked).toBe(before);
+    await there.addWithIds(queries, [900, 901, 902, 903, 904, 905]);
+    await here.addWithIds(queries, [900, 901, 902, 903, 904, 905]);
+    expect(await there.search(queries, 5, { ...options, filter: mine })).toEqual(
+      here.search(queries, 5, { ...options, filter: same }),
+    );
+    expect(asked).toBe(before + same.count);
+    await there.removeIds([900, 0]);
+    expect(await mine.count).toBe(same.count - 2);
+  });
+
+  test("of wide ids gets bigints, and what it throws the search rejects with", async () => {
+    const there = await indexFactory(D, "IDMap,Flat");
+    made.push(there);
+    await there.addWithIds(rows.subarray(0, 4 * D), BigInt64Array.of(1n << 40n, 2n, 3n, 4n));
+    const wide = await there.filter(((id: bigint) => id > 3n) as never);
+    expect(await wide.count).toBe(2);
+    const fault = new RangeError("no");
+    const broken = await there.filter(() => {
+      throw fault;
+    });
+    expect(await errorOf(() => there.search(queries, 1, { filter: broken }))).toBe(fault);
+    expect(await errorOf(() => broken.count)).toBe(fault);
+    expect((await there.search(queries, 1, { filter: wide })).labels).toHaveLength(6);
+  });
+});
+
+describe("merges and updates", () => {
+  const fill = async (index: Index | AsyncIndex, from: number, to: number): Promise<void> =>
+    index.addWithIds(
+      rows.subarray(from * D, to * D),
+      Array.from({ length: to - from }, (_, i) => from + i),
+    );
+
+  test("upsert, mergeFrom and compact do what they do here", async () => {
+    const [[there, here], [other, otherHere]] = [await both("IVF4,Flat"), await both("IVF4,Flat")];
+    await there.upsert(queries, [0, 5, 10, 15, 20, 900]);
+    await here.upsert(queries, [0, 5, 10, 15, 20, 900]);
+    expect(Buffer.compare(await there.toBytes(), here.toBytes())).toBe(0);
+    await there.mergeFrom(other, { addId: 1000 });
+    await here.mergeFrom(otherHere, { addId: 1000 });
+    expect(Buffer.compare(await there.toBytes(), here.toBytes())).toBe(0);
+    expect([await other.ntotal, await there.ntotal]).toEqual([0, 801]);
+    await there.compact();
+    expect(Buffer.compare(await there.toBytes(), here.toBytes())).toBe(0);
+    expect(await there.search(queries, 3, { nprobe: 4 })).toEqual(here.search(queries, 3, { nprobe: 4 }));
+  });
+
+  test("nothing can be added to what is being merged, and be lost", async () => {
+    const [[there], [other]] = [await both("IVF4,Flat"), await both("IVF4,Flat")];
+    const merging = there.mergeFrom(other, { addId: 1000 });
+    const calls = [fill(other, 0, 5), other.removeIds([3]), other.reset(), other.search(queries, 1)];
+    const settled = await Promise.allSettled(calls);
+    await merging;
+    for (const result of settled) expect(result).toMatchObject({ status: "rejected", reason: { code: "ERR_BUSY" } });
+    expect([await there.ntotal, await other.ntotal]).toEqual([800, 0]);
+    await fill(other, 0, 5);
+    expect(await other.ntotal).toBe(5);
+  });
+
+  test("a merge that fails or is aborted leaves both as they were", async () => {
+    const [[there], [other]] = [await both("IVF4,Flat"), await both("IVF4,Flat")];
+    const before = [await there.toBytes(), await other.toBytes()];
+    const [[flat]] = [await both("Flat")];
+    const stopped = new Error("stopped");
+    const failures: [() => Promise<void>, unknown][] = [
+      [() => there.mergeFrom(flat), { code: "ERR_PARAMETER" }],
+      [() => there.mergeFrom(other, { addId: 2 ** 31 }), { code: "ERR_ID" }],
+      [() => there.mergeFrom(other, { addId: 0.5 }), { code: "ERR_PARAMETER" }],
+      [() => there.mergeFrom(there), { code: "ERR_PARAMETER" }],
+      [() => there.mergeFrom(other, { signal: AbortSignal.abort(stopped) }), stopped],
+    ];
+    for (const [call, error] of failures) {
+      const actual = await errorOf(call);
+      if (error instanceof Error) expect(actual).toBe(error);
+      else expect(actual).toMatchObject(error as object);
+      expect(Buffer.compare(await there.toBytes(), before[0])).toBe(0);
+      expect(Buffer.compare(await other.toBytes(), before[1])).toBe(0);
+    }
+    expect(await flat.ntotal).toBe(400);
+    await there.mergeFrom(other, { addId: 1000 });
+    expect(await there.ntotal).toBe(800);
+  });
 });
 
 test("a file comes as a stream, and fails once the index is changed", async () => {

@@ -25,9 +25,6 @@ export interface Handover {
   transfer?: boolean | undefined;
 }
 
-/** What a filter of an index in a worker is made of: all but a function, which can't be sent there. */
-export type AsyncFilterSource = Exclude<FilterSource, (...args: never[]) => unknown>;
-
 /** Which vectors a search may find, of an index in a worker: see Filter of "cellist". */
 export interface AsyncFilter {
   /**
@@ -65,6 +62,9 @@ export interface AsyncSearchOptions extends Omit<SearchOptions, "filter"> {
   /** Find these vectors only: what this index's `filter` made. Default: all. */
   filter?: AsyncFilter | undefined;
 }
+
+/** What searches to come are like, behind a worker. */
+export interface AsyncWarmUpShape extends Omit<WarmUpShape, "filter">, Pick<AsyncSearchOptions, "filter"> {}
 
 /** Options of a blend behind a worker. */
 export interface AsyncBlendOptions extends Omit<BlendOptions, "filter">, Pick<AsyncSearchOptions, "filter"> {}
@@ -204,20 +204,22 @@ export interface AsyncIndex<I extends IdType = "int32"> {
    */
   rangeSearch(queries: Vectors, radius: number, options?: AsyncSearchOptions & Handover): Promise<RangeResult<I>>;
   /**
-   * Makes a filter, for the option of that name: ids, or a range of them. ERR_UNSUPPORTED for a function, which can't be sent.
+   * Makes a filter, for the option of that name: ids, a range of them, or a function. The function is asked here, of every id, at the first
+   * search with the filter and at the first after a change of the index; what it throws, the search rejects with.
    *
    * @example
    *   const mine = await index.filter([3, 5, 8]);
    *   const { labels } = await index.search(query, 5, { filter: mine });
+   *   const english = await index.filter((id) => docs[id].language === "en");
    */
-  filter(which: AsyncFilterSource): Promise<AsyncFilter>;
+  filter(which: FilterSource): Promise<AsyncFilter>;
   /**
    * Does ahead what the first searches of so many queries would.
    *
    * @example
    *   await index.warmUp({ batch: 16, k: 8 });
    */
-  warmUp(shape: WarmUpShape): Promise<void>;
+  warmUp(shape: AsyncWarmUpShape): Promise<void>;
   /**
    * "cellist/rvc"'s blend. Resolves to the blended features, a new array: those given stay as they were.
    *
@@ -269,7 +271,8 @@ export interface AsyncIndex<I extends IdType = "int32"> {
    */
   upsert(vectors: Vectors, ids: Ids, options?: AddOptions & Handover): Promise<void>;
   /**
-   * Takes over all vectors of an index that has learnt the same, from its worker to this one, as a file. The other one is left empty.
+   * Takes over all vectors of an index that has learnt the same, from its worker to this one, as a file. The other one, whose calls reject
+   * with ERR_BUSY meanwhile, is left empty; where the merge fails both are as they were.
    *
    * @example
    *   await index.mergeFrom(other, { addId: await index.ntotal });

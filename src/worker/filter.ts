@@ -1,6 +1,7 @@
+import type { Labels } from "../api.js";
 import { what } from "../checks.js";
-import { fail } from "../errors.js";
-import { whereOf } from "../handle/where.js";
+import { fail, makingArrays } from "../errors.js";
+import { matcherOf } from "../handle/where.js";
 import type { Where } from "../handle/where.js";
 import type { AsyncFilter } from "./async-index.js";
 
@@ -11,27 +12,52 @@ export interface FilterLink {
   /** Says that nobody has it any more. */
   drop(id: number): void;
   count(id: number): Promise<number>;
+  /** All ids, and of which state of the index they are; undefined where it is still of this one. */
+  idsSince(version: number): Promise<{ version: number; ids: Labels } | undefined>;
 }
 
 let last = 0;
 
-/** A filter of an index in a worker. It is made there, and given up when the page has given it up. */
+/**
+ * A filter of an index in a worker. It is made there, and given up when the page has given it up. A function can't be sent: it is asked here,
+ * of all ids, when it is first needed and again once the index has changed, and what it admits is sent.
+ */
 export class RemoteFilter implements AsyncFilter {
   readonly #link: FilterLink;
   readonly #where: Where;
   readonly #id: number;
+  readonly #asks: boolean;
+  /** The state of the index that functions were asked for. */
+  #version = -1;
 
   constructor(link: FilterLink, where: Where) {
     this.#link = link;
     this.#where = where;
     this.#id = ++last;
-    link.make(this.#id, where);
+    this.#asks = asks(where);
+    if (!this.#asks) link.make(this.#id, where);
     gone?.register(this, { link, id: this.#id });
     Object.freeze(this);
   }
 
   get count(): Promise<number> {
+    return this.#count();
+  }
+
+  async #count(): Promise<number> {
+    if (this.#asks) await this.#settle();
     return this.#link.count(this.#id);
+  }
+
+  /** Sends what functions admit of the ids that there are. Those that are added later are admitted by no search that was called before. */
+  async #settle(): Promise<void> {
+    const news = await this.#link.idsSince(this.#version);
+    if (news === undefined) return;
+    const { ids, version } = news;
+    const matches = matcherOf(this.#where, ids instanceof BigInt64Array);
+    const admitted = makingArrays(() => BigInt64Array.from(Array.from<number | bigint>(ids).filter(matches), BigInt));
+    this.#link.make(this.#id, { kind: "ids", ids: admitted });
+    this.#version = version;
   }
 
   not(): AsyncFilter {
@@ -46,9 +72,13 @@ export class RemoteFilter implements AsyncFilter {
     return new RemoteFilter(this.#link, { kind: "or", a: this.#where, b: own(this.#link, other).#where });
   }
 
-  /** The number of a filter that goes along with a call over this link. ERR_PARAMETER for anything else. */
-  static idOf(link: FilterLink, given: unknown): number {
-    return own(link, given).#id;
+  /**
+   * The number of a filter that goes along with a call over this link, and what the call must wait for, which is nothing unless a function
+   * is to be asked. ERR_PARAMETER for anything else.
+   */
+  static goingWith(link: FilterLink, given: unknown): { id: number; settled: Promise<void> | undefined } {
+    const filter = own(link, given);
+    return { id: filter.#id, settled: filter.#asks ? filter.#settle() : undefined };
   }
 
   /** Of the link that made it. */
@@ -63,11 +93,19 @@ const gone =
     ? new FinalizationRegistry<{ link: FilterLink; id: number }>(({ link, id }) => link.drop(id))
     : undefined;
 
-/** What can be sent of what says which ids. ERR_UNSUPPORTED for a function, which can't; else as the page's filters. */
-export function sendableWhere(which: unknown): Where {
-  if (typeof which === "function")
-    fail("ERR_UNSUPPORTED", "a function can't be sent to a worker: give ids, as in (await index.ids()).filter(…)");
-  return whereOf(which);
+/** Whether a function has a say in it. */
+function asks(where: Where): boolean {
+  switch (where.kind) {
+    case "predicate":
+      return true;
+    case "not":
+      return asks(where.of);
+    case "and":
+    case "or":
+      return asks(where.a) || asks(where.b);
+    default:
+      return false;
+  }
 }
 
 function own(link: FilterLink, given: unknown): RemoteFilter {

@@ -24,9 +24,9 @@ import type { WorkerLike } from "./start.js";
 export type {
   AsyncBlendOptions,
   AsyncFilter,
-  AsyncFilterSource,
   AsyncIndex,
   AsyncSearchOptions,
+  AsyncWarmUpShape,
   Handover,
 } from "./async-index.js";
 export type { WorkerLike } from "./start.js";

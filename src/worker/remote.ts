@@ -1,5 +1,6 @@
 import type {
   AddOptions,
+  FilterSource,
   Floats,
   Ids,
   IdType,
@@ -10,23 +11,23 @@ import type {
   SearchResult,
   TrainOptions,
   Vectors,
-  WarmUpShape,
   Work,
 } from "../api.js";
 import { checkOptions, kindOf, what } from "../checks.js";
 import { CellistError, fail } from "../errors.js";
 import { readWork } from "../handle/options.js";
 import { checkApart } from "../handle/results.js";
+import { whereOf } from "../handle/where.js";
 import type {
   AsyncBlendOptions,
   AsyncFilter,
-  AsyncFilterSource,
   AsyncIndex,
   AsyncSearchOptions,
+  AsyncWarmUpShape,
   Handover,
 } from "./async-index.js";
 import type { Channel } from "./channel.js";
-import { RemoteFilter, sendableWhere } from "./filter.js";
+import { RemoteFilter } from "./filter.js";
 import type { FilterLink } from "./filter.js";
 import { Parcel } from "./parcel.js";
 import type { Shape } from "./serve.js";
@@ -51,6 +52,7 @@ export class RemoteIndex implements AsyncIndex<IdType> {
       make: (id, where) => quietly("makeFilter", [id, where]),
       drop: (id) => quietly("dropFilter", [id]),
       count: (id) => this.#call("countFilter", [id]),
+      idsSince: (version) => this.#call("idsSince", [version]),
     };
     // Whatever is assigned to a wrong name throws, in strict code.
     Object.freeze(this);
@@ -127,9 +129,9 @@ export class RemoteIndex implements AsyncIndex<IdType> {
   }
 
   async search(queries: Vectors, k: number, options?: AsyncSearchOptions & Handover): Promise<SearchResult<IdType>> {
-    const { transfer, rest } = this.#split(options);
+    const { transfer, rest, settled } = this.#split(options);
     const parcel = new Parcel(transfer);
-    return this.#call("search", [parcel.vectors(queries), k, rest], parcel);
+    return this.#call("search", [parcel.vectors(queries), k, rest], parcel, undefined, settled);
   }
 
   async rangeSearch(
@@ -137,13 +139,13 @@ export class RemoteIndex implements AsyncIndex<IdType> {
     radius: number,
     options?: AsyncSearchOptions & Handover,
   ): Promise<RangeResult<IdType>> {
-    const { transfer, rest } = this.#split(options);
+    const { transfer, rest, settled } = this.#split(options);
     const parcel = new Parcel(transfer);
-    return this.#call("rangeSearch", [parcel.vectors(queries), radius, rest], parcel);
+    return this.#call("rangeSearch", [parcel.vectors(queries), radius, rest], parcel, undefined, settled);
   }
 
-  async filter(which: AsyncFilterSource): Promise<AsyncFilter> {
-    return new RemoteFilter(this.#link, sendableWhere(which));
+  async filter(which: FilterSource): Promise<AsyncFilter> {
+    return new RemoteFilter(this.#link, whereOf(which));
   }
 
   async ids(): Promise<Labels> {
@@ -161,7 +163,7 @@ export class RemoteIndex implements AsyncIndex<IdType> {
     labels: Int32Array | BigInt64Array,
     options?: AsyncSearchOptions & Handover,
   ): Promise<void> {
-    const { transfer, rest } = this.#split(options);
+    const { transfer, rest, settled } = this.#split(options);
     const kind = kindOf(labels);
     const wide = kind === "BigInt64Array";
     const shape: Shape = {
@@ -176,6 +178,8 @@ export class RemoteIndex implements AsyncIndex<IdType> {
       "searchInto",
       [parcel.vectors(queries), k, shape, rest],
       parcel,
+      undefined,
+      settled,
     );
     try {
       distances.set(found.distances);
@@ -188,14 +192,16 @@ export class RemoteIndex implements AsyncIndex<IdType> {
     }
   }
 
-  async warmUp(shape: WarmUpShape): Promise<void> {
-    await this.#call("warmUp", [shape]);
+  async warmUp(shape: AsyncWarmUpShape): Promise<void> {
+    // What is no shape goes there as it is, where it is refused.
+    const { rest, settled } = shape?.filter === undefined ? { rest: shape } : this.#split(shape);
+    await this.#call("warmUp", [rest], undefined, undefined, settled);
   }
 
   async blend(features: Floats, options?: AsyncBlendOptions & Handover): Promise<Float32Array<ArrayBuffer>> {
-    const { transfer, rest } = this.#split(options);
+    const { transfer, rest, settled } = this.#split(options);
     const parcel = new Parcel(transfer);
-    return this.#call("blend", [parcel.vectors(features), rest], parcel);
+    return this.#call("blend", [parcel.vectors(features), rest], parcel, undefined, settled);
   }
 
   async reconstruct(id: number | bigint): Promise<Float32Array<ArrayBuffer>> {
@@ -219,8 +225,15 @@ export class RemoteIndex implements AsyncIndex<IdType> {
     const parcel = new Parcel(true);
     const work = readWork(options);
     const addId = options?.addId;
-    await this.#call("mergeFrom", [parcel.put(await other.toBytes()), { addId }], parcel, work);
-    await other.reset();
+    // Until it is taken back, or empty, the other index refuses all else: what was added meanwhile would be lost.
+    const bytes: Uint8Array = await other.#call("lend");
+    let merged = false;
+    try {
+      await this.#call("mergeFrom", [parcel.put(bytes), { addId }], parcel, work);
+      merged = true;
+    } finally {
+      await other.#call("takeBack", [merged]);
+    }
   }
 
   async compact(): Promise<void> {
@@ -284,14 +297,26 @@ export class RemoteIndex implements AsyncIndex<IdType> {
     return { kind: this.#kind };
   }
 
-  /** As {@link split}, a filter's number in its place. */
-  #split(options: unknown): ReturnType<typeof split> {
+  /** As {@link split}, a filter's number in its place, and what is to be waited for. */
+  #split(options: unknown): ReturnType<typeof split> & { settled: Promise<void> | undefined } {
     const { rest, ...own } = split(options);
     const { filter } = (rest ?? {}) as { filter?: unknown };
-    return { ...own, rest: filter === undefined ? rest : { ...rest, filter: RemoteFilter.idOf(this.#link, filter) } };
+    if (filter === undefined) return { ...own, rest, settled: undefined };
+    const { id, settled } = RemoteFilter.goingWith(this.#link, filter);
+    // Where the call fails before it waits, nobody else hears of this failure.
+    settled?.catch(() => undefined);
+    return { ...own, rest: { ...rest, filter: id }, settled };
   }
 
-  async #call<T>(method: string, args: unknown[] = [], parcel?: Parcel, work?: Work): Promise<T> {
+  async #call<T>(
+    method: string,
+    args: unknown[] = [],
+    parcel?: Parcel,
+    work?: Work,
+    settled?: Promise<void>,
+  ): Promise<T> {
+    // Not where there is nothing to wait for: calls keep their order.
+    if (settled !== undefined) await settled;
     return (await this.#channel.call(method, args, parcel?.transfer ?? [], work)) as T;
   }
 }

@@ -8,6 +8,7 @@ import type {
   SearchOptions,
   SearchResult,
   Vectors,
+  WarmUpShape,
   Work,
 } from "../api.js";
 import { CellistError } from "../errors.js";
@@ -40,6 +41,8 @@ export function serve(port: MessagePort): void {
   let lastStream = 0;
   /** What the page's filters are here, by their number. */
   const filters = new Map<number, IdFilter>();
+  /** Ends the time in which the index is another worker's, and resolves once it has. */
+  let takeBack: (() => Promise<void>) | undefined;
   let pulled: { resolve: (chunk: Uint8Array | undefined) => void; reject: (error: Error) => void } | undefined;
   /** Lets go of the lock. */
   let release = (): void => undefined;
@@ -133,6 +136,9 @@ export function serve(port: MessagePort): void {
       case "addWithIds":
       case "upsert":
         return index[method](args[0] as Vectors, args[1] as Ids, { ...(args[2] as object), ...work });
+      case "warmUp":
+        index.warmUp(withFilter(args[0]) as unknown as WarmUpShape);
+        return undefined;
       case "search":
       case "rangeSearch":
         return index[method](args[0] as Vectors, args[1] as number, withFilter(args[2]));
@@ -146,6 +152,15 @@ export function serve(port: MessagePort): void {
         if (!(index instanceof VectorIndex)) throw new Error("an index that was made is a VectorIndex");
         filters.set(args[0] as number, new IdFilter(index, args[1] as Where));
         return undefined;
+      case "idsSince": {
+        if (!(index instanceof VectorIndex)) throw new Error("an index that was made is a VectorIndex");
+        const { version } = index;
+        return version === args[0] ? undefined : { version, ids: index.ids() };
+      }
+      case "lend":
+        return lend(index);
+      case "takeBack":
+        return takeBack?.().then(() => (args[0] === true ? index?.reset() : undefined));
       case "countFilter":
         return filters.get(args[0] as number)?.count;
       case "dropFilter":
@@ -171,12 +186,25 @@ export function serve(port: MessagePort): void {
     }
   }
 
+  /** The index as a file; until it is taken back every other call is refused. */
+  function lend(index: Index<IdType>): Uint8Array {
+    if (!(index instanceof VectorIndex)) throw new Error("an index that was made is a VectorIndex");
+    const bytes = index.toBytes();
+    let end = (): void => undefined;
+    const held = index.hold(() => new Promise<void>((resolve) => (end = resolve)));
+    takeBack = () => {
+      end();
+      takeBack = undefined;
+      return held;
+    };
+    return bytes;
+  }
+
   /** A call's options, the filter being the one that their number stands for. */
   function withFilter(options: unknown): (SearchOptions & BlendOptions) | undefined {
     const { filter, ...rest } = (options ?? {}) as { filter?: number };
-    return options === undefined
-      ? undefined
-      : { ...rest, ...(filter !== undefined && { filter: filters.get(filter) }) };
+    // Options without one go on as they are: what is no object is refused there.
+    return filter === undefined ? (options as SearchOptions | undefined) : { ...rest, filter: filters.get(filter) };
   }
 
   /** Answers with what the index is. */
