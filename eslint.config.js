@@ -59,15 +59,15 @@ export default defineConfig(
     files: ["test/runtimes/**"],
     languageOptions: {
       globals: Object.fromEntries(
-        ["window", "self", "Worker", "OfflineAudioContext", "AudioWorkletNode", "AudioWorkletProcessor"]
+        ["window", "self", "location", "Worker", "OfflineAudioContext", "AudioWorkletNode", "AudioWorkletProcessor"]
           .concat("registerProcessor", "require", "__dirname", "console")
           .map((name) => [name, false]),
       ),
     },
   },
   {
-    // The page, its worker and its worklet; its tests run parts of themselves in it.
-    files: ["examples/page/**/*.js", "test/page/**"],
+    // Pages, their workers and worklets; their tests run parts of themselves in it.
+    files: ["examples/page/**/*.js", "examples/remote/**/*.js", "test/page/**"],
     languageOptions: {
       globals: Object.fromEntries(
         ["window", "self", "document", "navigator", "location", "Worker", "AudioContext", "OfflineAudioContext"]

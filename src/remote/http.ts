@@ -31,6 +31,7 @@ class Passing extends Error {
  * is then read as it comes.
  *
  * @param address of the file, or a GET request for it: its headers and credentials are used for every part
+ * @param tries of its beginning: fewer where there is something to fall back on
  * @returns the file, and its beginning
  * @throws {CellistError} ERR_FORMAT for an answer that is no file, ERR_UNSUPPORTED for one that can't be read in parts, ERR_PARAMETER; the
  *   signal's reason
@@ -39,6 +40,7 @@ export async function openHttp(
   address: string | URL | Request,
   fetch: Fetch,
   signal: AbortSignal,
+  tries: number = TRIES,
 ): Promise<{ ranges: Ranges; beginning: Uint8Array }> {
   let request: Request;
   try {
@@ -49,7 +51,7 @@ export async function openHttp(
   }
   if (request.method !== "GET") fail("ERR_PARAMETER", `the request is a ${request.method}: give one that is a GET`);
   const file = new HttpFile(request, fetch);
-  return file.open(signal);
+  return file.open(signal, tries);
 }
 
 class HttpFile implements Ranges {
@@ -64,8 +66,8 @@ class HttpFile implements Ranges {
     this.#fetch = fetch;
   }
 
-  async open(signal: AbortSignal): Promise<{ ranges: Ranges; beginning: Uint8Array }> {
-    return this.#persist(signal, async () => {
+  async open(signal: AbortSignal, tries: number): Promise<{ ranges: Ranges; beginning: Uint8Array }> {
+    return this.#persist(signal, tries, async () => {
       const response = await this.#ask(0, FIRST_BYTES, signal);
       if (response.status === 200) {
         const whole = await Whole.open(response, versionOf(response), signal);
@@ -80,7 +82,7 @@ class HttpFile implements Ranges {
   }
 
   async read(from: number, to: number, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#persist(signal, async () => {
+    return this.#persist(signal, TRIES, async () => {
       const response = await this.#ask(from, to, signal);
       this.#compare(response);
       if (response.status === 206) return this.#body(response, from, to);
@@ -96,7 +98,7 @@ class HttpFile implements Ranges {
   }
 
   /** Does something again while it fails for reasons that pass, and says in the end what they were. */
-  async #persist<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+  async #persist<T>(signal: AbortSignal, most: number, act: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       throwIfAborted(signal);
       try {
@@ -104,8 +106,8 @@ class HttpFile implements Ranges {
       } catch (error) {
         throwIfAborted(signal);
         if (!(error instanceof Passing)) throw error;
-        if (tries === TRIES) {
-          const words = `${this.#request.url} can't be read, in ${TRIES} tries: ${error.message}. Check the address and the connection, then open it again`;
+        if (tries === most) {
+          const words = `${this.#request.url} can't be read, in ${most} tries: ${error.message}. Check the address and the connection, then open it again`;
           throw Object.assign(new CellistError("ERR_FORMAT", words), { cause: error });
         }
         await pause(Math.min(Math.max(PAUSE * 2 ** (tries - 1), error.pause), LONGEST_PAUSE), signal);

@@ -49,6 +49,8 @@ const NAMES = new Set([
   "cache",
   "fetch",
 ]);
+/** Tries of a file that is in the cache: without a connection, somebody waits for as many. */
+const CACHED_TRIES = 2;
 /** Read-ahead of the four nearest lists halves the frames that lack one from the second second on; more does little. */
 const READ_AHEAD = 4;
 
@@ -191,13 +193,13 @@ async function openAddress(
     openStore(cache),
     typeof source === "object" && "url" in source ? source.url : String(source),
   );
+  const noted = await cached.noted();
   try {
-    const { ranges, beginning } = await openHttp(source, fetch, signal);
+    const { ranges, beginning } = await openHttp(source, fetch, signal, noted === undefined ? undefined : CACHED_TRIES);
     await cached.begin(ranges.size, ranges.version);
     cached.put(0, beginning);
     return { ranges, beginning, cached };
   } catch (error) {
-    const noted = await cached.noted();
     if (noted === undefined || !(error instanceof CellistError) || error.code !== "ERR_FORMAT") throw error;
     throwIfAborted(signal);
     const reason = new CellistError("ERR_FORMAT", `this part of the file is not in the cache, and ${error.message}`);

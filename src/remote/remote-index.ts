@@ -66,6 +66,11 @@ export class RemoteIndex {
     return this.#head + this.#pieces.bytes;
   }
 
+  /** What the file is fetched by, and how much of that is there: lists, those of each layer, or pieces of exact rows. */
+  get parts(): { there: number; total: number } {
+    return { there: this.#pieces.count, total: this.#pieces.pieces.length };
+  }
+
   /** Dimensions of a vector. */
   get d(): number {
     return this.#ready().d;

@@ -13,6 +13,7 @@ import { promisify } from "node:util";
 import { build as bundle, version as esbuildVersion } from "esbuild";
 import { CHROMIUM, CHROMIUM_FLAGS, FIREFOX, installDebian } from "../browsers.mjs";
 import { checksum } from "./project/searches.mjs";
+import { serveRemote } from "./remote.mjs";
 import { TIERS } from "./tiers.mjs";
 
 /** What npm brings. puppeteer-core 25 and later want a newer Node than CI may have. */
@@ -74,8 +75,10 @@ let failed = 0;
 try {
   installProject();
   installTools();
-  await runConsoles();
-  await runBrowsers();
+  const remote = await serveRemote(project);
+  closers.push(remote.close);
+  await runConsoles(remote);
+  await runBrowsers(remote);
 } finally {
   // A browser that does not close keeps nobody waiting: with this process it ends.
   const late = setTimeout(() => {
@@ -118,7 +121,7 @@ function npm(folder, ...args) {
   });
 }
 
-async function runConsoles() {
+async function runConsoles(remote) {
   const bin = (path) => join(tools, "node_modules", path);
   const [deno, bun] = [binaryOf("@deno", "deno"), binaryOf("@oven", "bin/bun")];
   const nodes = ["node20", "node22", "node"].map((name) => bin(`${name}/bin/node`));
@@ -132,6 +135,13 @@ async function runConsoles() {
     await runConsole("Deno", deno, [...denoRun, script], what);
     await runConsole("Bun", bun, [script], what);
   }
+  const visits = async (name, command, ...args) => {
+    const script = [...args, "remote-console.mjs", remote.folder(), `cache-${name}-${passed}`];
+    await runConsole(name, command, script, "cellist/remote, then without a connection", "remote");
+  };
+  for (const node of nodes) await visits("Node", node);
+  await visits("Deno", deno, ...denoRun, "--allow-write=.", "--allow-net");
+  await visits("Bun", bun);
   await runConsole("Node", newest, ["require.cjs"], "require() from CommonJS");
   // Every compiler of V8, with and without AVX, by all kernels and by faiss' files.
   const golden = join(root, "test/runtimes/tiers.mjs");
@@ -190,7 +200,7 @@ function binaryOf(scope, path) {
   return join(folder, platform, path);
 }
 
-async function runBrowsers() {
+async function runBrowsers(remote) {
   const { default: puppeteer } = await import(
     pathToFileURL(createRequire(join(tools, "package.json")).resolve("puppeteer-core"))
   );
@@ -217,6 +227,9 @@ async function runBrowsers() {
       classic: "AudioWorklet, classic script",
       helper: `page, ${HELPER}`,
     });
+    const visited = `${new URL(unbundled).origin}/remote.html#${remote.folder()}`;
+    await runPage(browser, title, visited, { first: "page, cellist/remote" }, "remote");
+    await runPage(browser, title, visited, { again: "page, cellist/remote, without a connection" }, "remote");
   }
   await prepareClassic();
   const classic = pathToFileURL(join(project, "classic.html")).href;
@@ -274,7 +287,7 @@ async function prepareClassic() {
 }
 
 /** Opens a page and makes each of its runs: a name in the page, and what it is called here. */
-async function runPage(browser, title, address, runs) {
+async function runPage(browser, title, address, runs, kind = "searches") {
   const page = await browser.newPage();
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
@@ -282,7 +295,7 @@ async function runPage(browser, title, address, runs) {
   try {
     await page.goto(address, { timeout: PATIENCE });
     for (const [name, what] of Object.entries(runs)) {
-      await check(title, what, async () => {
+      const job = async () => {
         const result = await page.evaluate(
           (key, patience) => {
             const late = new Promise((_, reject) => setTimeout(reject, patience, new Error("no answer")));
@@ -294,7 +307,8 @@ async function runPage(browser, title, address, runs) {
         );
         if (result.error !== undefined) throw new Error([result.error, ...complaints].join("\n"));
         return result;
-      });
+      };
+      await check(title, what, job, kind);
     }
   } catch (error) {
     report(title, Object.values(runs).join(", "), new Error([error.message, ...complaints].join("\n")));

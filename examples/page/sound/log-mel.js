@@ -22,6 +22,7 @@ const [LOWEST, HIGHEST] = [60, 7600];
 /** Power below this counts as this: about the noise of 16-bit samples. */
 const FLOOR = 1e-7;
 
+const mel = (hertz) => 2595 * Math.log10(1 + hertz / 700);
 const hann = Float64Array.from({ length: WINDOW }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / (WINDOW - 1)));
 const bands = triangles();
 const fft = new FFT(SIZE);
@@ -92,9 +93,13 @@ function logMel(samples, at) {
   });
 }
 
+/** Where a frequency lies among the bands: 0 in the middle of the first one. */
+export function bandOf(hertz) {
+  return ((mel(hertz) - mel(LOWEST)) / (mel(HIGHEST) - mel(LOWEST))) * (BANDS + 1) - 1;
+}
+
 /** The weights of each band, from the first bin of the spectrum that has one. */
 function triangles() {
-  const mel = (hertz) => 2595 * Math.log10(1 + hertz / 700);
   const hertz = (value) => 700 * (10 ** (value / 2595) - 1);
   const [low, high] = [mel(LOWEST), mel(HIGHEST)];
   const edges = Array.from({ length: BANDS + 2 }, (_, i) => hertz(low + ((high - low) * i) / (BANDS + 1)));
