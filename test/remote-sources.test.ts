@@ -1,10 +1,6 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { serveRanges } from "../bench/range-server.mjs";
 import type { Fault, RangeServer } from "../bench/range-server.mjs";
-import { CachedFile, openStore } from "../src/remote/cache.js";
 import { FIRST_BYTES, openHttp } from "../src/remote/http.js";
 import { BlobRanges, OwnRanges } from "../src/remote/local.js";
 import { Pieces } from "../src/remote/pieces.js";
@@ -78,6 +74,51 @@ describe("a file on a server", () => {
     await expect(ranges.read(0, 10, never)).rejects.toThrow(/has changed/);
   });
 
+  it("is known by Last-Modified where there is no ETag", async () => {
+    let day = 1;
+    const answers = (headers: Headers) => {
+      const [from, to] = (headers.get("Range") ?? "").slice(6).split("-").map(Number);
+      const end = Math.min(to + 1, BYTES.length);
+      return new Response(BYTES.slice(from, end), {
+        status: 206,
+        headers: {
+          "Content-Range": `bytes ${from}-${end - 1}/${BYTES.length}`,
+          "Last-Modified": `Mon, 0${day} Jun 2026 12:00:00 GMT`,
+        },
+      });
+    };
+    const { ranges } = await openHttp("http://localhost/x", async (request) => answers(request.headers), never);
+    expect(await ranges.read(7, 70, never)).toEqual(BYTES.slice(7, 70));
+    day = 2;
+    await expect(ranges.read(7, 70, never)).rejects.toThrow(/has changed.*01 Jun.*02 Jun/);
+  });
+
+  it("is asked for with the headers of the caller's request, and uncompressed", async () => {
+    const seen: (string | null)[][] = [];
+    const fetched = async (request: Request) => {
+      seen.push(["authorization", "accept-encoding", "range"].map((name) => request.headers.get(name)));
+      return new Response(BYTES.slice(0, 10), { status: 206, headers: { "Content-Range": "bytes 0-9/10" } });
+    };
+    const request = new Request("http://localhost/x", { headers: { Authorization: "Bearer x" } });
+    const { ranges } = await openHttp(request, fetched, never);
+    await ranges.read(0, 10, never);
+    expect(seen).toEqual([
+      ["Bearer x", "identity", `bytes=0-${FIRST_BYTES - 1}`],
+      ["Bearer x", "identity", "bytes=0-9"],
+    ]);
+  });
+
+  it("that another origin keeps to itself is told so", { timeout: 20_000 }, async () => {
+    const kept = async () => Promise.reject(new TypeError("Failed to fetch"));
+    await expect(openHttp("http://localhost/x", kept, never, 2)).rejects.toThrow(/CORS.*Access-Control-Allow-Origin/);
+    // One that lets parts be read, but not Content-Range, and not the size either.
+    const hidden = async ({ method }: Request) =>
+      method === "HEAD" ? new Response(null, { status: 405 }) : new Response(BYTES.slice(0, 10), { status: 206 });
+    await expect(openHttp("http://localhost/x", hidden, never)).rejects.toThrow(
+      /Access-Control-Expose-Headers: Content-Range, ETag/,
+    );
+  });
+
   it("is given up by a signal, whether it hangs or waits for another try", async () => {
     for (const fault of [{ hang: true }, { status: 503 }] satisfies Fault[]) {
       const { ranges } = await open(({ number }) => (number > 0 ? fault : undefined));
@@ -134,7 +175,6 @@ describe("pieces", () => {
       thousand,
       (piece) => taken.push(piece),
       () => undefined,
-      undefined,
     );
     for (let i = 0; i < 20; i += 2) pieces.want(i);
     pieces.want(100, true);
@@ -158,7 +198,7 @@ describe("pieces", () => {
       sums.set(piece, bytes.length);
       expect(bytes).toEqual(BYTES.slice(thousand[piece].from, thousand[piece].to));
     };
-    const pieces = new Pieces(own, thousand, take, () => undefined, undefined);
+    const pieces = new Pieces(own, thousand, take, () => undefined);
     await Promise.all([pieces.all(undefined, () => undefined), pieces.need([3, 199, 3])]);
     expect(pieces.complete).toBe(true);
     expect(pieces.bytes).toBe(200 * 900);
@@ -172,7 +212,6 @@ describe("pieces", () => {
       thousand,
       () => undefined,
       (message) => warnings.push(message),
-      undefined,
     );
     const needed = pieces.need([5]);
     await turn();
@@ -199,7 +238,6 @@ describe("pieces", () => {
       thousand,
       () => undefined,
       () => undefined,
-      undefined,
     );
     const controller = new AbortController();
     const given = pieces.need([5], controller.signal);
@@ -209,37 +247,5 @@ describe("pieces", () => {
     await expect(given).rejects.toThrow("enough");
     asked[0][2]();
     await kept;
-  });
-});
-
-describe("a cache", () => {
-  it("gives back what was put, drops what is damaged, and forgets another version", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "cellist-cache-"));
-    try {
-      const file = () => new CachedFile(openStore(folder), "http://example.org/alice.index");
-      const first = file();
-      expect(await first.noted()).toBeUndefined();
-      await first.begin(BYTES.length, '"1"');
-      first.put(0, BYTES.subarray(0, 1000));
-      first.put(5000, BYTES.subarray(5000, 7000));
-      await first.settled();
-
-      const second = file();
-      await second.begin(BYTES.length, '"1"');
-      expect(await second.get(0, 1000)).toEqual(BYTES.slice(0, 1000));
-      expect(await second.get(0, 999)).toBeUndefined();
-      const [own] = readdirSync(folder);
-      const name = readdirSync(join(folder, own)).find((each) => each.startsWith("5000-")) ?? "";
-      writeFileSync(join(folder, own, name), new Uint8Array(2000));
-      const found: number[] = [];
-      await second.each((from) => found.push(from));
-      expect(found).toEqual([0]);
-
-      const third = file();
-      await third.begin(BYTES.length, '"2"');
-      expect(await third.get(0, 1000)).toBeUndefined();
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
   });
 });

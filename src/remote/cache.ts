@@ -41,57 +41,65 @@ export function openStore(name: string): Store {
 export class CachedFile {
   readonly #store: Store;
   readonly #file: string;
+  readonly #most: number;
   /** Writes are done one after another, and nobody waits for them but {@link settled}. */
   #writing: Promise<void> = Promise.resolve();
+  /** Bytes that were put since something was looked for to go, and those of the file that are there. */
   #written = 0;
+  #own = 0;
+  /** Goes into the name of each stretch: another tab may have another version of the file. */
+  #version = "";
 
-  constructor(store: Store, address: string) {
+  constructor(store: Store, address: string, most: number = MOST_BYTES) {
     this.#store = store;
     this.#file = nameOfText(address);
+    this.#most = most;
   }
 
-  /** The size and version that were noted, where the file was cached before. */
+  /** The size and version that were noted, where the file was cached before: what is got is of that one, unless another begins. */
   async noted(): Promise<{ size: number; version: string } | undefined> {
     for (const name of await this.#names()) {
       const note = /^note-(\d+)-(.*)$/.exec(name);
-      if (note !== null) return { size: Number(note[1]), version: note[2] };
+      if (note !== null) return { size: Number(note[1]), version: (this.#version = note[2]) };
     }
     return undefined;
   }
 
   /** Begins to cache a file of this size and version; what was kept of another version goes. */
   async begin(size: number, version: string): Promise<void> {
-    const own = nameOfText(version);
     const noted = await this.noted();
-    if (noted !== undefined && (noted.size !== size || noted.version !== own))
+    this.#version = nameOfText(version);
+    if (noted !== undefined && (noted.size !== size || noted.version !== this.#version))
       await this.#quietly(this.#store.remove(this.#file));
-    await this.#quietly(this.#store.put(this.#file, `note-${size}-${own}`, new Uint8Array(0)));
+    await this.#quietly(this.#store.put(this.#file, `note-${size}-${this.#version}`, new Uint8Array(0)));
     await this.#quietly(this.#store.touch(this.#file));
+    this.#own = (await this.#stretches()).reduce((sum, { from, to }) => sum + to - from, 0);
   }
 
-  /** Keeps a stretch that begins at a byte of the file. */
+  /** Keeps a stretch that begins at a byte of the file, where there is room for it. */
   put(from: number, bytes: Uint8Array): void {
+    if (this.#own + bytes.length > this.#most) return;
+    this.#own += bytes.length;
     const copy = bytes.slice();
     this.#writing = this.#writing.then(async () => {
-      await this.#quietly(this.#store.put(this.#file, nameOf(from, copy), copy));
+      await this.#quietly(this.#store.put(this.#file, this.#nameOf(from, copy), copy));
       this.#written += copy.length;
-      if (this.#written > MOST_BYTES / 64) await this.#evict();
+      if (this.#written > this.#most / 64) await this.#evict();
     });
   }
 
   /** A stretch that was kept as it was read, or undefined. */
   async get(from: number, to: number): Promise<Uint8Array | undefined> {
-    for (const name of await this.#names()) if (name.startsWith(`${from}-${to}-`)) return this.#checked(from, name);
+    for (const stretch of await this.#stretches())
+      if (stretch.from === from && stretch.to === to) return this.#checked(from, stretch.name);
     return undefined;
   }
 
-  /** Calls back with all stretches. */
+  /** Calls back with all stretches, in the order of the file. */
   async each(take: (from: number, bytes: Uint8Array) => void): Promise<void> {
-    for (const name of await this.#names()) {
-      const from = /^(\d+)-\d+-/.exec(name)?.[1];
-      if (from === undefined) continue;
-      const bytes = await this.#checked(Number(from), name);
-      if (bytes !== undefined) take(Number(from), bytes);
+    for (const { from, name } of (await this.#stretches()).sort((a, b) => a.from - b.from || b.to - a.to)) {
+      const bytes = await this.#checked(from, name);
+      if (bytes !== undefined) take(from, bytes);
     }
   }
 
@@ -103,7 +111,21 @@ export class CachedFile {
 
   async #checked(from: number, name: string): Promise<Uint8Array | undefined> {
     const bytes = await this.#quietly(this.#store.get(this.#file, name));
-    return bytes !== undefined && nameOf(from, bytes) === name ? bytes : undefined;
+    return bytes !== undefined && this.#nameOf(from, bytes) === name ? bytes : undefined;
+  }
+
+  /** The stretches of this version, by their names. */
+  async #stretches(): Promise<{ from: number; to: number; name: string }[]> {
+    const stretches = [];
+    for (const name of await this.#names()) {
+      const [from, to, version] = name.split("-");
+      if (version === this.#version && /^\d+$/.test(from)) stretches.push({ from: Number(from), to: Number(to), name });
+    }
+    return stretches;
+  }
+
+  #nameOf(from: number, bytes: Uint8Array): string {
+    return `${from}-${from + bytes.length}-${this.#version}-${checksum(bytes)}`;
   }
 
   async #names(): Promise<string[]> {
@@ -115,7 +137,7 @@ export class CachedFile {
     const files = (await this.#quietly(this.#store.files())) ?? [];
     let bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     for (const file of files.sort((a, b) => a.used - b.used)) {
-      if (bytes <= MOST_BYTES) return;
+      if (bytes <= this.#most) return;
       if (file.file === this.#file) continue;
       await this.#quietly(this.#store.remove(file.file));
       bytes -= file.bytes;
@@ -154,10 +176,6 @@ export function offline(noted: { size: number; version: string }, reason: Error)
     read: () => Promise.reject(reason),
     close: () => undefined,
   };
-}
-
-function nameOf(from: number, bytes: Uint8Array): string {
-  return `${from}-${from + bytes.length}-${checksum(bytes)}`;
 }
 
 /** FNV-1a over words of 32 bits, twice from other starts: tells a damaged stretch, and is no protection against anybody. */

@@ -101,8 +101,8 @@ export async function openRemote(source: RemoteSource, options: RemoteOptions = 
     } = await open(remembered, beginning, engine, opening.signal, pace);
     const take = (piece: number, bytes: Uint8Array): void => stretches[piece].arrive(bytes);
     const warn = (message: string): void => engine.warn("WARN_REMOTE", message);
-    const pieces = new Pieces(later, stretches, take, warn, cached);
-    await pieces.restore();
+    const pieces = new Pieces(later, stretches, take, warn);
+    if (cached !== undefined) await pieces.restore(cached);
     // The first layer is every frame of the voice in a thirtieth of the bytes: it comes unasked.
     pieces.need(Array.from({ length: unasked }, (_, piece) => piece)).catch((error: unknown) => {
       if (!(error instanceof CellistError && error.code === "ERR_DISPOSED")) warn(String(error));
@@ -188,11 +188,11 @@ async function openAddress(
   fetch: Fetch,
   signal: AbortSignal,
 ): Promise<Opened> {
+  const address = typeof source === "object" && "url" in source ? source.url : String(source);
+  // What is in this page's memory: Node's answer to a range of it is a byte short, Deno's and Bun's is all of it.
+  if (/^(blob|data):/.test(address)) return { ranges: new BlobRanges(await blobAt(address, fetch)) };
   if (cache === false) return openHttp(source, fetch, signal);
-  const cached = new CachedFile(
-    openStore(cache),
-    typeof source === "object" && "url" in source ? source.url : String(source),
-  );
+  const cached = new CachedFile(openStore(cache), address);
   const noted = await cached.noted();
   try {
     const { ranges, beginning } = await openHttp(source, fetch, signal, noted === undefined ? undefined : CACHED_TRIES);
@@ -208,5 +208,13 @@ async function openAddress(
       beginning: await cached.get(0, Math.min(FIRST_BYTES, noted.size)),
       cached,
     };
+  }
+}
+
+async function blobAt(address: string, fetch: Fetch): Promise<Blob> {
+  try {
+    return await (await fetch(new Request(address))).blob();
+  } catch (error) {
+    return fail("ERR_FORMAT", `${address.slice(0, 60)} can't be read (${String(error)}): it may have been revoked`);
   }
 }

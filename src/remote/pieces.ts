@@ -38,7 +38,6 @@ export class Pieces {
   bytes = 0;
   count = 0;
   readonly #ranges: Ranges;
-  readonly #cache: CachedFile | undefined;
   readonly #take: (piece: number, bytes: Uint8Array) => void;
   readonly #warn: (message: string) => void;
   readonly #closing = new AbortController();
@@ -63,7 +62,6 @@ export class Pieces {
     pieces: readonly Piece[],
     take: (piece: number, bytes: Uint8Array) => void,
     warn: (message: string) => void,
-    cache: CachedFile | undefined,
   ) {
     this.pieces = pieces;
     this.there = new Uint8Array(pieces.length);
@@ -72,7 +70,6 @@ export class Pieces {
     this.#ranges = ranges;
     this.#take = take;
     this.#warn = warn;
-    this.#cache = cache;
   }
 
   /** Whether all are there. */
@@ -81,13 +78,27 @@ export class Pieces {
   }
 
   /** Takes what the cache has. What it has damaged is fetched again. */
-  async restore(): Promise<void> {
-    await this.#cache?.each((from, bytes) => {
-      for (let piece = this.#first(from); piece < this.pieces.length; piece++) {
-        const { from: start, to } = this.pieces[piece];
-        if (to > from + bytes.length) break;
-        if (this.there[piece] === 0) this.#arrive(piece, bytes.slice(start - from, to - from));
+  async restore(cache: CachedFile): Promise<void> {
+    // A piece may lie on two stretches that touch: what there is of it waits for the next one.
+    let [start, left] = [0, new Uint8Array(0)];
+    await cache.each((from, bytes) => {
+      const end = start + left.length;
+      // It lies in one that came before.
+      if (from + bytes.length <= end) return;
+      let all = bytes;
+      if (left.length > 0 && from <= end && from + bytes.length > end) {
+        all = new Uint8Array(from + bytes.length - start);
+        all.set(left);
+        all.set(bytes.subarray(end - from), left.length);
+        from = start;
       }
+      let piece = this.#first(from);
+      for (; piece < this.pieces.length && this.pieces[piece].to <= from + all.length; piece++) {
+        const { from: first, to } = this.pieces[piece];
+        if (this.there[piece] === 0) this.#arrive(piece, all.slice(first - from, to - from));
+      }
+      start = piece < this.pieces.length ? Math.min(this.pieces[piece].from, from + all.length) : from + all.length;
+      left = all.slice(start - from);
     });
   }
 
@@ -241,7 +252,6 @@ export class Pieces {
         const { from: start, to: end } = this.pieces[piece];
         this.#arrive(piece, bytes.subarray(start - from, end - from));
       }
-      this.#cache?.put(from, bytes);
     } catch (error) {
       let waited = false;
       for (let piece = first; piece <= last; piece++) {
