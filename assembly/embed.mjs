@@ -130,9 +130,22 @@ const RECORDS = {
 };
 const records = Object.entries(RECORDS).map(([name, path]) => recordOf(path, name));
 
-for (const build of ["baseline", "relaxed", "codec"]) withoutSpoilt(`build/${build}.wat`);
-const baseline = withoutData("build/baseline.wasm");
-const patch = difference(baseline, withoutData("build/relaxed.wasm"));
+for (const build of ["baseline", "relaxed", "more-baseline", "more-relaxed", "codec"])
+  withoutSpoilt(`build/${build}.wat`);
+
+/** Both builds of a module, as the constants that carry them. */
+function builds(prefix) {
+  const baseline = withoutData(`build/${prefix}baseline.wasm`);
+  const patch = difference(baseline, withoutData(`build/${prefix}relaxed.wasm`));
+  return `/** The baseline build (SIMD128), as text (src/wasm/text.ts). */
+export const baseline: string =
+  "${textOf(baseline)}";
+
+/** What makes the relaxed-SIMD build of the same source of it (patch.ts), as text. */
+export const relaxedPatch: string =
+  "${textOf(patch)}";
+`;
+}
 
 writeFileSync(
   new URL("src/wasm/kernels.gen.ts", root),
@@ -144,14 +157,19 @@ ${members("baseline")}
 }
 
 ${records.join("\n")}
-/** The baseline build (SIMD128), as text (src/wasm/text.ts). */
-export const baseline: string =
-  "${textOf(baseline)}";
+${builds("")}`,
+);
 
-/** What makes the relaxed-SIMD build of the same source of it (patch.ts), as text. */
-export const relaxedPatch: string =
-  "${textOf(patch)}";
-`,
+writeFileSync(
+  new URL("src/wasm/more.gen.ts", root),
+  `// Made by assembly/embed.mjs from assembly/more/: do not edit, do not commit.
+
+/** What the module of "cellist/more" exports: documented where it stands, in assembly/. */
+export interface MoreKernels {
+${members("more-baseline")}
+}
+
+${builds("more-")}`,
 );
 
 writeFileSync(

@@ -25,50 +25,9 @@ export { blendRows } from "./blend";
 export { dequantize, lookUpTable, quantize, transposeCodebook } from "./pq";
 export { rangePacked, searchPacked, searchPackedScratch } from "./fastscan";
 export { packCodes, unpackCodes } from "./packed";
-export {
-  checkLinks,
-  rangeGraphCodes,
-  rangeGraphF32,
-  searchGraphCodes,
-  searchGraphF32,
-  searchGraphScratch,
-} from "./graph/search";
-export { addVerticesCodes, addVerticesF32, addVerticesScratch } from "./graph/build";
 export { compareMatches, refineRows } from "./refine";
 export { addCentroids, lessCentroids } from "./residuals";
 export { scanF32Best, scanF32Within } from "./codes/f32";
-export { accumulateProduct, decodeProduct, encodeProduct, termsOfProduct } from "./codes/pq";
-export { decodeScalar, encodeDirect, encodeScalar, termsOfScalar } from "./codes/scalar";
-export { decodeHalves, encodeBf16, encodeFp16 } from "./codes/half";
-export { factoredScratch } from "./codes/factored";
-export { BF16, BYTES, FACTORED, FP16, PACKED, PRODUCT, PRODUCT8, scanCodesBest, scanCodesWithin } from "./codes/any";
+export { accumulateProduct, decodeProduct, encodeProduct } from "./codes/pq";
 export { scanListsScratch } from "./scan/lists";
-export {
-  addProducts,
-  addProductsScratch,
-  applyLinear,
-  applyLinearScratch,
-  combineRows,
-  multiplyRows,
-  orthonormal,
-  reflect,
-  remapRows,
-  rotateByHadamard,
-  shiftRows,
-  transposeRows,
-  undoHadamard,
-  undoLinear,
-  undoRemap,
-} from "./linear";
-export {
-  eigenStateBytes,
-  eigenVectorsBytes,
-  rotate,
-  rotationsBytes,
-  solve,
-  startVectors,
-  takeVectors,
-  tridiagonalize,
-} from "./eigen";
-export { decodeColumns, groupsBytes, makeGroups, quantizeByGroups } from "./opq";
 export { sortEntries } from "./topk";

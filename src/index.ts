@@ -31,7 +31,6 @@ export type {
 } from "./api.js";
 export { CellistError } from "./errors.js";
 export type { ErrorCode } from "./errors.js";
-export { indexFactory } from "./factory/build.js";
-export { readIndex } from "./faiss/read.js";
+export { indexFactory, readIndex } from "./open.js";
 export type { Bytes } from "./format/source.js";
-export type { EngineOptions, Warning } from "./wasm/engine.js";
+export type { EngineOptions, More, Warning } from "./wasm/engine.js";

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
 import type { Metric } from "../src/index.js";
 import type { ScalarType } from "../src/indexes/tree.js";
+import { moreKernels } from "../src/wasm/more.js";
 import { ProductQuantizer } from "../src/quantizers/product.js";
 import { ScalarQuantizer } from "../src/quantizers/scalar.js";
 import { Engine } from "../src/wasm/engine.js";
@@ -75,7 +76,7 @@ function scan(
   found[Best.keys] = engine.allocate(nq * k * 4);
   found[Best.slots] = engine.allocate(nq * k * 4);
   found[Best.k] = k;
-  engine.kernels.scanCodesBest(put(engine, code), put(engine, plan), put(engine, lists), put(engine, found));
+  moreKernels(engine).scanCodesBest(put(engine, code), put(engine, plan), put(engine, lists), put(engine, found));
   return {
     keys: engine.f32.slice(found[Best.keys] >>> 2, (found[Best.keys] >>> 2) + nq * k),
     slots: engine.i32.slice(found[Best.slots] >>> 2, (found[Best.slots] >>> 2) + nq * k),
@@ -154,7 +155,6 @@ function expectBest(
 
 describe("scalar quantizers", () => {
   const engine = new Engine();
-  const { kernels } = engine;
   const spread = (bits: number): number => {
     const bytes = new Uint8Array(32);
     const multipliers = new Uint16Array(bytes.buffer, 16);
@@ -188,7 +188,7 @@ describe("scalar quantizers", () => {
               quantizer.encode(put(engine, less), n, codes, rowBytes, 0);
               if (terms) {
                 const centroids = shape.centroids === undefined ? 0 : put(engine, shape.centroids);
-                kernels.termsOfScalar(
+                moreKernels(engine).termsOfScalar(
                   codes,
                   rowBytes,
                   n,
@@ -211,7 +211,7 @@ describe("scalar quantizers", () => {
                   engine,
                   new Uint32Array([...new Array<number>(4).fill(0x8fffe000), ...new Array<number>(4).fill(0x77800000)]),
                 );
-                record[Half.kind] = (type === "fp16" ? kernels.FP16 : kernels.BF16).value;
+                record[Half.kind] = (type === "fp16" ? moreKernels(engine).FP16 : moreKernels(engine).BF16).value;
                 expectBest(shape, decoded, scan(engine, record, shape, codes, rowBytes), 1e-6);
                 return;
               }
@@ -223,7 +223,9 @@ describe("scalar quantizers", () => {
               record[Scalar.scale] = quantizer.scale;
               record[Scalar.spread] = spread(quantizer.bits);
               floats[Scalar.reach] = quantizer.reach;
-              record[Scalar.kind] = (quantizer.bits === 8 ? kernels.BYTES : kernels.PACKED).value;
+              record[Scalar.kind] = (
+                quantizer.bits === 8 ? moreKernels(engine).BYTES : moreKernels(engine).PACKED
+              ).value;
               expectBest(shape, decoded, scan(engine, record, shape, codes, rowBytes), 1e-6);
             });
           }
@@ -282,7 +284,7 @@ describe("product quantizers", () => {
             }
           }
           if (terms) {
-            kernels.termsOfProduct(
+            moreKernels(engine).termsOfProduct(
               codes,
               rowBytes,
               n,
@@ -301,7 +303,7 @@ describe("product quantizers", () => {
           record[Product.sub] = sub;
           record[Product.termAt] = terms ? quantizer.codeBytes : 0;
           record[Product.transposed] = quantizer.transposed;
-          record[Product.kind] = (nbits === 8 ? kernels.PRODUCT8 : kernels.PRODUCT).value;
+          record[Product.kind] = (nbits === 8 ? moreKernels(engine).PRODUCT8 : moreKernels(engine).PRODUCT).value;
           if (!residual) shape.coarse.fill(0);
           expectBest(shape, decoded, scan(engine, record, shape, codes, rowBytes), 2e-6);
         });

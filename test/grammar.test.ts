@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CellistError } from "../src/errors.js";
 import { describeTree } from "../src/indexes/describe.js";
+import { parseBrief } from "../src/factory/brief.js";
 import { parseFactory } from "../src/factory/grammar.js";
 import { outputDimension } from "../src/indexes/tree.js";
 import type { IndexTree, ScalarType, TransformTree } from "../src/indexes/tree.js";
@@ -336,6 +337,36 @@ describe("properties", () => {
         },
       ),
       { numRuns: 1000 },
+    );
+  });
+
+  test("in brief: the kinds of the core, and the grammar's trees of them", () => {
+    for (const [d, text] of [
+      [8, "Flat"],
+      [8, "IVF7,Flat"],
+      [8, "PQ4x4fs"],
+      [8, "IDMap,PQ4x4fs_64"],
+      [8, "IVF7,PQ2x4fsr,RFlat"],
+      [8, "IDMap2,IVF1024,PQ8x4fs,RFlat"],
+      [8, "IVF7,PQ2x4fsr_64,RFlat,IDMap"],
+    ] as const) {
+      expect(parseBrief(d, text)).toStrictEqual(parseFactory(d, text));
+    }
+    const parts = from(
+      ..."Flat PQ4x4fs PQ3x4fs PQ4x4fsr _64 _33 _0 IVF4 IVF0 IVF04 IVF9999999999 IDMap IDMap2 RFlat SQ8 , , ,".split(
+        " ",
+      ),
+    );
+    fc.assert(
+      fc.property(
+        fc.array(parts, { maxLength: 9 }).map((x) => x.join("")),
+        from(8, 0, 2 ** 31, 7.5),
+        (text, d) => {
+          const brief = parseBrief(d, text);
+          if (brief !== undefined) expect(brief).toStrictEqual(parseFactory(d, text));
+        },
+      ),
+      { numRuns: 3000 },
     );
   });
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { skimIndex } from "../src/faiss/read.js";
+import { skimIndex } from "../src/open.js";
 import { Writer } from "../src/format/writer.js";
 import { readIndex } from "../src/index.js";
 import type { Bytes } from "../src/index.js";

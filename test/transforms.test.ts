@@ -5,6 +5,7 @@ import type { Index } from "../src/index.js";
 import { LinearTransform } from "../src/transforms/linear.js";
 import { Training } from "../src/transforms/opq.js";
 import { normals, orthonormalize, randomRotation } from "../src/transforms/rotation.js";
+import { moreKernels } from "../src/wasm/more.js";
 import { Engine } from "../src/wasm/engine.js";
 import { Pace } from "../src/work/pace.js";
 import { ascii, concat, flatFile, header, i32, i64, raw, u8 } from "./files.js";
@@ -82,14 +83,14 @@ describe("kernels against scalar code", () => {
         const [x, y] = [uniform(randomOf(seed), n * dx), uniform(randomOf(seed + 1), n * dy)];
         const [xs, ys, xt, yt] = [n * dx, n * dy, n * dx, n * dy].map((size) => engine.allocate(size * 4));
         const sums = engine.allocate(dx * dy * 8);
-        const scratch = engine.allocate(engine.kernels.addProductsScratch(dy));
+        const scratch = engine.allocate(moreKernels(engine).addProductsScratch(dy));
         engine.f32.set(x, xs >>> 2);
         engine.f32.set(y, ys >>> 2);
-        engine.kernels.transposeRows(xs, n, dx, xt, n);
-        engine.kernels.transposeRows(ys, n, dy, yt, n);
+        moreKernels(engine).transposeRows(xs, n, dx, xt, n);
+        moreKernels(engine).transposeRows(ys, n, dy, yt, n);
         for (const upper of dx === dy ? [false, true] : [false]) {
           engine.f64.fill(1, sums >>> 3, (sums >>> 3) + dx * dy);
-          engine.kernels.addProducts(xt, dx, yt, dy, n, upper, sums, scratch);
+          moreKernels(engine).addProducts(xt, dx, yt, dy, n, upper, sums, scratch);
           for (let i = 0; i < dx; i++) {
             for (let j = upper ? i : 0; j < dy; j++) {
               let sum = 1;
@@ -148,7 +149,7 @@ describe("kernels against scalar code", () => {
           const take = (bytes: number): number => engine.allocate(bytes);
           const [books, groups, vectors, out] = [
             take(codebook.byteLength),
-            take(engine.kernels.groupsBytes(M, sub)),
+            take(moreKernels(engine).groupsBytes(M, sub)),
             take(rows.byteLength),
             take(n * M),
           ];
@@ -162,8 +163,8 @@ describe("kernels against scalar code", () => {
           ] as const) {
             engine.u8.fill(0, at, at + bytes);
           }
-          engine.kernels.makeGroups(books, M, sub, groups);
-          engine.kernels.quantizeByGroups(vectors, n, M, sub, groups, out, errors, sums, counts);
+          moreKernels(engine).makeGroups(books, M, sub, groups);
+          moreKernels(engine).quantizeByGroups(vectors, n, M, sub, groups, out, errors, sums, counts);
           const tally = new Int32Array(M * 256);
           const total = new Float64Array(M);
           for (let i = 0; i < n; i++) {

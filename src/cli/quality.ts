@@ -1,6 +1,6 @@
 import type { IdType, Index, Metric, SearchOptions } from "../api.js";
 import { METRIC_L2 } from "../api.js";
-import { indexFactory } from "../factory/build.js";
+import { indexFactory } from "../open.js";
 import type { VectorIndex } from "../handle/vector-index.js";
 import { blend } from "../rvc/blend.js";
 import { IdLookup } from "../lists/id-lookup.js";

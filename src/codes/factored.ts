@@ -3,6 +3,7 @@ import type { Metric } from "../api.js";
 import type { IndexTree } from "../indexes/tree.js";
 import { RowLayout } from "../lists/layout.js";
 import type { Lists } from "../lists/lists.js";
+import { moreKernels } from "../wasm/more.js";
 import { Factored } from "../wasm/kernels.gen.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
@@ -194,16 +195,16 @@ export class FactoredCode extends Code {
   }
 
   scanScratch(lists: Lists, nq: number, nprobe: number): number {
-    const { kernels } = this.engine;
+    const kernels = moreKernels(this.engine);
     const { name, bits } = this.kind;
     const signs = name === "rabitq";
     const own = kernels.factoredScratch(this.d, signs ? 1 : bits, signs ? bits - 1 : 0);
-    return scratchSize(kernels.scanListsScratch(lists.nlist, nq, nprobe) + own);
+    return scratchSize(this.engine.kernels.scanListsScratch(lists.nlist, nq, nprobe) + own);
   }
 
   scan(scan: Scan): void {
     const { engine } = this;
-    const { kernels } = engine;
+    const kernels = moreKernels(engine);
     const top = engine.scratchTop;
     const scratch = engine.takeScratch(this.scanScratch(scan.lists, scan.nq, scan.nprobe));
     if (scan.matches === undefined) {
@@ -220,7 +221,8 @@ export class FactoredCode extends Code {
 
   #write(scan: Scan, scratch: number): void {
     writeScan(this, scan, scratch);
-    const { i32, kernels } = this.engine;
+    const { i32 } = this.engine;
+    const kernels = moreKernels(this.engine);
     const { kind } = this;
     const signs = kind.name === "rabitq";
     const at = CODE >>> 2;

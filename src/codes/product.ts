@@ -3,6 +3,7 @@ import type { Metric } from "../api.js";
 import type { IndexTree } from "../indexes/tree.js";
 import { RowLayout } from "../lists/layout.js";
 import type { Lists } from "../lists/lists.js";
+import { moreKernels } from "../wasm/more.js";
 import type { ProductQuantizer } from "../quantizers/product.js";
 import { Product } from "../wasm/kernels.gen.js";
 import { scratchSize } from "../wasm/engine.js";
@@ -62,7 +63,7 @@ export class ProductCode extends Code {
   override settle(rows: number, n: number, cells: number, centroids: number): void {
     if (!this.#hasTerms) return;
     const { d, M, nbits, codebook } = this.quantizer;
-    const { kernels } = this.engine;
+    const kernels = moreKernels(this.engine);
     kernels.termsOfProduct(rows, this.layout.looseBytes, n, M, nbits, d / M, codebook, centroids, cells);
   }
 
@@ -77,7 +78,7 @@ export class ProductCode extends Code {
 
   scan(scan: Scan): void {
     const { engine } = this;
-    const { kernels } = engine;
+    const kernels = moreKernels(engine);
     const top = engine.scratchTop;
     const scratch = engine.takeScratch(this.scanScratch(scan.lists, scan.nq, scan.nprobe));
     if (scan.matches === undefined) {
@@ -95,7 +96,8 @@ export class ProductCode extends Code {
   /** Writes the records of a scan. */
   write(scan: Scan, scratch: number): void {
     writeScan(this, scan, scratch);
-    const { i32, kernels } = this.engine;
+    const { i32 } = this.engine;
+    const kernels = moreKernels(this.engine);
     const { d, M, nbits, lanes, transposed, codeBytes } = this.quantizer;
     const at = CODE >>> 2;
     i32[at + Product.kind] = (nbits === 8 ? kernels.PRODUCT8 : kernels.PRODUCT).value;

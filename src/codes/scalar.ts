@@ -3,6 +3,7 @@ import type { Metric } from "../api.js";
 import type { IndexTree } from "../indexes/tree.js";
 import { RowLayout } from "../lists/layout.js";
 import type { Lists } from "../lists/lists.js";
+import { moreKernels } from "../wasm/more.js";
 import type { ScalarQuantizer } from "../quantizers/scalar.js";
 import { Half, Scalar } from "../wasm/kernels.gen.js";
 import { scratchSize } from "../wasm/engine.js";
@@ -74,7 +75,7 @@ export class ScalarCode extends Code {
   override settle(rows: number, n: number, cells: number, centroids: number): void {
     if (!this.#hasTerms) return;
     const { d, bits, low, scale } = this.quantizer;
-    const { kernels } = this.engine;
+    const kernels = moreKernels(this.engine);
     kernels.termsOfScalar(rows, this.layout.looseBytes, n, d, bits, low, scale, this.residual ? centroids : 0, cells);
   }
 
@@ -89,7 +90,7 @@ export class ScalarCode extends Code {
 
   scan(scan: Scan): void {
     const { engine } = this;
-    const { kernels } = engine;
+    const kernels = moreKernels(engine);
     const top = engine.scratchTop;
     const scratch = engine.takeScratch(this.scanScratch(scan.lists, scan.nq, scan.nprobe));
     if (scan.matches === undefined) {
@@ -107,7 +108,8 @@ export class ScalarCode extends Code {
   /** Writes the records of a scan. */
   write(scan: Scan, scratch: number): void {
     writeScan(this, scan, scratch);
-    const { i32, f32, kernels } = this.engine;
+    const { i32, f32 } = this.engine;
+    const kernels = moreKernels(this.engine);
     const { d, type, bits, low, scale, reach, isHalf, codeBytes } = this.quantizer;
     const at = CODE >>> 2;
     if (isHalf) {

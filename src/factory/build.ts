@@ -1,58 +1,55 @@
 import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../api.js";
-import type { IdType, Index, Metric } from "../api.js";
-import { what } from "../checks.js";
+import type { Metric } from "../api.js";
+import { checkOptions, what } from "../checks.js";
 import { fail, makingArrays } from "../errors.js";
-import { KINDS, knownKinds, partsOf } from "../faiss/kinds.js";
+import { KINDS } from "../faiss/kinds.js";
+import type { Kind } from "../faiss/kinds.js";
+import { restOf } from "../faiss/rest.js";
+import type { LoadRest } from "../faiss/rest.js";
+import { named } from "../format/given.js";
 import type { IndexNode } from "../indexes/node.js";
 import { VectorIndex } from "../handle/vector-index.js";
 import { Engine } from "../wasm/engine.js";
 import type { EngineOptions } from "../wasm/engine.js";
-import { describeTree } from "../indexes/describe.js";
-import { parseFactory } from "./grammar.js";
+import { parseBrief } from "./brief.js";
 import type { IndexTree } from "../indexes/tree.js";
 
 /**
- * Makes an empty index from a description in faiss' language, such as `"IVF1024,Flat"`.
+ * Makes an index, as indexFactory does.
  *
- * @example
- *   const index = await indexFactory(384, "IVF256,Flat");
- *   const wide = await indexFactory<"int64">(384, "IDMap,Flat"); // ids will be a BigInt64Array: so will labels
- *
- * @param d dimensions of a vector, 1 to 2^20
- * @param description what to build: `Flat`, `PQ{M}x4fs`, `IVF{n}` of either, `RFlat` or `Refine(…)` behind it, `IDMap` around it
- * @param metric METRIC_L2 (default) or METRIC_INNER_PRODUCT
- * @param engine memory limit, relaxed SIMD, a compiled module, onWarning
- * @returns the index; rejects with ERR_FACTORY, which says what was understood and what is missing, ERR_METRIC or ERR_MEMORY
+ * @param load gives what the core has not, where the options don't
  */
-export async function indexFactory<I extends IdType = "int32">(
+export async function makeIndex(
   d: number,
   description: string,
-  metric: Metric = METRIC_L2,
-  engine: EngineOptions = {},
-): Promise<Index<I>> {
+  metric: Metric,
+  options: EngineOptions,
+  load: LoadRest,
+): Promise<VectorIndex> {
   if (metric !== METRIC_L2 && metric !== METRIC_INNER_PRODUCT) {
     fail("ERR_METRIC", `metric is ${what(metric)}: give METRIC_L2 (1) or METRIC_INNER_PRODUCT (0)`);
   }
-  const tree = parseFactory(d, description);
-  checkBuildable(tree, description);
-  const index: Index<IdType> = makingArrays(() => new VectorIndex(buildNode(new Engine(engine), d, tree, metric)));
-  return index;
+  checkOptions(options);
+  const rest = restOf(options, load);
+  let tree = parseBrief(d, description);
+  let kinds = KINDS;
+  // Without an await where the core has it all: the index is made before the promise is there.
+  if (tree === undefined) {
+    const more = await rest(named(description));
+    kinds = [...KINDS, ...more.kinds];
+    tree = more.plan(d, description);
+  }
+  const node = tree;
+  return makingArrays(() => new VectorIndex(buildNode(kinds, new Engine(options), d, node, metric)));
 }
 
-/** Throws ERR_FACTORY for the first part of a tree that is not in the table. */
-function checkBuildable(tree: IndexTree, description: string): void {
-  for (const part of partsOf(tree)) checkBuildable(part, description);
-  if (KINDS.some((kind) => kind.is(tree))) return;
-  const missing = describeTree(tree);
-  const which = missing === description ? "it" : `its part ${missing}`;
-  fail(
-    "ERR_FACTORY",
-    `"${description}" is understood, but ${which} can't be built in this version: it has ${knownKinds()}`,
-  );
-}
-
-function buildNode(engine: Engine, d: number, tree: IndexTree, metric: Metric): IndexNode {
-  const kind = KINDS.find((row) => row.is(tree));
+function buildNode(kinds: readonly Kind[], engine: Engine, d: number, tree: IndexTree, metric: Metric): IndexNode {
+  const kind = kinds.find((row) => row.is(tree));
   if (kind === undefined) throw new Error(`${tree.kind} passed the check and is not built`);
-  return kind.build(tree, { engine, d, metric, build: (part, size = d) => buildNode(engine, size, part, metric) });
+  return kind.build(tree, {
+    engine,
+    d,
+    metric,
+    build: (part, size = d) => buildNode(kinds, engine, size, part, metric),
+  });
 }

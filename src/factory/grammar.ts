@@ -1,5 +1,5 @@
 import { fail } from "../errors.js";
-import { knownKinds } from "../faiss/kinds.js";
+import { knownKinds } from "../faiss/more-kinds.js";
 import { outputDimension } from "../indexes/tree.js";
 import type { IndexTree, ScalarType, TransformTree } from "../indexes/tree.js";
 

@@ -1,8 +1,9 @@
-import type { FileCodec, IdType, Index, ReadOptions } from "../api.js";
+import type { FileCodec, ReadOptions } from "../api.js";
 import { what } from "../checks.js";
 import { CellistError, fail, noArray } from "../errors.js";
 import { Reader } from "../format/reader.js";
-import { mangled, openIndexFile } from "../format/identify.js";
+import { openIndexFile } from "../format/index-file.js";
+import type { Others } from "../format/index-file.js";
 import type { Bytes } from "../format/source.js";
 import { ListIndex } from "../indexes/list-index.js";
 import type { IndexNode } from "../indexes/node.js";
@@ -11,8 +12,9 @@ import { VectorIndex } from "../handle/vector-index.js";
 import type { Origin } from "../handle/vector-index.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { Engine } from "../wasm/engine.js";
-import { KINDS, knownKinds } from "./kinds.js";
-import { unbuilt } from "./unbuilt.js";
+import { KINDS } from "./kinds.js";
+import { restOf } from "./rest.js";
+import type { LoadRest } from "./rest.js";
 
 /** What voice files begin with: they are read by a codec of another entry. */
 const VOICE = "\x89CEL";
@@ -22,50 +24,51 @@ const IDMAPS = new Set(["IxMp", "IxM2"]);
 const MAX_DEPTH = 50;
 
 /**
- * Opens a faiss file, from bytes that are there or as they come: a response is never held twice.
+ * Reads a file, as readIndex does.
  *
- * @example
- *   const voice = await readIndex(await fetch("alice.index"));
- *   const wide = await readIndex<"int64">(bytes); // a file whose ids are known to need more than 32 bits
- *
- * @param source the file: Uint8Array, ArrayBuffer, Blob, Response, ReadableStream, or chunks, async or not. Bytes are read where they
- *   are, without a copy: leave them alone until the promise has resolved
- * @param options as for indexFactory; `signal` and `onProgress` watch the reading
- * @returns the index; rejects with ERR_FORMAT, which names the field and the offset, ERR_UNSUPPORTED, ERR_MEMORY, or the signal's
- *   reason. Bytes behind the index are left alone, as in faiss.
+ * @param load gives what the core has not, where the options don't
+ * @param skims for what the file says of the index only: its vectors are all 0 then and take no memory
  */
-export async function readIndex<I extends IdType = "int32">(
+export async function openIndex(
   source: Bytes,
-  options: ReadOptions = {},
-): Promise<Index<I>> {
-  const index: Index<IdType> = await read(source, options, false).catch(noArray);
-  return index;
+  options: ReadOptions,
+  load: LoadRest,
+  skims = false,
+): Promise<VectorIndex> {
+  return read(source, options, load, skims).catch(noArray);
 }
 
-/** @internal What a file says of an index, as one whose vectors are all 0: it takes no more memory than that. */
-export async function skimIndex(source: Bytes, options: ReadOptions = {}): Promise<VectorIndex> {
-  return read(source, { ...options, bounds: false }, true).catch(noArray);
-}
-
-async function read(source: Bytes, options: ReadOptions, skims: boolean): Promise<VectorIndex> {
+async function read(source: Bytes, options: ReadOptions, load: LoadRest, skims: boolean): Promise<VectorIndex> {
   const work = readWork(options);
+  const rest = restOf(options, load);
+  const codecs = codecsOf(options);
   throwIfAborted(work.signal);
   const pace = new Pace(work);
-  const { source: bytes, head } = await openIndexFile(source, options.bytes, pace);
+  // Without it a wrong file is one that begins with no fourcc.
+  const others = async (): Promise<Others | undefined> =>
+    rest("a file that is no index").then(
+      (more) => more.others,
+      () => undefined,
+    );
+  const { source: bytes, head } = await openIndexFile(source, options.bytes, pace, async (beginning) => {
+    const fourcc = String.fromCharCode(...beginning.subarray(0, 4));
+    return codecs.some(({ fourccs }) => fourccs.includes(fourcc)) ? undefined : others();
+  });
   try {
     const engine = new Engine(options);
     const reader = new Reader(bytes, pace, undefined, skims);
     const fourcc = await reader.fourcc("fourcc");
-    const codec = codecsOf(options).find(({ fourccs }) => fourccs.includes(fourcc));
+    const codec = codecs.find(({ fourccs }) => fourccs.includes(fourcc));
     const { node, origin } =
       codec === undefined
-        ? { node: await readNode(reader, engine, 0, fourcc), origin: undefined }
+        ? { node: await readNode(reader, engine, 0, fourcc, rest), origin: undefined }
         : await codec.read(reader, engine, pace, options);
     await reader.finish();
     warnIfEmpty(node, engine);
     return new VectorIndex(node, origin);
   } catch (error) {
-    const reason = error instanceof CellistError && error.code === "ERR_FORMAT" ? mangled(head) : undefined;
+    const damaged = error instanceof CellistError && error.code === "ERR_FORMAT";
+    const reason = damaged ? (await others())?.mangled(head) : undefined;
     if (reason !== undefined) fail("ERR_FORMAT", reason);
     throw error;
   } finally {
@@ -93,31 +96,35 @@ function codecsOf({ codecs }: ReadOptions): readonly ReadingCodec[] {
   return codecs as readonly ReadingCodec[];
 }
 
-/** Reads an index from behind its fourcc on; `depth` is that of its nesting. */
-export async function readNode(reader: Reader, engine: Engine, depth: number, fourcc: string): Promise<IndexNode> {
+/** Reads an index from behind its fourcc on; `depth` is that of its nesting, `load` gives what the core has not. */
+export async function readNode(
+  reader: Reader,
+  engine: Engine,
+  depth: number,
+  fourcc: string,
+  load: LoadRest,
+): Promise<IndexNode> {
   if (depth > MAX_DEPTH) reader.wrong("index", 0, `is nested more than ${MAX_DEPTH} levels deep`);
   const nested = async (r: Reader, e: Engine): Promise<IndexNode> => {
     const inner = await r.fourcc("fourcc");
-    const read = (): Promise<IndexNode> => readNode(r, e, depth + 1, inner);
+    const read = (): Promise<IndexNode> => readNode(r, e, depth + 1, inner, load);
     // Through an IDMap queries reach the lists as they are, and what re-ranks looks at single rows; all else wants the whole.
     if (r.deferral === undefined || IDMAPS.has(fourcc) || r.deferral.rows) return read();
     return r.deferral.whole(read);
   };
-  const kind = KINDS.find(({ fourccs }) => fourccs.includes(fourcc));
-  if (kind !== undefined) return kind.read(reader, engine, fourcc, nested);
-  const known = unbuilt(fourcc);
-  if (known !== undefined) {
-    const instead = `make one of these of its vectors, in faiss or here: ${knownKinds()}`;
-    fail(
-      "ERR_UNSUPPORTED",
-      `the file is a faiss index of the kind "${fourcc}" (${known}), which is not built here: ${instead}`,
-    );
-  }
+  const own = KINDS.find(({ fourccs }) => fourccs.includes(fourcc));
+  if (own !== undefined) return own.read(reader, engine, fourcc, nested);
   if (fourcc === VOICE)
     fail(
       "ERR_UNSUPPORTED",
       `the file is a voice file of cellist: readIndex(file, { codecs: [voiceCodec] }) reads it, voiceCodec being of "cellist/rvc"`,
     );
+  if (/^[In]\w{3}$/.test(fourcc)) {
+    const more = await load(`"${fourcc}"`);
+    const kind = more.kinds.find(({ fourccs }) => fourccs.includes(fourcc));
+    if (kind !== undefined) return kind.read(reader, engine, fourcc, nested);
+    more.refuse(fourcc);
+  }
   return reader.wrong("fourcc", 4, `is ${JSON.stringify(fourcc)}, which is no index type`);
 }
 

@@ -1,3 +1,6 @@
+import { fail } from "../errors.js";
+import { knownKinds } from "./more-kinds.js";
+
 /** faiss' indexes that are known and not built here: fourccs, and what they are. The first that matches counts. */
 const UNBUILT: readonly (readonly [RegExp, string])[] = [
   [/^IB/, "binary vectors, compared by Hamming distance"],
@@ -22,7 +25,13 @@ const UNBUILT: readonly (readonly [RegExp, string])[] = [
   [/^null$/, "no index: another part of it was to be given apart"],
 ];
 
-/** What a fourcc stands for that is faiss' and not built here, for a sentence. */
-export function unbuilt(fourcc: string): string | undefined {
-  return UNBUILT.find(([pattern]) => pattern.test(fourcc))?.[1];
+/** Fails for a fourcc that is faiss' and not built here, with what it stands for. Does nothing for another. */
+export function refuse(fourcc: string): void {
+  const kind = UNBUILT.find(([pattern]) => pattern.test(fourcc))?.[1];
+  if (kind === undefined) return;
+  fail(
+    "ERR_UNSUPPORTED",
+    `the file is a faiss index of the kind "${fourcc}" (${kind}), which is not built here: make one of these of its vectors, in ` +
+      `faiss or here: ${knownKinds()}`,
+  );
 }

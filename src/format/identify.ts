@@ -1,14 +1,11 @@
 import { fail } from "../errors.js";
 import type { Pace } from "../work/pace.js";
 import { tagOf } from "../checks.js";
-import { before, nextBytes, openSource } from "./source.js";
-import type { Bytes, ByteSource } from "./source.js";
+import { begin, HEAD, isIndex } from "./index-file.js";
+import type { Begun, Others } from "./index-file.js";
+import { nextBytes } from "./source.js";
+import type { Bytes } from "./source.js";
 import { openZip } from "./zip.js";
-
-/** Bytes that tell what a file is, of an index (which begins with an I) and of all else. */
-const HEAD = 512;
-const INDEX = 0x49;
-const INDEX_HEAD = 64;
 
 /** What a file is that is no index, and what to do about it. */
 export interface Kind {
@@ -121,11 +118,6 @@ export function identify(head: Uint8Array): Kind | undefined {
   return undefined;
 }
 
-/** Whether characters of one byte each begin as an index does: I, three letters or digits, d, which is never so large as to have no 0. */
-export function isIndex(text: string): boolean {
-  return /^I[A-Za-z0-9]{3}(?:[^]{3}\0|[^]{0,3}$)/.test(text);
-}
-
 /** Whether bytes could be text: those that are no characters in any encoding of it, but line breaks and the like, are not among them. */
 function isText(bytes: Uint8Array): boolean {
   return bytes.every((byte) => (byte >= 0x20 && byte !== 0x7f) || (byte >= 0x09 && byte <= 0x0d) || byte === 0x1b);
@@ -134,7 +126,7 @@ function isText(bytes: Uint8Array): boolean {
 const MANGLED = "its bytes are not what they were; load it again as bytes (arrayBuffer(), no encoding)";
 
 /** What to say where the bytes of a file went through text: they are valid UTF-8 then, which floats are not for long. */
-export function mangled(head: Uint8Array): string | undefined {
+function mangled(head: Uint8Array): string | undefined {
   let characters = 0;
   for (let i = 0; i < Math.min(head.length, HEAD); i++) {
     if (head[i] < 0x80) continue;
@@ -147,72 +139,35 @@ export function mangled(head: Uint8Array): string | undefined {
 }
 
 /**
- * Opens what readIndex takes and looks at how it begins. A zip that holds one index is opened.
+ * Looks into a file that does not begin as an index does. A zip that holds one index is opened.
  *
- * @param expected bytes in all, where the caller knows
- * @returns the bytes from the start, and the first of them; rejects as openSource throws, or with ERR_FORMAT that names what the file is
+ * @returns the file, or what is in it, where that may be an index after all; rejects with ERR_FORMAT that names what it is
  */
-export async function openIndexFile(
-  input: Bytes,
-  expected: number | undefined,
-  pace: Pace,
-): Promise<{ source: ByteSource; head: Uint8Array }> {
-  let source = openSource(input, expected);
-  try {
-    let { head, chunks } = await readHead(source, pace);
-    let kind = identify(head);
-    let where = "the file";
-    if (kind?.kind === "zip" && typeof Blob === "function" && typeof DecompressionStream === "function") {
-      const inside = await pace.unlessAborted(async () => openZip(await whole(input, chunks, source, pace)));
-      source.close();
-      source = inside;
-      ({ head, chunks } = await readHead(source, pace));
-      kind = identify(head);
-      where = "the file in the zip";
+async function open(input: Bytes, begun: Begun, pace: Pace): Promise<Begun> {
+  let kind = identify(begun.head);
+  let where = "the file";
+  if (kind?.kind === "zip" && typeof Blob === "function" && typeof DecompressionStream === "function") {
+    const inside = await pace.unlessAborted(async () => openZip(await whole(input, begun, pace)));
+    begun.source.close();
+    try {
+      begun = await begin(inside, pace);
+    } catch (error) {
+      inside.close();
+      throw error;
     }
-    if (kind !== undefined) fail("ERR_FORMAT", `${where} is ${kind.what}, not an index: ${kind.next}`);
-    return { source: before(chunks, source, source.expected === Infinity ? estimate(head) : source.expected), head };
-  } catch (error) {
-    source.close();
-    throw error;
+    kind = identify(begun.head);
+    where = "the file in the zip";
   }
+  if (kind === undefined) return begun;
+  begun.source.close();
+  return fail("ERR_FORMAT", `${where} is ${kind.what}, not an index: ${kind.next}`);
 }
 
-/** What every index begins with in a file: fourcc, d, ntotal, two numbers that nobody uses, is_trained, metric_type. */
-const HEADER = 4 + 4 + 8 + 16 + 1 + 4;
-
-/** About how many bytes a file has that begins like this: exact for Flat and near for IVF,Flat, at most that for rows of codes. */
-function estimate(head: Uint8Array): number {
-  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
-  if (view.byteLength < INDEX_HEAD) return view.byteLength;
-  const u64 = (at: number): number => view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
-  const rowBytes = view.getUint32(4, true) * 4;
-  const ntotal = u64(8);
-  // Iw is an IVF, whose lists keep ids beside the rows, and a table of sizes; ahead of them stand the centroids.
-  if (head[1] !== 0x77) return HEADER + 8 + ntotal * rowBytes;
-  return 2 * HEADER + 16 + 8 + 9 + 32 + u64(HEADER) * (rowBytes + 8) + ntotal * (rowBytes + 8);
-}
-
-/** The first chunks of a source, until there are enough bytes to tell what they are, or all of them. */
-async function readHead(source: ByteSource, pace: Pace): Promise<{ head: Uint8Array; chunks: Uint8Array[] }> {
-  const chunks: Uint8Array[] = [];
-  let head = new Uint8Array(0);
-  while (head.length < (head[0] === INDEX ? INDEX_HEAD : HEAD)) {
-    // Whoever gives chunks may use the memory of the last one again.
-    for (const last of chunks.splice(-1)) chunks.push(new Uint8Array(last));
-    const chunk = await nextBytes(source, pace);
-    if (chunk === undefined) break;
-    chunks.push(chunk);
-    const longer = new Uint8Array(Math.min(HEAD, head.length + chunk.length));
-    longer.set(head);
-    longer.set(chunk.subarray(0, longer.length - head.length), head.length);
-    head = longer;
-  }
-  return { head, chunks };
-}
+/** What readIndex knows of files that are no index. */
+export const others: Others = { open, mangled };
 
 /** All bytes of a source that has given some: a zip is read from its end. */
-async function whole(input: Bytes, chunks: Uint8Array[], source: ByteSource, pace: Pace): Promise<Blob> {
+async function whole(input: Bytes, { source, chunks }: Begun, pace: Pace): Promise<Blob> {
   if (tagOf(input) === "Blob" || tagOf(input) === "File") return input as Blob;
   // One by one, since their memory may be used again, and may be shared, which a Blob does not take.
   const parts = chunks.map(blobOf);

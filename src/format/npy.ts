@@ -1,6 +1,7 @@
 import { fail } from "../errors.js";
 import type { Pace } from "../work/pace.js";
-import { identify, isIndex } from "./identify.js";
+import { identify } from "./identify.js";
+import { isIndex } from "./index-file.js";
 import { nextBytes } from "./source.js";
 import type { ByteSource } from "./source.js";
 

@@ -2,6 +2,7 @@ import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { Rows } from "../lists/rows.js";
+import { moreKernels } from "../wasm/more.js";
 import { Random } from "../work/random.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
@@ -104,7 +105,7 @@ export class Hierarchy {
 
   /** Bytes of scratch that a search takes, beside its code's. */
   scratchBytes(nq: number, k: number, ef: number): number {
-    const { kernels } = this.#engine;
+    const kernels = moreKernels(this.#engine);
     return kernels.searchGraphScratch(nq, this.n, this.#width(this.#top), this.#kept(k, ef));
   }
 
@@ -135,7 +136,7 @@ export class Hierarchy {
     try {
       const width = this.#width(Math.max(top, levels[order[0] - before]));
       const ef = this.#building(before + n);
-      const scratch = engine.kernels.addVerticesScratch(before + n, width, ef, linker.decoded);
+      const scratch = moreKernels(engine).addVerticesScratch(before + n, width, ef, linker.decoded);
       engine.reserveScratch(
         scratchSize(AT_ONCE * 4) + scratchSize(scratch) + scratchSize(linker.scratchBytes(AT_ONCE)),
       );
@@ -309,7 +310,7 @@ export class Hierarchy {
     if (entry < -1 || entry >= n) reader.wrong("entry_point", 20, `is ${entry}, and there are ${n} vertices`);
     const highest = entry < 0 ? -1 : engine.u8[this.#levels.address + entry];
     if (top !== highest) reader.wrong("max_level", 16, `is ${top}, the level of the entry point ${highest}`);
-    const bad = engine.kernels.checkLinks(this.#describe(0, 0, 0), this.#levels.address);
+    const bad = moreKernels(engine).checkLinks(this.#describe(0, 0, 0), this.#levels.address);
     if (bad >= 0) reader.wrong("neighbors", 20 + (this.#links.count - bad) * 4, `has an impossible item ${bad}`);
   }
 

@@ -12,6 +12,7 @@ import { IndexNode } from "../indexes/node.js";
 import type { NodeReader, Parameter, SearchParams } from "../indexes/node.js";
 import type { IndexTree } from "../indexes/tree.js";
 import type { Matches } from "../lists/matches.js";
+import { moreKernels } from "../wasm/more.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
@@ -111,7 +112,7 @@ export class HnswNode extends IndexNode {
         link: (graph, levels, slots, n, scratch) => {
           [scan.queries, scan.nq] = [this.storage.rows, n];
           writeScan(code, scan, scratch);
-          engine.kernels.addVerticesF32(CODE, PLAN, LISTS, graph, levels, slots, n);
+          moreKernels(engine).addVerticesF32(CODE, PLAN, LISTS, graph, levels, slots, n);
         },
       };
     }
@@ -126,7 +127,7 @@ export class HnswNode extends IndexNode {
         }
         [scan.queries, scan.nq] = [queries, n];
         write(code, scan, scratch);
-        engine.kernels.addVerticesCodes(CODE, PLAN, LISTS, graph, levels, slots, n);
+        moreKernels(engine).addVerticesCodes(CODE, PLAN, LISTS, graph, levels, slots, n);
       },
     };
   }
@@ -154,8 +155,8 @@ export class HnswNode extends IndexNode {
     const { code } = this.storage;
     write(code, scan, scratch);
     const graph = this.#graph.describe(k, this.#efSearch(params));
-    if (code.isFloat) engine.kernels.searchGraphF32(CODE, PLAN, LISTS, graph, FOUND);
-    else engine.kernels.searchGraphCodes(CODE, PLAN, LISTS, graph, FOUND);
+    if (code.isFloat) moreKernels(engine).searchGraphF32(CODE, PLAN, LISTS, graph, FOUND);
+    else moreKernels(engine).searchGraphCodes(CODE, PLAN, LISTS, graph, FOUND);
     engine.returnScratch(top);
   }
 
@@ -170,8 +171,8 @@ export class HnswNode extends IndexNode {
     scanWithin(code, scan, () => {
       write(code, scan, scratch);
       const graph = this.#graph.describe(1, this.#efSearch(params));
-      if (code.isFloat) engine.kernels.rangeGraphF32(CODE, PLAN, LISTS, graph, FOUND);
-      else engine.kernels.rangeGraphCodes(CODE, PLAN, LISTS, graph, FOUND);
+      if (code.isFloat) moreKernels(engine).rangeGraphF32(CODE, PLAN, LISTS, graph, FOUND);
+      else moreKernels(engine).rangeGraphCodes(CODE, PLAN, LISTS, graph, FOUND);
     });
     scan.matches = undefined;
     engine.returnScratch(top);

@@ -2,6 +2,7 @@ import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import type { ScalarType } from "../indexes/tree.js";
+import { moreKernels } from "../wasm/more.js";
 import type { Engine } from "../wasm/engine.js";
 
 /** faiss' numbers for what a scalar quantizer makes of a component, in their order. */
@@ -163,7 +164,8 @@ export class ScalarQuantizer {
    * @param row number of the first vector, for the sentence
    */
   encode(vectors: number, n: number, rows: number, rowBytes: number, row: number): void {
-    const { kernels, f32 } = this.#engine;
+    const { f32 } = this.#engine;
+    const kernels = moreKernels(this.#engine);
     const { d, type } = this;
     const said =
       type === "bf16"
@@ -185,7 +187,7 @@ export class ScalarQuantizer {
 
   /** Writes the vectors that n rows stand for. */
   decode(rows: number, rowBytes: number, n: number, vectors: number): void {
-    const { kernels } = this.#engine;
+    const kernels = moreKernels(this.#engine);
     const { d, bits } = this;
     if (this.isHalf) kernels.decodeHalves(rows, rowBytes, n, d, this.type === "bf16", vectors);
     else kernels.decodeScalar(rows, rowBytes, n, d, bits, this.low, this.scale, vectors);

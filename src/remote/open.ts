@@ -1,9 +1,12 @@
 import { kindOf, tagOf, what } from "../checks.js";
 import { CellistError, fail } from "../errors.js";
+import { restOf } from "../faiss/rest.js";
+import type { LoadRest } from "../faiss/rest.js";
 import { readNode } from "../faiss/read.js";
 import { Deferral } from "../format/deferral.js";
 import { Reader } from "../format/reader.js";
 import { checkNames } from "../handle/options.js";
+import { loadMore } from "../more/load.js";
 import { Engine } from "../wasm/engine.js";
 import type { EngineOptions } from "../wasm/engine.js";
 import { checkSignal, Pace, reasonOf, throwIfAborted } from "../work/pace.js";
@@ -39,6 +42,8 @@ export interface RemoteOptions extends EngineOptions {
 
 const NAMES = new Set([
   "module",
+  "moreModule",
+  "more",
   "relaxed",
   "maxBytes",
   "onWarning",
@@ -87,6 +92,7 @@ export async function openRemote(source: RemoteSource, options: RemoteOptions = 
     const { ranges, cached } = opened;
     const beginning = opened.beginning ?? (await ranges.read(0, Math.min(FIRST_BYTES, ranges.size), opening.signal));
     const engine = new Engine(engineOptions);
+    const rest = restOf(engineOptions, loadMore);
     const pace = new Pace({ signal });
     const remembered = cached === undefined ? ranges : remembering(ranges, cached);
     const open = isLayered(beginning) ? openLayered : openFaiss;
@@ -98,7 +104,7 @@ export async function openRemote(source: RemoteSource, options: RemoteOptions = 
       unasked,
       checks,
       ranges: later,
-    } = await open(remembered, beginning, engine, opening.signal, pace);
+    } = await open(remembered, beginning, engine, opening.signal, pace, rest);
     const take = (piece: number, bytes: Uint8Array): void => stretches[piece].arrive(bytes);
     const warn = (message: string): void => engine.warn("WARN_REMOTE", message);
     const pieces = new Pieces(later, stretches, take, warn);
@@ -123,10 +129,11 @@ async function openFaiss(
   engine: Engine,
   signal: AbortSignal,
   pace: Pace,
+  rest: LoadRest,
 ): Promise<Parts> {
   const deferral = new Deferral();
   const reader = new Reader(new PartsSource(ranges, beginning, signal), pace, deferral);
-  const node = await readNode(reader, engine, 0, await reader.fourcc("fourcc"));
+  const node = await readNode(reader, engine, 0, await reader.fourcc("fourcc"), rest);
   await reader.finish();
   const { checks } = deferral;
   const lists = listsIn(node);

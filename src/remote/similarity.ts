@@ -1,6 +1,6 @@
 import type { IdType, Index, Work } from "../api.js";
 import { fail } from "../errors.js";
-import { readIndex } from "../faiss/read.js";
+import { readIndex } from "../open.js";
 import { readWork } from "../handle/options.js";
 import { describeTree } from "../indexes/describe.js";
 import { ListIndex } from "../indexes/list-index.js";

@@ -1,6 +1,6 @@
 import type { Index, Work } from "../api.js";
 import { fail, noArray } from "../errors.js";
-import { indexFactory } from "../factory/build.js";
+import { indexFactory } from "../open.js";
 import { named } from "../format/given.js";
 import { DEFAULTS, option, readWork } from "../handle/options.js";
 import { miniBatchKMeans } from "../training/mini-batch.js";

@@ -5,7 +5,7 @@
  */
 // Not for what it exports: what two entries share is a file of its own, and an entry that needs the whole core shares one file of it,
 // not two. Each more that "cellist" is made of costs Node 20 one to two milliseconds at the start.
-import "../faiss/read.js";
+import "../open.js";
 
 export { voiceCodec } from "../codec/voice-codec.js";
 export { blend } from "./blend.js";

@@ -2,7 +2,7 @@ import type { IdType, Index, Metric, Vectors, Work } from "../api.js";
 import { METRIC_L2 } from "../api.js";
 import { what } from "../checks.js";
 import { fail, noArray } from "../errors.js";
-import { indexFactory } from "../factory/build.js";
+import { indexFactory } from "../open.js";
 import { DEFAULTS, option, readWork } from "../handle/options.js";
 import { ownRowsOf } from "../handle/input.js";
 import { VectorIndex } from "../handle/vector-index.js";

@@ -1,5 +1,6 @@
 import type { Writer } from "../format/writer.js";
 import type { TransformTree } from "../indexes/tree.js";
+import { moreKernels } from "../wasm/more.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
@@ -79,7 +80,7 @@ export class LinearTransform implements Transform {
     const pitch = Math.ceil(n / 4) * 4;
     const products = engine.allocate(pitch * 4);
     const columns = dout <= din ? 0 : engine.allocate(n * m * 4);
-    if (columns !== 0) engine.kernels.transposeRows(this.#matrix, m, n, columns, m);
+    if (columns !== 0) moreKernels(engine).transposeRows(this.#matrix, m, n, columns, m);
     const rows = columns === 0 ? this.#matrix : columns;
     let fine = true;
     for (let i = 0; i < n && fine; i++) {
@@ -94,19 +95,19 @@ export class LinearTransform implements Transform {
   }
 
   scratchBytes(n: number): number {
-    return scratchSize(this.engine.kernels.applyLinearScratch(n, this.dout));
+    return scratchSize(moreKernels(this.engine).applyLinearScratch(n, this.dout));
   }
 
   apply(from: number, n: number, to: number): void {
     const { engine, din, dout } = this;
     const top = engine.scratchTop;
-    const scratch = engine.takeScratch(engine.kernels.applyLinearScratch(n, dout));
-    engine.kernels.applyLinear(from, n, din, this.#matrix, dout, this.#bias, to, scratch);
+    const scratch = engine.takeScratch(moreKernels(engine).applyLinearScratch(n, dout));
+    moreKernels(engine).applyLinear(from, n, din, this.#matrix, dout, this.#bias, to, scratch);
     engine.returnScratch(top);
   }
 
   invert(from: number, n: number, to: number): void {
-    this.engine.kernels.undoLinear(from, n, this.din, this.#matrix, this.dout, this.#bias, to);
+    moreKernels(this.engine).undoLinear(from, n, this.din, this.#matrix, this.dout, this.#bias, to);
   }
 
   /** Whether b is written: an untrained PCA says that it will have one. */

@@ -1,5 +1,6 @@
 import { fail } from "../errors.js";
 import type { TransformTree } from "../indexes/tree.js";
+import { moreKernels } from "../wasm/more.js";
 import { symmetricEigen } from "../training/eigen.js";
 import { splitEmpty } from "../training/kmeans.js";
 import type { Pace } from "../work/pace.js";
@@ -93,7 +94,7 @@ export class Training {
     this.#rotated = engine.allocate(n * dout * 4);
     this.#rotation = engine.allocate(dout * d * 4);
     this.#codebook = engine.allocate(dout * K * 4);
-    this.#groups = engine.allocate(engine.kernels.groupsBytes(M, dout / M));
+    this.#groups = engine.allocate(moreKernels(engine).groupsBytes(M, dout / M));
     this.#sums = engine.allocate(dout * K * 4);
     this.#counts = engine.allocate(M * K * 4);
     this.#numbers = engine.allocate(SUMMED * M);
@@ -107,7 +108,7 @@ export class Training {
     const mean = meanOf(engine.f32.subarray(this.#vectors >>> 2, (this.#vectors >>> 2) + n * d), d);
     const shift = engine.allocate(d * 4);
     engine.f32.set(mean, shift >>> 2);
-    engine.kernels.shiftRows(this.#vectors, n, d, shift, -1);
+    moreKernels(engine).shiftRows(this.#vectors, n, d, shift, -1);
     engine.release(shift);
   }
 
@@ -121,7 +122,7 @@ export class Training {
   /** Rotates the vectors. */
   async project(pace: Pace): Promise<void> {
     const engine = this.#engine;
-    const { kernels } = engine;
+    const kernels = moreKernels(engine);
     const [n, d, dout] = [this.#n, this.#d, this.#dout];
     const scratch = engine.allocate(kernels.applyLinearScratch(CHUNK, dout));
     try {
@@ -139,7 +140,7 @@ export class Training {
   /** Iterations of k-means on every sub-vector, from where it was before, or from vectors drawn at random. */
   async quantize(iterations: number, rotation: number, pace: Pace): Promise<void> {
     const engine = this.#engine;
-    const { kernels } = engine;
+    const kernels = moreKernels(engine);
     const [n, dout, M] = [this.#n, this.#dout, this.#M];
     const sub = dout / M;
     const bytes = dout * K * 4;
@@ -172,7 +173,7 @@ export class Training {
         );
         await pace.step(`OPQ, rotation ${rotation + 1} of ${ROTATIONS}`, iteration * n + i + count, iterations * n);
       }
-      kernels.average(this.#sums, this.#counts, M * K, sub);
+      engine.kernels.average(this.#sums, this.#counts, M * K, sub);
       for (let m = 0; m < M; m++) {
         const at = (this.#sums >>> 2) + m * K * sub;
         const tally = (this.#counts >>> 2) + m * K;
@@ -189,7 +190,7 @@ export class Training {
    */
   async rotate(pace: Pace): Promise<void> {
     const engine = this.#engine;
-    const { kernels } = engine;
+    const kernels = moreKernels(engine);
     const [d, dout] = [this.#d, this.#dout];
     const blocks: number[] = [];
     const take = (bytes: number): number => {
@@ -230,7 +231,7 @@ export class Training {
   /** The sums of products of codes and vectors, and the error of the codes. */
   async #multiply(products: number, take: (bytes: number) => number, pace: Pace): Promise<void> {
     const engine = this.#engine;
-    const { kernels } = engine;
+    const kernels = moreKernels(engine);
     const [n, d, dout, M] = [this.#n, this.#d, this.#dout, this.#M];
     const sub = dout / M;
     const codes = take(SUMMED * dout * 4);

@@ -1,6 +1,7 @@
 import { fail } from "../errors.js";
 import type { Writer } from "../format/writer.js";
 import type { TransformTree } from "../indexes/tree.js";
+import { moreKernels } from "../wasm/more.js";
 import { symmetricEigen } from "../training/eigen.js";
 import type { Pace } from "../work/pace.js";
 import { permutation } from "../work/random.js";
@@ -169,7 +170,7 @@ async function components(
   pace: Pace,
 ): Promise<{ values: Float64Array; vectors: Float64Array }> {
   const engine = new Engine(options);
-  const { kernels } = engine;
+  const kernels = moreKernels(engine);
   const n = vectors.length / d;
   const sums = engine.allocate(d * d * 8);
   const shift = engine.allocate(d * 4);

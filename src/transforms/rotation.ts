@@ -1,4 +1,5 @@
 import type { TransformTree } from "../indexes/tree.js";
+import { moreKernels } from "../wasm/more.js";
 import { logarithm } from "../work/elementary.js";
 import type { Pace } from "../work/pace.js";
 import { Random } from "../work/random.js";
@@ -59,7 +60,7 @@ export async function orthonormalize(
   m: number,
   pace: Pace,
 ): Promise<Float64Array<ArrayBuffer>> {
-  const { kernels } = engine;
+  const kernels = moreKernels(engine);
   const scales = engine.allocate(2 * n * 8);
   try {
     for (let k = 0; k < n; k += CHUNK) {

@@ -2,6 +2,7 @@
 
 import type { Writer } from "../format/writer.js";
 import type { TransformTree } from "../indexes/tree.js";
+import { moreKernels } from "../wasm/more.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { bytesOf } from "./fields.js";
@@ -114,7 +115,7 @@ export class Centering extends SimpleTransform {
 
   #shift(from: number, n: number, to: number, by: number): void {
     this.copy(from, n * this.din * 4, to);
-    this.engine.kernels.shiftRows(to, n, this.din, this.#address, by);
+    moreKernels(this.engine).shiftRows(to, n, this.din, this.#address, by);
   }
 
   write(writer: Writer): void {
@@ -144,11 +145,11 @@ export class Remapping extends SimpleTransform {
   }
 
   apply(from: number, n: number, to: number): void {
-    this.engine.kernels.remapRows(from, n, this.din, this.#address, this.dout, to);
+    moreKernels(this.engine).remapRows(from, n, this.din, this.#address, this.dout, to);
   }
 
   invert(from: number, n: number, to: number): void {
-    this.engine.kernels.undoRemap(from, n, this.din, this.#address, this.dout, to);
+    moreKernels(this.engine).undoRemap(from, n, this.din, this.#address, this.dout, to);
   }
 
   write(writer: Writer): void {
@@ -182,14 +183,14 @@ export class HadamardRotation extends SimpleTransform {
   }
 
   apply(from: number, n: number, to: number): void {
-    this.engine.kernels.rotateByHadamard(from, n, this.din, this.#signs, this.dout, to);
+    moreKernels(this.engine).rotateByHadamard(from, n, this.din, this.#signs, this.dout, to);
   }
 
   invert(from: number, n: number, to: number): void {
     const { engine, din, dout } = this;
     const top = engine.scratchTop;
     const scratch = engine.takeScratch(dout * 4);
-    engine.kernels.undoHadamard(from, n, din, this.#signs, dout, to, scratch);
+    moreKernels(engine).undoHadamard(from, n, din, this.#signs, dout, to, scratch);
     engine.returnScratch(top);
   }
 

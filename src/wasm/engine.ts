@@ -14,6 +14,13 @@ export interface EngineOptions {
    * Default: compiled once from the bytes the library carries.
    */
   module?: WebAssembly.Module | undefined;
+  /** As `module`, of the package's `more.wasm`: the kernels of the kinds of "cellist/more". */
+  moreModule?: WebAssembly.Module | undefined;
+  /**
+   * `more` of "cellist/more", the kinds of index that the core does not carry. Default: imported when one is asked for, which a runtime
+   * such as an AudioWorklet or a service worker does not do.
+   */
+  more?: More | undefined;
   /** Use relaxed SIMD where the engine has it: faster, but results may differ in the last bits. Default: false. */
   relaxed?: boolean | undefined;
   /** The most bytes of memory that the index may hold. Default: 4 GiB, which is all that 32-bit addresses reach. */
@@ -25,6 +32,12 @@ export interface EngineOptions {
   bounds?: boolean | undefined;
   /** Told of what is odd but no error ({@link Warning} has the codes). Default: nobody; the library prints nothing. */
   onWarning?: ((warning: Warning) => void) | undefined;
+}
+
+/** Kinds of index that the core does not carry: `more` of "cellist/more". */
+export interface More {
+  /** How many there are. */
+  readonly kinds: { readonly length: number };
 }
 
 /** Something odd that is no error. */
@@ -60,13 +73,21 @@ function compiled(options: EngineOptions): WebAssembly.Module {
     );
   }
   if (options.module !== undefined) return options.module;
-  if (options.relaxed === true && WebAssembly.validate(bytesOf(RELAXED_PROBE))) {
+  if (options.relaxed === true && hasRelaxed()) {
     return (modules.relaxed ??= compile(applyPatch(bytesOf(baseline), bytesOf(relaxedPatch))));
   }
   return (modules.baseline ??= compile(bytesOf(baseline)));
 }
 
-function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
+let relaxedThere: boolean | undefined;
+
+/** Whether the runtime has relaxed SIMD. */
+export function hasRelaxed(): boolean {
+  return (relaxedThere ??= WebAssembly.validate(bytesOf(RELAXED_PROBE)));
+}
+
+/** Compiles kernels. Throws ERR_UNSUPPORTED, which says why and what to do. */
+export function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   try {
     return new WebAssembly.Module(bytes);
   } catch (error) {
@@ -78,7 +99,8 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
       "ERR_UNSUPPORTED",
       `the runtime does not compile WebAssembly (${String(error)}): allow a page of yours 'wasm-unsafe-eval' in its ` +
         `Content-Security-Policy; on a page of others, as a content script, put the index into the extension's service worker or ` +
-        `offscreen document and send it the features; elsewhere import "cellist/cellist.wasm" and give it as the option module`,
+        `offscreen document and send it the features; elsewhere import "cellist/cellist.wasm" and give it as the option module ` +
+        `("cellist/more.wasm" as moreModule)`,
     );
   }
 }
@@ -97,16 +119,20 @@ function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Ke
 /** The options of an engine, checked and copied: what the caller does to the object later is nothing to the index. */
 function readOptions(options: unknown): Readonly<EngineOptions> {
   checkOptions(options);
-  const { module, relaxed, maxBytes, bounds, onWarning } = options as EngineOptions;
-  if (module !== undefined && tagOf(module) !== "WebAssembly.Module")
-    fail("ERR_PARAMETER", `module is ${what(module)}: give new WebAssembly.Module of the bytes of cellist.wasm`);
+  const { module, moreModule, relaxed, maxBytes, bounds, onWarning } = options as EngineOptions;
+  for (const [name, value, file] of [
+    ["module", module, "cellist.wasm"],
+    ["moreModule", moreModule, "more.wasm"],
+  ] as const)
+    if (value !== undefined && tagOf(value) !== "WebAssembly.Module")
+      fail("ERR_PARAMETER", `${name} is ${what(value)}: give new WebAssembly.Module of the bytes of ${file}`);
   if (maxBytes !== undefined && !(typeof maxBytes === "number" && maxBytes > 0))
     fail("ERR_PARAMETER", `maxBytes is ${what(maxBytes)}: give a number of bytes above 0`);
   for (const [name, value] of Object.entries({ relaxed, bounds }))
     if (value !== undefined && typeof value !== "boolean")
       fail("ERR_PARAMETER", `${name} is ${what(value)}: give true or false`);
   checkCallback("onWarning", onWarning);
-  return { module, relaxed, maxBytes, bounds, onWarning };
+  return { module, moreModule, relaxed, maxBytes, bounds, onWarning };
 }
 
 /**
@@ -122,6 +148,8 @@ export class Engine {
   /** Address 0 means "none"; records stand behind it. The kernels keep nothing in memory (assembly/embed.mjs checks that). */
   readonly #allocator = new Allocator(RECORDS_END);
   readonly #maxBytes: number;
+  /** Instances of other modules on this memory. */
+  readonly #attached = new Map<WebAssembly.Module, WebAssembly.Exports>();
   /** The scratch arena: where it starts and ends, and how far it is taken. */
   #arena = 0;
   #arenaEnd = 0;
@@ -149,10 +177,15 @@ export class Engine {
     this.#refresh();
   }
 
-  /** Another module on the same memory, as the kernels are: it imports the memory and keeps no data of its own. */
+  /** Another module on the same memory, as the kernels are: it imports the memory and keeps no data of its own. Its instance is kept. */
   attach(module: WebAssembly.Module): WebAssembly.Exports {
-    const abort = (): never => fail("ERR_MEMORY", "a kernel gave up");
-    return new WebAssembly.Instance(module, { env: { memory: this.#memory, abort } }).exports;
+    let exports = this.#attached.get(module);
+    if (exports === undefined) {
+      const abort = (): never => fail("ERR_MEMORY", "a kernel gave up");
+      exports = new WebAssembly.Instance(module, { env: { memory: this.#memory, abort } }).exports;
+      this.#attached.set(module, exports);
+    }
+    return exports;
   }
 
   /** Bytes of memory held. It never shrinks: only dropping the engine returns it. */
@@ -252,6 +285,7 @@ export class Engine {
     }
     new Uint8Array(memory.buffer).set(this.u8.subarray(0, pages * PAGE));
     this.#memory = memory;
+    this.#attached.clear();
     this.kernels = instantiate(compiled(this.options), memory);
     this.#refresh();
   }

@@ -97,11 +97,11 @@ export async function readIndex<I extends IdType = "int32">(
 /** What of the options can go to a worker: warnings come back. ERR_PARAMETER for what are no options. */
 function engineOf(options: AsyncOptions): object {
   checkOptions(options);
-  const { module, relaxed, maxBytes, bounds, onWarning, worker } = options;
+  const { module, moreModule, relaxed, maxBytes, bounds, onWarning, worker } = options;
   checkCallback("onWarning", onWarning);
   if (worker !== undefined && typeof (worker as Partial<WorkerLike> | null)?.postMessage !== "function")
     fail("ERR_PARAMETER", `worker is ${what(worker)}: give a Worker, or leave it out`);
-  return { module, relaxed, maxBytes, bounds };
+  return { module, moreModule, relaxed, maxBytes, bounds };
 }
 
 async function open<I extends IdType>(

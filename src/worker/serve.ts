@@ -12,13 +12,15 @@ import type {
   Work,
 } from "../api.js";
 import { CellistError } from "../errors.js";
-import { indexFactory } from "../factory/build.js";
-import { readIndex } from "../faiss/read.js";
+import { makeIndex } from "../factory/build.js";
+import { openIndex } from "../faiss/read.js";
+import type { Rest } from "../faiss/rest.js";
 import type { Bytes } from "../format/source.js";
 import { IdFilter } from "../handle/filter.js";
 import { floatsOf } from "../handle/input.js";
 import { VectorIndex } from "../handle/vector-index.js";
 import type { Where } from "../handle/where.js";
+import { more } from "../more/index.js";
 import { blend } from "../rvc/blend.js";
 import type { BlendOptions } from "../rvc/blend.js";
 import type { EngineOptions } from "../wasm/engine.js";
@@ -31,6 +33,9 @@ export interface Shape {
   labels: number | undefined;
   wide: boolean;
 }
+
+/** What the core has not is here, too: see src/open.ts. */
+const load = async (): Promise<Rest> => more as Rest;
 
 /** The worker's end: one index, and a port to call it through. */
 export function serve(port: MessagePort): void {
@@ -118,12 +123,12 @@ export function serve(port: MessagePort): void {
     switch (method) {
       case "indexFactory": {
         const [d, description, metric, engine] = args as [number, string, Metric, EngineOptions];
-        return make(indexFactory(d, description, metric, engineOf(engine)));
+        return make(makeIndex(d, description, metric, engineOf(engine), load));
       }
       case "readIndex": {
         const [source, engine] = args as [Bytes | typeof PULLED, EngineOptions];
         const bytes = source === PULLED ? { [Symbol.asyncIterator]: () => ({ next: pull }) } : source;
-        return make(readIndex(bytes, { ...engineOf(engine), ...work }));
+        return make(openIndex(bytes, { ...engineOf(engine), ...work }, load));
       }
     }
     if (index === undefined) throw new CellistError("ERR_DISPOSED", "the index was disposed of: make or read another");
@@ -236,7 +241,7 @@ export function serve(port: MessagePort): void {
 
 /** Merges an index that came as a file: what another worker holds can't be reached. */
 async function mergeFrom(index: Index<IdType>, bytes: Uint8Array, options: MergeOptions): Promise<void> {
-  const other = await readIndex<IdType>(bytes);
+  const other = await openIndex(bytes, {}, load);
   try {
     await index.mergeFrom(other, options);
   } finally {

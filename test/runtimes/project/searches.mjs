@@ -8,6 +8,9 @@ export const INDEXES = {
   ip: ["IVF32,Flat", 0, { nprobe: 3 }],
   ivf: ["IVF32,Flat", 1, { nprobe: 4 }],
   pq: ["IVF32,PQ16x4fs,RFlat", 1, { nprobe: 4, kFactor: 4 }],
+  // Of "cellist/more", which the core imports for them where it is not given.
+  opq: ["OPQ16_32,IVF32,SQ8,RFlat", 1, { nprobe: 4, kFactor: 4 }],
+  hnsw: ["HNSW16", 1, {}],
 };
 
 export const blendOptions = (options) => ({ k: K, rate: 0.75, ...options });

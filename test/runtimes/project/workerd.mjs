@@ -1,6 +1,7 @@
-// Cloudflare's workerd, which compiles no WebAssembly that comes as bytes: it has the module from a file.
+// Cloudflare's workerd, which compiles no WebAssembly that comes as bytes: it has the modules from files.
 
 import module from "cellist/cellist.wasm";
+import moreModule from "cellist/more.wasm";
 import * as core from "cellist";
 import * as rvc from "cellist/rvc";
 import file from "vectors.npy";
@@ -11,7 +12,9 @@ export default {
     const error = await core.indexFactory(4, "Flat").catch((thrown) => thrown);
     if (error.code !== "ERR_UNSUPPORTED")
       throw new Error("an index without a module was made: nothing is forbidden here");
-    const sums = await runSearches({ ...core, ...rvc }, new Uint8Array(file), { engine: { module } });
+    const sums = await runSearches({ ...core, ...rvc }, new Uint8Array(file), {
+      engine: { module, moreModule },
+    });
     console.log(JSON.stringify(sums));
   },
 };

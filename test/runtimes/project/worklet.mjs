@@ -1,4 +1,5 @@
 import * as core from "./node_modules/cellist/dist/index.js";
+import { more } from "./node_modules/cellist/dist/more/index.js";
 import * as rvc from "./node_modules/cellist/dist/rvc/index.js";
 import { blendOptions, checksum, runSearches } from "./searches.mjs";
 
@@ -18,7 +19,8 @@ class Blender extends AudioWorkletProcessor {
     });
     this.port.onmessage = ({ data }) => {
       ready
-        .then(() => runSearches({ ...core, ...rvc }, data))
+        .then(checkMore)
+        .then(() => runSearches({ ...core, ...rvc }, data, { engine: { more } }))
         .then(
           (sums) => this.port.postMessage(sums),
           (error) => this.port.postMessage({ error: String(error.stack) }),
@@ -39,6 +41,13 @@ class Blender extends AudioWorkletProcessor {
     }
     return true;
   }
+}
+
+/** Throws unless an index that is not of the core is refused where nothing can be imported, with what to do. */
+async function checkMore() {
+  const error = await core.indexFactory(64, "SQ8").catch((thrown) => thrown);
+  if (error.code !== "ERR_UNSUPPORTED" || !error.message.includes('import { more } from "cellist/more"'))
+    throw new Error(`SQ8 without "cellist/more" gave ${String(error)}`);
 }
 
 registerProcessor("cellist", Blender);

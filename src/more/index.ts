@@ -1,0 +1,25 @@
+/**
+ * What the core does not carry: the kinds of index beside Flat, PQ…x4fs and the IVF of these (scalar and product quantizers, RaBitQ and
+ * EDEN, HNSW, vector transforms, Panorama), the whole grammar of descriptions, and what tells what a file is that is no index, or is in a zip.
+ * indexFactory and readIndex import it by themselves where it is asked for. A runtime that can't import while it runs (an AudioWorklet, a
+ * service worker) gives it to them.
+ *
+ * @example
+ *   import { readIndex } from "cellist";
+ *   import { more } from "cellist/more";
+ *   const index = await readIndex(bytes, { more });
+ *
+ * @module
+ */
+import { MORE_KINDS } from "../faiss/more-kinds.js";
+import type { Rest } from "../faiss/rest.js";
+import { refuse } from "../faiss/unbuilt.js";
+import { plan } from "../factory/plan.js";
+import { others } from "../format/identify.js";
+import type { More } from "../wasm/engine.js";
+
+const rest: Rest = { kinds: MORE_KINDS, plan, refuse, others };
+
+/** What this entry has, as the option `more` of indexFactory, readIndex and openRemote takes it. */
+export const more: More = rest;
+export type { More } from "../wasm/engine.js";

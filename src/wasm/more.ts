@@ -1,0 +1,35 @@
+import { fail } from "../errors.js";
+import { compile, hasRelaxed } from "./engine.js";
+import type { Engine } from "./engine.js";
+import { applyPatch } from "./patch.js";
+import { bytesOf } from "./text.js";
+import { baseline, relaxedPatch } from "./more.gen.js";
+import type { MoreKernels } from "./more.gen.js";
+
+export type { MoreKernels } from "./more.gen.js";
+
+const modules: { baseline?: WebAssembly.Module; relaxed?: WebAssembly.Module } = {};
+
+/** The kernels of the kinds of "cellist/more" on the memory of an engine. */
+export function moreKernels(engine: Engine): MoreKernels {
+  return engine.attach(compiled(engine)) as unknown as MoreKernels;
+}
+
+/** Throws ERR_PARAMETER for a `moreModule` that is another module, ERR_UNSUPPORTED where there is none and nothing may be compiled. */
+export function checkKernels(engine: Engine): void {
+  const module = compiled(engine);
+  let reason = "it has not the kernels";
+  try {
+    if ("FACTORED" in engine.attach(module)) return;
+  } catch (error) {
+    reason = String(error);
+  }
+  fail("ERR_PARAMETER", `moreModule can't be used (${reason}): give the more.wasm of this version`);
+}
+
+function compiled({ options }: Engine): WebAssembly.Module {
+  if (options.moreModule !== undefined) return options.moreModule;
+  if (options.relaxed === true && hasRelaxed())
+    return (modules.relaxed ??= compile(applyPatch(bytesOf(baseline), bytesOf(relaxedPatch))));
+  return (modules.baseline ??= compile(bytesOf(baseline)));
+}
