@@ -107,13 +107,17 @@ export interface SearchOptions extends Believed {
   filter?: Filter | undefined;
 }
 
-/** What a filter is made of: ids, a range of them (`to` excluded, each end may be left out), or a function that is asked of each id. */
-export type FilterSource =
+/**
+ * What a filter is made of: ids, a range of them (`to` excluded, each end may be left out), or a function that is asked of each id.
+ *
+ * @example
+ *   const lately: FilterSource = { from: 1000 };
+ */
+export type FilterSource<I extends IdType = IdType> =
   | Ids
   | Iterable<number | bigint>
   | { readonly from?: number | bigint; readonly to?: number | bigint }
-  | ((id: number) => boolean)
-  | ((id: bigint) => boolean);
+  | ((id: I extends "int64" ? bigint : number) => boolean);
 
 /**
  * Which vectors of an index a search may find. It belongs to the index that made it and follows what is added and removed: made anew at the
@@ -204,6 +208,27 @@ export interface FileCodec {
 }
 
 /**
+ * What `using` calls: `[Symbol.dispose]`, as dispose. It is missing where the runtime does not know that symbol, and in types where the
+ * compiler's `lib` does not.
+ *
+ * @example
+ *   using index = await readIndex(bytes);
+ */
+export type Disposed = SymbolConstructor extends { readonly dispose: infer D extends symbol }
+  ? Record<D, () => void>
+  : object;
+
+/**
+ * What `await using` calls: `[Symbol.asyncDispose]`, as dispose of an index behind a worker; missing where {@link Disposed} is.
+ *
+ * @example
+ *   await using index = await readIndex(bytes);
+ */
+export type AsyncDisposed = SymbolConstructor extends { readonly asyncDispose: infer D extends symbol }
+  ? Record<D, () => Promise<void>>
+  : object;
+
+/**
  * A set of vectors that can be searched. Vectors come as {@link Vectors}; arrays may be subarrays, may live in a SharedArrayBuffer, and
  * are used up when a call has returned its promise.
  *
@@ -221,7 +246,7 @@ export interface FileCodec {
  *   const { distances, labels } = index.search(query, 5, { d: 384 });
  *   const best = docs[labels[0]];
  */
-export interface Index<I extends IdType = "int32"> {
+export interface Index<I extends IdType = "int32"> extends Disposed {
   /**
    * Dimensions of a vector.
    *
@@ -378,7 +403,7 @@ export interface Index<I extends IdType = "int32"> {
    *   index.search(queries, 8, { filter: mine }); // no allocation for it from here on
    *   index.rangeSearch(queries, 0.5, { filter: index.filter((id) => docs[id].language === "en") });
    */
-  filter(which: FilterSource): Filter;
+  filter(which: FilterSource<I>): Filter;
   /**
    * Does ahead what the first searches of so many queries would: memory, and the compiler's second tier. Where vectors are kept as they
    * are (Flat, IVF,Flat) it also makes the 8-bit codes that let searches pass over most of them, a quarter of their bytes; adding or
@@ -506,13 +531,6 @@ export interface Index<I extends IdType = "int32"> {
    *   index.dispose();
    */
   dispose(): void;
-  /**
-   * As dispose, for `using`; missing where the runtime has no Symbol.dispose.
-   *
-   * @example
-   *   using index = await readIndex(bytes);
-   */
-  [Symbol.dispose](): void;
   /**
    * What the index is, in a line; never throws.
    *

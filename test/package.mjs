@@ -45,6 +45,7 @@ try {
   printTable([["entry", "minified", "gzipped", "later", "imports"], ...(await entrySizes())]);
   console.log(`tarball: ${packed.size} bytes, unpacked: ${packed.unpackedSize} bytes, ${packed.files.length} files`);
   checkLock();
+  checkJsr();
   checkPaths();
 } finally {
   rmSync(folder, { recursive: true });
@@ -63,7 +64,7 @@ function checkFiles(files) {
   for (const path of files) {
     if (!PUBLISHED.test(path)) problems.push(`${path} would be published: see "files" in package.json`);
     const [, module] = /^dist\/(.+?)(\.d)?\.[jt]s$/.exec(path) ?? [];
-    const made = path === CLASSIC || /^dist\/chunk-\w+\.js$/.test(path);
+    const made = path === CLASSIC || path.endsWith(".wasm.d.ts") || /^dist\/chunk-\w+\.js$/.test(path);
     if (module !== undefined && !made && !existsSync(`src/${module}.ts`)) {
       problems.push(`${path} is left from an older build: remove dist and build again`);
     }
@@ -78,16 +79,7 @@ async function checkWithTools(tarball) {
   });
   for (const message of messages) problems.push(`publint: ${formatMessage(message, manifest, { color: false })}`);
   try {
-    // A .wasm file has no types: what its import is depends on the bundler.
-    const flags = [
-      "--profile",
-      "esm-only",
-      "--no-definitely-typed",
-      "--no-emoji",
-      "--exclude-entrypoints",
-      "cellist.wasm",
-      "more.wasm",
-    ];
+    const flags = ["--profile", "esm-only", "--no-definitely-typed", "--no-emoji"];
     execFileSync("node_modules/.bin/attw", [tarball, ...flags], { encoding: "utf8" });
   } catch (error) {
     problems.push(`attw: ${(error.stdout || error.message).trim()}`);
@@ -116,7 +108,7 @@ async function checkExports(files) {
 async function entrySizes() {
   const rows = [];
   for (const [path, { default: file }] of Object.entries(manifest.exports)) {
-    if (file === undefined) continue;
+    if (!file?.endsWith(".js")) continue;
     let bundle;
     try {
       bundle = await build({ ...BUNDLE, entryPoints: [file] });
@@ -153,6 +145,21 @@ function checkLock() {
   const named = lock.split("\n").filter((line) => /"resolved"|:\/\/registry\.|\.tgz"/.test(line));
   if (named.length > 0)
     problems.push(`package-lock.json has ${named.length} download addresses, such as ${named[0].trim()}`);
+}
+
+/** JSR has the entries that npm has, but for files that are no modules, under the same version. */
+function checkJsr() {
+  const jsr = JSON.parse(readFileSync("jsr.json", "utf8"));
+  const modules = Object.entries(manifest.exports).filter(([, target]) => target.default?.endsWith(".js"));
+  const wanted = modules.map(([path, { default: file }]) => [
+    path,
+    file.replace("./dist/", "./build/jsr/").replace(/js$/, "ts"),
+  ]);
+  if (JSON.stringify(Object.entries(jsr.exports)) !== JSON.stringify(wanted))
+    problems.push(`jsr.json has other exports than package.json: give ${JSON.stringify(Object.fromEntries(wanted))}`);
+  if (jsr.version !== manifest.version) problems.push(`jsr.json is of version ${jsr.version}`);
+  if (jsr.imports.npyjs !== `npm:npyjs@${manifest.dependencies.npyjs}`)
+    problems.push(`jsr.json wants ${jsr.imports.npyjs}, package.json npyjs ${manifest.dependencies.npyjs}`);
 }
 
 /** No text names the folder that the checkout stands in, or the home of who wrote it. */

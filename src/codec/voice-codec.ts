@@ -62,7 +62,7 @@ async function readFile(reader: Reader, wanted: number | undefined): Promise<Voi
   return { head: { ...head, layers: head.layers.slice(0, count) }, prefix, layers };
 }
 
-/** The parts of a file, with another nprobe: of its first layers, where only these were read. */
+/** @internal The parts of a file, with another nprobe: of its first layers, where only these were read. */
 export function fileParts({ head, prefix, layers }: VoiceFile, nprobe: number): Uint8Array[] {
   return [writeHead({ ...head, nprobe }), prefix, ...layers.flatMap(({ side, data }) => [side, data])];
 }

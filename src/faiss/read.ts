@@ -76,7 +76,7 @@ async function read(source: Bytes, options: ReadOptions, load: LoadRest, skims: 
   }
 }
 
-/** A codec as it is: it reads what follows its fourcc. */
+/** @internal A codec as it is: it reads what follows its fourcc. */
 export interface ReadingCodec extends FileCodec {
   read(
     reader: Reader,
@@ -96,7 +96,7 @@ function codecsOf({ codecs }: ReadOptions): readonly ReadingCodec[] {
   return codecs as readonly ReadingCodec[];
 }
 
-/** Reads an index from behind its fourcc on; `depth` is that of its nesting, `load` gives what the core has not. */
+/** @internal Reads an index from behind its fourcc on; `depth` is that of its nesting, `load` gives what the core has not. */
 export async function readNode(
   reader: Reader,
   engine: Engine,

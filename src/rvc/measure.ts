@@ -103,7 +103,7 @@ async function measure(index: Index<IdType>, options: MeasureOptions): Promise<V
   }
 }
 
-/** The index as it is inside. ERR_PARAMETER for anything else. */
+/** @internal The index as it is inside. ERR_PARAMETER for anything else. */
 export function voiceOf(name: string, index: unknown): VectorIndex {
   if (index instanceof VectorIndex) return index;
   return fail("ERR_PARAMETER", `${name} is ${what(index)}: give an index made by indexFactory or readIndex`);
@@ -117,7 +117,7 @@ export function probesOf(nprobe: readonly number[] | undefined): number[] {
   return [...new Set(probes)].sort((a, b) => a - b);
 }
 
-/** Frames, their exact neighbours, and what an exact blend makes of them. */
+/** @internal Frames, their exact neighbours, and what an exact blend makes of them. */
 export class Frames {
   readonly count: number;
   readonly heldOut: boolean;
@@ -268,7 +268,7 @@ interface Exact {
   dispose(): void;
 }
 
-/** Takes frames, and finds their exact neighbours in an index. */
+/** @internal Takes frames, and finds their exact neighbours in an index. */
 export async function takeFrames(truth: VectorIndex, options: MeasureOptions, pace: Pace): Promise<Frames> {
   const seed = option(options, "seed", DEFAULTS.seed);
   const wanted = option(options, "k", DEFAULTS.k);

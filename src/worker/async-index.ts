@@ -1,5 +1,6 @@
 import type {
   AddOptions,
+  AsyncDisposed,
   Floats,
   Ids,
   FilterSource,
@@ -80,7 +81,7 @@ export interface AsyncBlendOptions extends Omit<BlendOptions, "filter">, Pick<As
  *   const { distances, labels } = await index.search(queries, 8);
  *   await index.dispose();
  */
-export interface AsyncIndex<I extends IdType = "int32"> {
+export interface AsyncIndex<I extends IdType = "int32"> extends AsyncDisposed {
   /**
    * Dimensions of a vector.
    *
@@ -329,13 +330,6 @@ export interface AsyncIndex<I extends IdType = "int32"> {
    *   await index.dispose();
    */
   dispose(): Promise<void>;
-  /**
-   * As dispose, for `await using`; missing where the runtime has no Symbol.asyncDispose.
-   *
-   * @example
-   *   await using index = await readIndex(bytes);
-   */
-  [Symbol.asyncDispose](): Promise<void>;
   /**
    * What the index is, in a line; never throws.
    *

@@ -15,6 +15,7 @@ import { CHROMIUM, CHROMIUM_FLAGS, FIREFOX, installDebian } from "../browsers.mj
 import { checksum } from "./project/searches.mjs";
 import { serveRemote } from "./remote.mjs";
 import { TIERS } from "./tiers.mjs";
+import { COMPILERS, compilations } from "./types.mjs";
 
 /** What npm brings. puppeteer-core 25 and later want a newer Node than CI may have. */
 const TOOLS = [
@@ -28,6 +29,7 @@ const TOOLS = [
   "vite@8",
   "webpack@5",
   "webpack-cli@7",
+  ...COMPILERS,
 ];
 /** What a run in a worker of "cellist/worker" is called. */
 const HELPER = "cellist/worker";
@@ -35,6 +37,8 @@ const HELPER = "cellist/worker";
 const PATIENCE = 60_000;
 /** So does a bundler, and npm where it installs dozens of packages over a slow line. */
 const LONG = 300_000;
+/** Characters of a line that an error may print: those of dist are broken from 160 on, but not within a string. */
+const LONGEST_LINE = 300;
 const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript" };
 
@@ -75,6 +79,8 @@ let failed = 0;
 try {
   installProject();
   installTools();
+  for (const { title, job } of compilations(tools, project)) await attempt(title, "strict, all of lib checked", job);
+  await attempt("Deno", "jsr.json, dry run", dryRun);
   const remote = await serveRemote(project);
   closers.push(remote.close);
   await runConsoles(remote);
@@ -121,6 +127,12 @@ function npm(folder, ...args) {
   });
 }
 
+/** JSR takes no types that it would have to infer; what it takes is checked as it would be there, and sent nowhere. */
+async function dryRun() {
+  const deno = binaryOf("@deno", "deno");
+  await run(deno, ["publish", "--dry-run", "--allow-dirty"], { cwd: root, timeout: 2 * PATIENCE });
+}
+
 async function runConsoles(remote) {
   const bin = (path) => join(tools, "node_modules", path);
   const [deno, bun] = [binaryOf("@deno", "deno"), binaryOf("@oven", "bin/bun")];
@@ -143,6 +155,7 @@ async function runConsoles(remote) {
   await visits("Deno", deno, ...denoRun, "--allow-write=.", "--allow-net");
   await visits("Bun", bun);
   await runConsole("Node", newest, ["require.cjs"], "require() from CommonJS");
+  for (const node of nodes) await attempt("Node", "an error that nobody catches", () => checkUncaught(node));
   // Every compiler of V8, with and without AVX, by all kernels and by faiss' files.
   const golden = join(root, "test/runtimes/tiers.mjs");
   for (const node of nodes) {
@@ -163,6 +176,15 @@ async function runConsole(name, command, args, what = "", kind = "searches") {
     return JSON.parse(sums);
   };
   await check(`${name} ${version}`, what, job, kind);
+}
+
+/** What Node prints of an error that nobody catches is the line that threw it: short, and followed by the error's own words. */
+async function checkUncaught(node) {
+  const script = 'import { readIndex } from "cellist"; await readIndex(new Uint8Array(3));';
+  const { stderr } = await run(node, ["--input-type=module", "-e", script], { cwd: project }).catch((error) => error);
+  if (!stderr.includes("CellistError: ")) throw new Error(`this was printed: ${stderr}`);
+  const longest = Math.max(...stderr.split("\n").map((line) => line.length));
+  if (longest > LONGEST_LINE) throw new Error(`a line of ${longest} characters was printed: ${stderr}`);
 }
 
 /** Cloudflare's runtime forbids compiling: it gets the modules as files, beside what esbuild makes of the rest. */
@@ -338,18 +360,25 @@ async function serve(folder, policy) {
 
 /** Runs something that gives checksums by name, and holds them against those of the first of its kind that ran, but for `left` out ones. */
 async function check(title, what, job, kind = "searches", left = []) {
-  const start = performance.now();
-  try {
+  await attempt(title, what, async () => {
     const sums = await job();
     expected[kind] ??= sums;
     for (const [name, sum] of Object.entries(expected[kind])) {
       if (sums[name] !== sum && !left.includes(name))
         throw new Error(`the checksum of "${name}" is ${sums[name]}, and was ${sum} before`);
     }
-    const all = checksum(Uint8Array.from(Object.values(sums).join(), (character) => character.charCodeAt(0)));
+    return checksum(Uint8Array.from(Object.values(sums).join(), (character) => character.charCodeAt(0)));
+  });
+}
+
+/** Runs something, and prints in a line that it did well and what it returned, or what went wrong. */
+async function attempt(title, what, job) {
+  const start = performance.now();
+  try {
+    const result = (await job()) ?? "";
     const seconds = ((performance.now() - start) / 1000).toFixed(2);
     passed++;
-    console.log(`✓ ${title.padEnd(24)} ${what.padEnd(40)} ${all}  ${seconds} s`);
+    console.log(`✓ ${title.padEnd(24)} ${what.padEnd(40)} ${result.padEnd(8)}  ${seconds} s`);
   } catch (error) {
     report(title, what, error);
   }
