@@ -117,7 +117,7 @@ export type FilterSource<I extends IdType = IdType> =
   | Ids
   | Iterable<number | bigint>
   | { readonly from?: number | bigint; readonly to?: number | bigint }
-  | ((id: I extends "int64" ? bigint : number) => boolean);
+  | (I extends "int64" ? (id: bigint) => boolean : (id: number) => boolean);
 
 /**
  * Which vectors of an index a search may find. It belongs to the index that made it and follows what is added and removed: made anew at the
