@@ -5,6 +5,7 @@ import tseslint from "typescript-eslint";
 /** The rooms of src/, from the ground up: what stands higher may be imported by none below it. */
 const ROOMS = [
   ["work", "wasm"],
+  ["threads"],
   ["format", "lists", "bounds", "training"],
   ["quantizers"],
   ["codes"],

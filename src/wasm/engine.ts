@@ -32,6 +32,18 @@ export interface EngineOptions {
   bounds?: boolean | undefined;
   /** Told of what is odd but no error ({@link Warning} has the codes). Default: nobody; the library prints nothing. */
   onWarning?: ((warning: Warning) => void) | undefined;
+  /** @internal Threads that share the work: "cellist/worker" makes them of its option `threads`. */
+  crew?: Crew | undefined;
+}
+
+/** @internal Threads that work on the memory of an engine (src/threads). */
+export interface Crew {
+  /** What it has compiled. */
+  readonly modules: Record<string, WebAssembly.Module | undefined>;
+  /** A module for a memory that is shared, of one that imports one that is not. */
+  shared(module: Uint8Array): Uint8Array<ArrayBuffer>;
+  /** What an engine is to call in place of a module's exports: the same, shared out. */
+  share<T extends object>(engine: Engine, memory: WebAssembly.Memory, module: WebAssembly.Module, exports: T): T;
 }
 
 /** Kinds of index that the core does not carry: `more` of "cellist/more". */
@@ -45,7 +57,7 @@ export interface Warning {
   /**
    * `WARN_FEW_POINTS`: fewer than 39 training points a centroid. `WARN_EMPTY`: a trained file without a vector. `WARN_MEMORY`: no room
    * for what speeds up searches. `WARN_IDS`: ids of an IDMap that faiss left apart from its vectors, put right. `WARN_SEARCH_TYPE`: a
-   * PQ file that asks faiss for another way to compare.
+   * PQ file that asks faiss for another way to compare. `WARN_THREADS`: fewer threads than were asked for.
    */
   code: string;
   /** What was seen and what to do, for people. */
@@ -63,7 +75,7 @@ const RELAXED_PROBE = "%|.|@|:&%%%&*&|-%&|H('&%/4&2%h% 4h% 4 |M'0";
 /** `i8x16.splat` in an otherwise empty function: valid only where SIMD is. */
 const SIMD_PROBE = "%|.|@|:&%%%&*&|-%&|H('&%/-&+%h% 40";
 
-const modules: { baseline?: WebAssembly.Module; relaxed?: WebAssembly.Module } = {};
+const modules: Record<string, WebAssembly.Module | undefined> = {};
 
 function compiled(options: EngineOptions): WebAssembly.Module {
   if (typeof WebAssembly === "undefined") {
@@ -74,9 +86,18 @@ function compiled(options: EngineOptions): WebAssembly.Module {
   }
   if (options.module !== undefined) return options.module;
   if (options.relaxed === true && hasRelaxed()) {
-    return (modules.relaxed ??= compile(applyPatch(bytesOf(baseline), bytesOf(relaxedPatch))));
+    return compiledOnce(options, "relaxed", () => applyPatch(bytesOf(baseline), bytesOf(relaxedPatch)));
   }
-  return (modules.baseline ??= compile(bytesOf(baseline)));
+  return compiledOnce(options, "baseline", () => bytesOf(baseline));
+}
+
+/** A module, compiled when it is first asked for by this name; for those who share their memory, as such a one. */
+export function compiledOnce(
+  { crew }: EngineOptions,
+  name: string,
+  bytes: () => Uint8Array<ArrayBuffer>,
+): WebAssembly.Module {
+  return ((crew?.modules ?? modules)[name] ??= compile(crew?.shared(bytes()) ?? bytes()));
 }
 
 let relaxedThere: boolean | undefined;
@@ -87,7 +108,7 @@ export function hasRelaxed(): boolean {
 }
 
 /** Compiles kernels. Throws ERR_UNSUPPORTED, which says why and what to do. */
-export function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
+function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   try {
     return new WebAssembly.Module(bytes);
   } catch (error) {
@@ -119,7 +140,7 @@ function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Ke
 /** The options of an engine, checked and copied: what the caller does to the object later is nothing to the index. */
 function readOptions(options: unknown): Readonly<EngineOptions> {
   checkOptions(options);
-  const { module, moreModule, relaxed, maxBytes, bounds, onWarning } = options as EngineOptions;
+  const { module, moreModule, relaxed, maxBytes, bounds, onWarning, crew } = options as EngineOptions;
   for (const [name, value, file] of [
     ["module", module, "cellist.wasm"],
     ["moreModule", moreModule, "more.wasm"],
@@ -132,7 +153,7 @@ function readOptions(options: unknown): Readonly<EngineOptions> {
     if (value !== undefined && typeof value !== "boolean")
       fail("ERR_PARAMETER", `${name} is ${what(value)}: give true or false`);
   checkCallback("onWarning", onWarning);
-  return { module, moreModule, relaxed, maxBytes, bounds, onWarning };
+  return { module, moreModule, relaxed, maxBytes, bounds, onWarning, crew };
 }
 
 /**
@@ -141,8 +162,8 @@ function readOptions(options: unknown): Readonly<EngineOptions> {
  */
 export class Engine {
   readonly options: Readonly<EngineOptions>;
-  kernels: Kernels;
-  #memory: WebAssembly.Memory;
+  kernels!: Kernels;
+  #memory!: WebAssembly.Memory;
   /** Blocks that may be moved, by address: who is told. */
   readonly #movers = new Map<number, (to: number) => void>();
   /** Address 0 means "none"; records stand behind it. The kernels keep nothing in memory (assembly/embed.mjs checks that). */
@@ -154,6 +175,9 @@ export class Engine {
   #arena = 0;
   #arenaEnd = 0;
   #arenaTop = 0;
+  /** Scratch of other threads, and its bytes. */
+  #spare = 0;
+  #spareBytes = 0;
 
   // The views of the whole memory. They are new after each growth: never keep one across a call that may allocate.
   u8!: Uint8Array<ArrayBuffer>;
@@ -167,13 +191,23 @@ export class Engine {
   constructor(options: EngineOptions = {}) {
     this.options = readOptions(options);
     this.#maxBytes = Math.min(this.options.maxBytes ?? MAX_BYTES, MAX_BYTES);
+    this.#begin(1, "the runtime has no address space left for another index: dispose of one");
+  }
+
+  /** Makes a memory of so many pages, and kernels that work on it. */
+  #begin(pages: number, sorry: string): void {
+    const { crew } = this.options;
     const module = compiled(this.options);
+    let memory: WebAssembly.Memory;
     try {
-      this.#memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
+      memory = new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: crew !== undefined });
     } catch (error) {
-      fail("ERR_MEMORY", `the runtime has no address space left for another index: dispose of one (${String(error)})`);
+      return fail("ERR_MEMORY", `${sorry} (${String(error)})`);
     }
-    this.kernels = instantiate(module, this.#memory);
+    const kernels = instantiate(module, memory);
+    this.#memory = memory;
+    this.#attached.clear();
+    this.kernels = crew?.share(this, memory, module, kernels) ?? kernels;
     this.#refresh();
   }
 
@@ -183,6 +217,7 @@ export class Engine {
     if (exports === undefined) {
       const abort = (): never => fail("ERR_MEMORY", "a kernel gave up");
       exports = new WebAssembly.Instance(module, { env: { memory: this.#memory, abort } }).exports;
+      exports = this.options.crew?.share(this, this.#memory, module, exports) ?? exports;
       this.#attached.set(module, exports);
     }
     return exports;
@@ -205,7 +240,10 @@ export class Engine {
       this.#reach(bytes);
     } catch (error) {
       this.#allocator.release(address);
-      throw error;
+      if (this.#spare === 0) throw error;
+      // Other threads can do without.
+      this.#dropSpare();
+      return this.allocate(bytes);
     }
     return address;
   }
@@ -277,17 +315,9 @@ export class Engine {
     if (last !== undefined) this.#move(this.#allocator.pack(last.address, last.bytes));
     const pages = Math.ceil((this.#allocator.end + BEYOND) / PAGE);
     if (pages * PAGE >= this.bytes) return;
-    let memory: WebAssembly.Memory;
-    try {
-      memory = new WebAssembly.Memory({ initial: pages, maximum: 65536 });
-    } catch (error) {
-      return fail("ERR_MEMORY", `there is no room for a smaller memory beside the one that is left (${String(error)})`);
-    }
-    new Uint8Array(memory.buffer).set(this.u8.subarray(0, pages * PAGE));
-    this.#memory = memory;
-    this.#attached.clear();
-    this.kernels = instantiate(compiled(this.options), memory);
-    this.#refresh();
+    const bytes = this.u8.subarray(0, pages * PAGE);
+    this.#begin(pages, "there is no room for a smaller memory beside the one that is left");
+    this.u8.set(bytes);
   }
 
   /** Throws ERR_MEMORY where so many bytes more can't be had whatever happens. */
@@ -322,6 +352,24 @@ export class Engine {
     return address;
   }
 
+  /** Scratch for other threads, beside the arena and given up with it: its address, or 0 where there is no memory for so many bytes. */
+  spareScratch(bytes: number): number {
+    if (this.#spareBytes >= bytes) return this.#spare;
+    this.#dropSpare();
+    try {
+      this.#spare = this.allocate(bytes);
+      this.#spareBytes = bytes;
+    } catch {
+      // The work is done without them.
+    }
+    return this.#spare;
+  }
+
+  #dropSpare(): void {
+    if (this.#spare !== 0) this.#allocator.release(this.#spare);
+    this.#spare = this.#spareBytes = 0;
+  }
+
   /** Where the scratch arena stands, to come back to with {@link returnScratch}. */
   get scratchTop(): number {
     return this.#arenaTop;
@@ -336,6 +384,7 @@ export class Engine {
   dropScratch(): void {
     if (this.#arena !== 0) this.#allocator.release(this.#arena);
     this.#arena = this.#arenaEnd = this.#arenaTop = 0;
+    this.#dropSpare();
   }
 
   /** Grows the memory to the end of what is handed out. */

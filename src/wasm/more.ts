@@ -1,5 +1,5 @@
 import { fail } from "../errors.js";
-import { compile, hasRelaxed } from "./engine.js";
+import { compiledOnce, hasRelaxed } from "./engine.js";
 import type { Engine } from "./engine.js";
 import { applyPatch } from "./patch.js";
 import { bytesOf } from "./text.js";
@@ -7,8 +7,6 @@ import { baseline, relaxedPatch } from "./more.gen.js";
 import type { MoreKernels } from "./more.gen.js";
 
 export type { MoreKernels } from "./more.gen.js";
-
-const modules: { baseline?: WebAssembly.Module; relaxed?: WebAssembly.Module } = {};
 
 /** The kernels of the kinds of "cellist/more" on the memory of an engine. */
 export function moreKernels(engine: Engine): MoreKernels {
@@ -30,6 +28,6 @@ export function checkKernels(engine: Engine): void {
 function compiled({ options }: Engine): WebAssembly.Module {
   if (options.moreModule !== undefined) return options.moreModule;
   if (options.relaxed === true && hasRelaxed())
-    return (modules.relaxed ??= compile(applyPatch(bytesOf(baseline), bytesOf(relaxedPatch))));
-  return (modules.baseline ??= compile(bytesOf(baseline)));
+    return compiledOnce(options, "more, relaxed", () => applyPatch(bytesOf(baseline), bytesOf(relaxedPatch)));
+  return compiledOnce(options, "more", () => bytesOf(baseline));
 }

@@ -3,6 +3,7 @@ import { CellistError, fail } from "../errors.js";
 import type { ByteSource } from "../format/source.js";
 import { reasonOf, throwIfAborted } from "../work/pace.js";
 import type { Warning } from "../wasm/engine.js";
+import { awaitLock } from "./lock.js";
 import type { Hello, Reply, Request } from "./messages.js";
 import { Parcel } from "./parcel.js";
 import { onFailure, startWorker } from "./start.js";
@@ -32,6 +33,8 @@ export class Channel {
   readonly #calls = new Map<number, Call>();
   readonly #onWarning: ((warning: Warning) => void) | undefined;
   readonly #end: () => void;
+  /** What is done beside when there are no more calls. */
+  #after = (): void => undefined;
   /** Withdraws the wish for the worker's lock. */
   readonly #watch = new AbortController();
   #source: ByteSource | undefined;
@@ -61,6 +64,7 @@ export class Channel {
       this.#watch.abort();
       port1.close();
       started?.terminate();
+      this.#after();
     };
     port1.onmessage = ({ data }: MessageEvent<Reply>) => this.#receive(data);
     // Of the other end, with its worker: in Node, Bun and Chromium.
@@ -70,6 +74,11 @@ export class Channel {
     this.#hold();
     const hello: Hello = { cellist: port2 };
     worker.postMessage(hello, [port2] as never[]);
+  }
+
+  /** Has something done when there are no more calls. */
+  afterwards(what: () => void): void {
+    this.#after = what;
   }
 
   /** Calls a method, or gets a property. `source` is what the worker will pull. */
@@ -159,18 +168,11 @@ export class Channel {
     return looking;
   }
 
-  /** Waits for a lock that the worker holds for as long as it lives. */
-  #await(lock: string): void {
-    const { locks } = navigator;
-    const { signal } = this.#watch;
-    locks.request(lock, { signal }, () => this.#fail("it has ended")).catch(() => undefined);
-  }
-
   #receive(reply: Reply): void {
     this.#heard = true;
     switch (reply.kind) {
       case "ready":
-        if (reply.lock !== undefined) this.#await(reply.lock);
+        if (reply.lock !== undefined) awaitLock(reply.lock, this.#watch.signal, () => this.#fail("it has ended"));
         return;
       case "warning":
         try {

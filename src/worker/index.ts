@@ -13,11 +13,13 @@ import { openSource } from "../format/source.js";
 import type { ByteSource, Bytes } from "../format/source.js";
 import { readWork } from "../handle/options.js";
 import { reasonOf, throwIfAborted } from "../work/pace.js";
+import type { Team } from "../threads/crew.js";
 import type { EngineOptions } from "../wasm/engine.js";
 import type { AsyncIndex, Handover } from "./async-index.js";
 import { Channel } from "./channel.js";
 import { PULLED } from "./messages.js";
 import { Parcel } from "./parcel.js";
+import { hire, threadsOf, whyNoThreads } from "./pool.js";
 import { RemoteIndex } from "./remote.js";
 import type { WorkerLike } from "./start.js";
 
@@ -39,6 +41,12 @@ export interface AsyncOptions extends EngineOptions {
    * ended with it.
    */
   worker?: WorkerLike | undefined;
+  /**
+   * Threads that share training, adding and blocks of queries, the worker being one of them: 1 to 64, as many as the machine has cores at
+   * most. They are shared by all indexes that have some. Where there is no shared memory, as in a page that is not cross-origin isolated,
+   * there is one, and WARN_THREADS. Results and files are the same for any number. Default: 1.
+   */
+  threads?: number | undefined;
 }
 
 /** Options of this entry's {@link indexFactory}. */
@@ -63,7 +71,7 @@ export async function indexFactory<I extends IdType = "int32">(
 ): Promise<AsyncIndex<I>> {
   const engine = engineOf(options);
   throwIfAborted(readWork(options).signal);
-  return open("indexFactory", [d, description, metric, engine], new Parcel(), options);
+  return open("indexFactory", [d, description, metric], engine, new Parcel(), options);
 }
 
 /**
@@ -83,12 +91,12 @@ export async function readIndex<I extends IdType = "int32">(
   throwIfAborted(readWork(options).signal);
   const parcel = new Parcel(transfer);
   const tag = tagOf(source);
-  if (tag === "Blob" || tag === "File") return open("readIndex", [source, engine], parcel, options);
+  if (tag === "Blob" || tag === "File") return open("readIndex", [source], engine, parcel, options);
   const bytes = bytesOf(source);
-  if (bytes !== undefined) return open("readIndex", [parcel.put(bytes), engine], parcel, options);
+  if (bytes !== undefined) return open("readIndex", [parcel.put(bytes)], engine, parcel, options);
   const stream = openSource(source, options.bytes);
   try {
-    return await open<I>("readIndex", [PULLED, { ...engine, bytes: stream.expected }], parcel, options, stream);
+    return await open<I>("readIndex", [PULLED], { ...engine, bytes: stream.expected }, parcel, options, stream);
   } finally {
     stream.close();
   }
@@ -107,19 +115,23 @@ function engineOf(options: AsyncOptions): object {
 async function open<I extends IdType>(
   method: string,
   args: unknown[],
+  engine: object,
   parcel: Parcel,
   options: AsyncOptions & Work,
   source?: ByteSource,
 ): Promise<AsyncIndex<I>> {
   const { worker, onWarning } = options;
   const { signal, onProgress } = readWork(options);
+  const threads = threadsOf(options);
   const channel = new Channel(worker, onWarning);
   // Nobody has the index yet, so an abort need not wait for the worker, which may still be loading.
   const abort = (): void => signal && channel.close(reasonOf(signal));
   signal?.addEventListener("abort", abort);
   let kind;
   try {
-    kind = await channel.call(method, args, parcel.transfer, { onProgress }, source);
+    const team = threads > 1 ? teamOf(channel, threads, options) : undefined;
+    const transfer = [...parcel.transfer, ...(team?.helpers ?? []).map(({ port }) => port)];
+    kind = await channel.call(method, [...args, { ...engine, team }], transfer, { onProgress }, source);
   } catch (error) {
     channel.close(error as Error);
     throw error;
@@ -128,4 +140,25 @@ async function open<I extends IdType>(
   }
   const index: AsyncIndex<IdType> = new RemoteIndex(channel, kind as string);
   return index;
+}
+
+/** Hires threads for the index of a channel; where that can't be, or not as many, says so. */
+function teamOf(channel: Channel, threads: number, options: AsyncOptions): Team | undefined {
+  let why = whyNoThreads(options);
+  let team: Team | undefined;
+  try {
+    if (why === undefined) {
+      const hired = hire(threads - 1);
+      channel.afterwards(hired.release);
+      ({ team } = hired);
+      if (team.helpers.length < threads - 1) why = "others have ended";
+    }
+  } catch (error) {
+    why = (error as Error).message;
+  }
+  if (why !== undefined) {
+    const message = `${(team?.helpers.length ?? 0) + 1} of ${threads} threads work: ${why}`;
+    options.onWarning?.({ code: "WARN_THREADS", message });
+  }
+  return team;
 }

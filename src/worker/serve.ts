@@ -23,7 +23,10 @@ import type { Where } from "../handle/where.js";
 import { more } from "../more/index.js";
 import { blend } from "../rvc/blend.js";
 import type { BlendOptions } from "../rvc/blend.js";
-import type { EngineOptions } from "../wasm/engine.js";
+import { ThreadCrew } from "../threads/crew.js";
+import type { Team } from "../threads/crew.js";
+import type { EngineOptions, Warning } from "../wasm/engine.js";
+import { holdLock } from "./lock.js";
 import { PULLED } from "./messages.js";
 import type { Reply, Request } from "./messages.js";
 
@@ -51,6 +54,8 @@ export function serve(port: MessagePort): void {
   let pulled: { resolve: (chunk: Uint8Array | undefined) => void; reject: (error: Error) => void } | undefined;
   /** Lets go of the lock. */
   let release = (): void => undefined;
+  /** The threads that help. */
+  let crew: ThreadCrew | undefined;
   const send = (reply: Reply, transfer: Transferable[] = []): void => port.postMessage(reply, transfer);
 
   port.onmessageerror = () => send({ kind: "lost" });
@@ -77,29 +82,16 @@ export function serve(port: MessagePort): void {
   const waiting: MessageEvent<Request>[] = [];
   port.onmessage = (event: MessageEvent<Request>) => waiting.push(event);
   void holdLock().then((lock) => {
-    send({ kind: "ready", lock });
+    release = lock?.release ?? release;
+    send({ kind: "ready", lock: lock?.name });
     port.onmessage = receive;
     waiting.forEach(receive);
   });
 
-  /** Takes a lock that the runtime gives to the page when this worker ends, however that may be; resolves to its name. */
-  async function holdLock(): Promise<string | undefined> {
-    const locks = globalThis.navigator?.locks;
-    if (locks === undefined) return undefined;
-    const name = `cellist ${Math.random()} ${Math.random()}`;
-    return new Promise((resolve) => {
-      const held = async (): Promise<void> => {
-        resolve(name);
-        await new Promise<void>((done) => (release = done));
-      };
-      // Refused to pages without an origin.
-      locks.request(name, held).catch(() => resolve(undefined));
-    });
-  }
-
   function end(): void {
     release();
     index = undefined;
+    crew?.end();
     port.close();
   }
 
@@ -116,6 +108,7 @@ export function serve(port: MessagePort): void {
       else sendThrown(id, error);
     }
     running.delete(id);
+    crew?.rest();
   }
 
   /** Up to the first await of a job, this is run before the next message is. */
@@ -218,8 +211,10 @@ export function serve(port: MessagePort): void {
     return `${index.description}, d = ${index.d}`;
   }
 
-  function engineOf(options: EngineOptions): EngineOptions {
-    return { ...options, onWarning: (warning) => send({ kind: "warning", warning }) };
+  function engineOf({ team, ...options }: EngineOptions & { team?: Team }): EngineOptions {
+    const onWarning = (warning: Warning): void => send({ kind: "warning", warning });
+    crew = team && new ThreadCrew(team, onWarning);
+    return { ...options, crew, onWarning };
   }
 
   async function pull(): Promise<IteratorResult<Uint8Array>> {

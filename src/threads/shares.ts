@@ -1,0 +1,111 @@
+import { Best, Plan } from "../wasm/kernels.gen.js";
+import type { Kernels } from "../wasm/kernels.gen.js";
+import type { MoreKernels } from "../wasm/more.js";
+import { FOUND, PLAN, RECORDS_END } from "../wasm/records.js";
+import type { Engine } from "../wasm/engine.js";
+
+/** How a call of a kernel is cut into pieces, none of which looks at what another one writes. */
+export interface Share {
+  /** Rows in all; of a piece at least, and at most. */
+  total: number;
+  least: number;
+  most: number;
+  /** The argument that says how many rows there are; -1 where a record does. */
+  count: number;
+  /** Of some arguments, how much larger they are for the next row. */
+  steps: Readonly<Record<number, number>>;
+  /** The argument that says where scratch is, and how many bytes of it a piece takes. */
+  scratch?: readonly [arg: number, bytes: number];
+  /** Of a search: see RECORD_STEPS. */
+  recordSteps?: readonly number[];
+}
+
+/** A kernel's way, for the arguments of a call, among the kernels of its module; undefined where it can't be shared. */
+type Sharing = (args: readonly number[], engine: Engine, kernels: Kernels & MoreKernels) => Share | undefined;
+
+/** Points whose nearest centroids one call of a kernel finds at most, as its scratch is made for. */
+const POINTS = 64;
+/** Queries of a piece at least: with fewer, what a block of them has in common is done too often. */
+const QUERIES = 8;
+
+/** Each row becomes a code of its own. */
+function encoding(vectors: number, n: number, rowBytes: number, out: number, outBytes: number, total: number): Share {
+  return { total, least: 16, most: 256, count: n, steps: { [vectors]: rowBytes, [out]: outBytes } };
+}
+
+/** A search of the queries of a plan, by a kernel that takes records. */
+const searching: Sharing = (_, { i32, scratchTop }) => {
+  const plan = PLAN >>> 2;
+  const found = FOUND >>> 2;
+  const probes = i32[plan + Plan.nprobe] * 4;
+  const results = i32[found + Best.k] * 4;
+  return {
+    total: i32[plan + Plan.nq],
+    least: QUERIES,
+    most: 32,
+    count: -1,
+    steps: {},
+    scratch: [-1, scratchTop - (i32[plan + Plan.scratch] >>> 0)],
+    recordSteps: [i32[plan + Plan.d] * 4, probes, i32[plan + Plan.coarse] === 0 ? 0 : probes, results, results],
+  };
+};
+
+/**
+ * The kernels whose work is shared out. Whatever the pieces are, each row, query, centroid or sub-quantizer is dealt with by one call, in
+ * the order in which it always is: the bytes are the same for any number of threads.
+ */
+export const SHARES: Readonly<Record<string, Sharing>> = {
+  assign: ([, total, , , , d], _, kernels) => ({
+    total,
+    least: 16,
+    most: POINTS,
+    count: 1,
+    steps: { 0: d * 4, 6: 4, 7: 4 },
+    scratch: [8, kernels.assignScratch(POINTS)],
+  }),
+  assignByHeads: ([, total, , , , d, , m], _, kernels) => ({
+    total,
+    least: 16,
+    most: POINTS,
+    count: 1,
+    steps: { 0: d * 4, 6: 4, 9: 4, 10: m * 4, 13: 4, 14: 4 },
+    scratch: [15, kernels.assignByHeadsScratch(POINTS)],
+  }),
+  searchRows: searching,
+  searchBounded: searching,
+  searchRowsCoded: searching,
+  searchListsCoded: searching,
+  scanF32Best: searching,
+  scanCodesBest: searching,
+  searchPacked: searching,
+  searchGraphF32: searching,
+  searchGraphCodes: searching,
+  refineRows: ([, total, , d, , inOrder, , n, k]) => ({
+    total,
+    least: QUERIES,
+    most: 32,
+    count: 1,
+    steps: { 0: d * 4, 2: inOrder ? n * d * 4 : 0, 6: n * 4, 9: k * 4, 10: k * 4 },
+  }),
+  // The last: errors, which are summed over the rows.
+  quantize: ([, n, M, , sub, , , errors]) => (errors === 0 ? encoding(0, 1, M * sub * 4, 6, M, n) : undefined),
+  encodeProduct: ([, n, M, , , sub, , , rowBytes, errors]) =>
+    errors === 0 ? encoding(0, 1, M * sub * 4, 7, rowBytes, n) : undefined,
+  encodeScalar: ([, n, d, , , , , rowBytes]) => encoding(0, 1, d * 4, 6, rowBytes, n),
+  applyLinear: ([, total, din, , dout], _, kernels) => ({
+    total,
+    least: 16,
+    most: POINTS,
+    count: 1,
+    steps: { 0: din * 4, 6: dout * 4 },
+    scratch: [7, kernels.applyLinearScratch(POINTS, dout)],
+  }),
+};
+
+/** Their names, in an order that all threads know. */
+export const KERNELS: readonly string[] = Object.keys(SHARES);
+
+/** A bit for each argument of a search that is the address of a record: all are addresses, and nothing else stands where records do. */
+export function recordsAmong(args: readonly number[]): number {
+  return args.reduce((bits, arg, i) => bits | (arg >= PLAN && arg < RECORDS_END ? 1 << i : 0), 0);
+}

@@ -1,0 +1,271 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import { afterEach, describe, expect, test, vi } from "vitest";
+// What is built, for a thread runs no TypeScript.
+import {
+  CellistError,
+  indexFactory as makeHere,
+  METRIC_INNER_PRODUCT,
+  METRIC_L2,
+  readIndex as readHere,
+} from "../dist/index.js";
+import type { Index, Metric, Warning } from "../dist/index.js";
+import { indexFactory, readIndex } from "../dist/worker/index.js";
+import type { AsyncIndex, AsyncOptions } from "../dist/worker/index.js";
+import { goldenFolder } from "./golden.js";
+import { randomOf, uniform } from "./random.js";
+import { shared } from "../src/threads/shared-module.js";
+
+const D = 64;
+const ROWS = 3000;
+const rows = uniform(randomOf(1), ROWS * D);
+const queries = uniform(randomOf(2), 150 * D);
+/** Rows whose training takes about a second. */
+const many = uniform(randomOf(3), 60_000 * D);
+const SLOW = "IVF512,Flat";
+const nodeThreads = process.getBuiltinModule("node:worker_threads");
+
+/** Indexes to dispose of. */
+const made: AsyncIndex[] = [];
+afterEach(async () => {
+  await Promise.all(made.splice(0).map((index) => index.dispose()));
+  vi.restoreAllMocks();
+});
+
+async function make(description: string, options?: AsyncOptions, metric: Metric = METRIC_L2): Promise<AsyncIndex> {
+  const index = await indexFactory(D, description, metric, options);
+  made.push(index);
+  return index;
+}
+
+/** Threads that were started, the first being the index's worker. */
+function watchThreads(): Worker[] {
+  const started: Worker[] = [];
+  class Watched extends Worker {
+    constructor(...args: ConstructorParameters<typeof Worker>) {
+      super(...args);
+      started.push(this);
+    }
+  }
+  vi.spyOn(process, "getBuiltinModule").mockReturnValue({ ...nodeThreads, Worker: Watched });
+  return started;
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => expect.fail("nothing was thrown"),
+    (error: unknown) => error,
+  );
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error = await errorOf(promise);
+  if (!(error instanceof CellistError)) throw error;
+  return error.code;
+}
+
+/** A checksum of the arrays of an answer: typed arrays are slow to compare one by one. */
+function digest(...answers: object[]): string {
+  const hash = createHash("sha256");
+  for (const answer of answers)
+    for (const array of ArrayBuffer.isView(answer) ? [answer] : Object.values(answer)) hash.update(array as Uint8Array);
+  return hash.digest("hex");
+}
+
+/** What an index makes of the rows: its file, and what it finds. */
+async function outcome(index: Index | AsyncIndex): Promise<string> {
+  await index.train(rows);
+  await index.add(rows.subarray(0, 2000 * D));
+  await index.add(rows.subarray(2000 * D));
+  if ((await index.nprobe) !== undefined) await index.set("nprobe=4");
+  const found = await index.search(queries, 10);
+  const filtered = await index.search(queries, 5, { filter: (await index.filter({ from: 100, to: 1900 })) as never });
+  const wide = await index.search(queries.subarray(0, 64 * D), 700);
+  await index.warmUp({ batch: 64, k: 10 });
+  expect(digest(await index.search(queries, 10))).toBe(digest(found));
+  return digest(await index.toBytes(), found, filtered, wide, await index.rangeSearch(queries.subarray(0, 20 * D), 25));
+}
+
+describe("any number of threads gives the bytes and answers of an index that has none", () => {
+  const kinds: [string, Metric][] = [
+    ["Flat", METRIC_L2],
+    ["Flat", METRIC_INNER_PRODUCT],
+    ["IVF64,Flat", METRIC_L2],
+    ["IVF64,Flat", METRIC_INNER_PRODUCT],
+    ["IVF70,PQ32x4fs,RFlat", METRIC_L2],
+    ["IVF64,PQ16", METRIC_L2],
+    ["PQ8x6", METRIC_L2],
+    ["SQ8", METRIC_L2],
+    ["IVF32,SQ4", METRIC_INNER_PRODUCT],
+    ["IVF32,SQfp16", METRIC_L2],
+    ["HNSW16", METRIC_L2],
+    ["IVF64_HNSW16,Flat", METRIC_L2],
+    ["OPQ8_32,IVF32,PQ8x4fs", METRIC_L2],
+    ["PCA32,IVF64,SQ8,RFlat", METRIC_L2],
+  ];
+  test.each(kinds)("%s, metric %i", async (description, metric) => {
+    const expected = await outcome(await makeHere(D, description, metric));
+    for (const threads of [1, 2, 3]) {
+      const index = await make(description, { threads }, metric);
+      expect(await outcome(index), `${threads} threads`).toBe(expected);
+      await index.compact();
+      expect((await index.search(queries, 10)).labels.length).toBe(1500);
+    }
+  });
+
+  test("a file, read with threads, searched, filled and compacted", async () => {
+    const bytes = new Uint8Array(readFileSync(new URL("ivf_pq4fs_rflat_l2.index", goldenFolder)));
+    const here = await readHere(bytes);
+    const index = await readIndex(bytes, { threads: 3 });
+    made.push(index);
+    const more = uniform(randomOf(4), 500 * here.d);
+    const asked = uniform(randomOf(5), 64 * here.d);
+    for (const each of [here, index]) {
+      await each.add(more);
+      await each.removeIds([1, 2, 3]);
+      await each.compact();
+      await each.add(more);
+    }
+    expect(digest(await index.search(asked, 10), await index.toBytes())).toBe(
+      digest(here.search(asked, 10), here.toBytes()),
+    );
+  });
+});
+
+describe("threads that share the work", () => {
+  test("do it: those that help use the processor, too", async () => {
+    const started = watchThreads();
+    const index = await make(SLOW, { threads: 3 });
+    await index.train(many);
+    const used = started.map((thread) => thread.performance.eventLoopUtilization().active);
+    expect(started).toHaveLength(3);
+    for (const ms of used) expect(ms).toBeGreaterThan(0);
+    expect((await index.search(queries, 5)).labels[0]).toBe(-1);
+  });
+
+  test("are shared by indexes, and end with the last one", async () => {
+    const started = watchThreads();
+    const first = await make("Flat", { threads: 3 });
+    const second = await make("Flat", { threads: 2 });
+    expect(started).toHaveLength(4);
+    await Promise.all([first.add(rows), second.add(rows)]);
+    const [a, b] = await Promise.all([first.search(queries, 8), second.search(queries, 8)]);
+    expect(digest(a)).toBe(digest(b));
+    await first.dispose();
+    expect(digest(await second.search(queries, 8))).toBe(digest(b));
+    await second.dispose();
+    await vi.waitFor(() => expect(started.every((thread) => thread.threadId === -1)).toBe(true));
+    const third = await make("Flat", { threads: 2 });
+    await third.add(rows);
+    expect(digest(await third.search(queries, 8))).toBe(digest(b));
+  });
+
+  test("let a program end that forgets to dispose of the index", () => {
+    const program = `
+      import { indexFactory } from ${JSON.stringify(new URL("../dist/worker/index.js", import.meta.url).href)};
+      const index = await indexFactory(8, "Flat", 1, { threads: 3 });
+      await index.add(new Float32Array(8000));
+      console.log((await index.search(new Float32Array(64 * 8), 2)).labels.length);`;
+    expect(execFileSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" })).toBe("128\n");
+  });
+
+  test("stop when the call is aborted, and go on", async () => {
+    const index = await make(SLOW, { threads: 3 });
+    const reason = new Error("enough");
+    const controller = new AbortController();
+    const seen: number[] = [];
+    const onProgress = ({ done }: { done: number }): void => {
+      seen.push(done);
+      if (done > 20_000) controller.abort(reason);
+    };
+    expect(await errorOf(index.train(many, { signal: controller.signal, onProgress }))).toBe(reason);
+    expect(seen.length).toBeGreaterThan(2);
+    expect(await index.isTrained).toBe(false);
+    expect(await outcome(index)).toBe(await outcome(await makeHere(D, SLOW)));
+  });
+
+  test("that end in the midst of a call make it fail, and the index is what it was; the others go on", async () => {
+    const expected = await outcome(await makeHere(D, SLOW));
+    let failed = false;
+    for (let tries = 0; !failed && tries < 20; tries++) {
+      const started = watchThreads();
+      const index = await make(SLOW, { threads: 3 });
+      try {
+        // It may end between two pieces, where nothing is lost.
+        await index.train(many, { onProgress: () => void started[2].terminate() });
+      } catch (error) {
+        expect(error).toBeInstanceOf(CellistError);
+        expect((error as CellistError).code).toBe("ERR_MEMORY");
+        expect((error as CellistError).message).toContain("a thread ended");
+        failed = true;
+        expect(await index.isTrained).toBe(false);
+        expect(await outcome(index)).toBe(expected);
+      }
+      await index.dispose();
+    }
+    expect(failed).toBe(true);
+  });
+
+  test("keep to maxBytes: what there is no room for is an error, or done by fewer", async () => {
+    const here = await makeHere(D, "Flat", METRIC_L2);
+    await here.add(rows);
+    const answer = digest(here.search(queries, 100));
+    const maxBytes = here.memory;
+    const index = await make("Flat", { threads: 3, maxBytes });
+    await index.add(rows);
+    expect(await index.memory).toBeLessThanOrEqual(maxBytes);
+    expect(digest(await index.search(queries, 100))).toBe(answer);
+    expect(await codeOf(index.add(many))).toBe("ERR_MEMORY");
+    expect(await index.ntotal).toBe(ROWS);
+    expect(await codeOf(make("Flat", { threads: 2, maxBytes: 100 }).then((tiny) => tiny.add(rows)))).toBe("ERR_MEMORY");
+    expect(await index.memory).toBeLessThanOrEqual(maxBytes);
+  });
+});
+
+describe("where there can be no threads", () => {
+  test("the option is checked", async () => {
+    for (const threads of [0, -1, 1.5, 65, NaN, "2", null] as number[])
+      expect(await codeOf(make("Flat", { threads }))).toBe("ERR_PARAMETER");
+  });
+
+  test.each([
+    ["no shared memory", () => vi.stubGlobal("SharedArrayBuffer", undefined), {}, "cross-origin isolated"],
+    ["a page that is not isolated", () => vi.stubGlobal("crossOriginIsolated", false), {}, "cross-origin isolated"],
+    ["a module of the caller's", () => undefined, { module: kernels() }, "options module"],
+  ])("%s: one thread, and a warning", async (_, arrange, options, why) => {
+    const started = watchThreads();
+    arrange();
+    const warnings: Warning[] = [];
+    const index = await make("Flat", { threads: 3, onWarning: (warning) => warnings.push(warning), ...options });
+    vi.unstubAllGlobals();
+    expect(warnings.map(({ code }) => code)).toEqual(["WARN_THREADS"]);
+    expect(warnings[0].message).toMatch(/^1 of 3 threads work/);
+    expect(warnings[0].message).toContain(why);
+    expect(started).toHaveLength(1);
+    await index.add(rows);
+    expect((await index.search(queries, 3)).labels.length).toBe(450);
+  });
+});
+
+test("a module for shared memory differs in what it says of its memory, and in nothing else", () => {
+  const plain = new Uint8Array(readFileSync(new URL("../dist/cellist.wasm", import.meta.url)));
+  const changed = shared(plain);
+  expect(changed.length - plain.length).toBe(3);
+  expect(() => new WebAssembly.Instance(new WebAssembly.Module(changed), importing(false))).toThrow(
+    WebAssembly.LinkError,
+  );
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(changed), importing(true));
+  expect(Object.keys(exports)).toEqual(
+    WebAssembly.Module.exports(new WebAssembly.Module(plain)).map(({ name }) => name),
+  );
+});
+
+function kernels(): WebAssembly.Module {
+  return new WebAssembly.Module(readFileSync(new URL("../dist/cellist.wasm", import.meta.url)));
+}
+
+function importing(isShared: boolean): WebAssembly.Imports {
+  return { env: { memory: new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: isShared }), abort: () => 0 } };
+}
