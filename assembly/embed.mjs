@@ -128,6 +128,8 @@ const RECORDS = {
   Factored: "assembly/codes/factored.ts",
   Graph: "assembly/graph/records.ts",
 };
+/** What crosses to the codec's module beside these. */
+const CODEC_RECORDS = { Compact: "assembly/codec/compact.ts" };
 const records = Object.entries(RECORDS).map(([name, path]) => recordOf(path, name));
 
 for (const build of ["baseline", "relaxed", "more-baseline", "more-relaxed", "codec"])
@@ -181,6 +183,9 @@ export interface CodecKernels {
 ${members("codec")}
 }
 
+${Object.entries(CODEC_RECORDS)
+  .map(([name, path]) => recordOf(path, name))
+  .join("\n")}
 /** The build (SIMD128), as text (src/wasm/text.ts). */
 export const codecKernels: string =
   "${textOf(withoutData("build/codec.wasm"))}";

@@ -197,6 +197,11 @@ export interface ReadOptions extends EngineOptions, Work {
   codecs?: readonly FileCodec[] | undefined;
   /** Of a voice file: how many of its layers to read; a file that ends behind them will do. Default: all. */
   layers?: number | undefined;
+  /**
+   * Of a voice file: keep its vectors as the numbers that they are there, a quarter of the memory of floats at 1/8 and below, half of it
+   * above. Searches and blends take longer, and nothing can be added. Default: false.
+   */
+  compact?: boolean | undefined;
 }
 
 /** A reader of files that are not faiss', to be given to {@link readIndex} as one of its `codecs`. */

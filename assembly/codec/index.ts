@@ -12,6 +12,16 @@ export {
   tridiagonalize,
 } from "../eigen";
 export {
+  compactRowBytes,
+  compactScratch,
+  foldRows,
+  listOfRow,
+  scanCompactBest,
+  scanCompactWithin,
+  unfoldRows,
+  unfoldWhole,
+} from "./compact";
+export {
   addProducts,
   basisBlock,
   orthonormalize,
@@ -35,3 +45,4 @@ export {
   scaleRows,
   toHalves,
 } from "./rows";
+export { scanListsScratch } from "../scan/lists";

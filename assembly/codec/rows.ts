@@ -7,7 +7,7 @@ const MOST: f32 = 32766;
 
 /** The sum of the four lanes. */
 @inline
-function sum(v: v128): f32 {
+export function sum(v: v128): f32 {
   return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
 }
 
@@ -134,7 +134,7 @@ export function addMeans(
  *     k    | 0 | 1 | -2 | 5 |   ->   | 0 | 1 + one | -(2 + two) | 5 |
  */
 @inline
-function values(four: v128, one: v128, two: v128): v128 {
+export function values(four: v128, one: v128, two: v128): v128 {
   const sign = i32x4.shr_s(four, 31);
   const size = i32x4.sub(v128.xor(four, sign), sign);
   const more = v128.or(v128.and(one, i32x4.eq(size, i32x4.splat(1))), v128.and(two, i32x4.eq(size, i32x4.splat(2))));

@@ -7,6 +7,8 @@ import { ListIndex } from "../indexes/list-index.js";
 import type { IndexNode } from "../indexes/node.js";
 import { Lists } from "../lists/lists.js";
 import type { Engine } from "../wasm/engine.js";
+import { CompactIndex } from "./compact.js";
+import type { CompactCode } from "./compact.js";
 
 // The one file in which the codec and the indexes meet.
 
@@ -58,24 +60,31 @@ export interface Decoded {
   metric: Metric;
   nprobe: number;
   sizes: Uint32Array;
-  /** Addresses: nlist x d f32, ntotal x d f32 and ntotal i64 in the order of cells. The index owns them then. */
+  /** Addresses: nlist x d f32, ntotal rows and ntotal i64 in the order of cells. The index owns them then. */
   centroids: number;
   rows: number;
   ids: number;
 }
 
-/** An `IVFn,Flat` of what was decoded. */
-export function indexOf(engine: Engine, { d, metric, nprobe, sizes, centroids, rows, ids }: Decoded): ListIndex {
+/** An `IVFn,Flat` of what was decoded; `compact` where rows are not floats but codes. */
+export function indexOf(
+  engine: Engine,
+  { d, metric, nprobe, sizes, centroids, rows, ids }: Decoded,
+  compact?: CompactCode,
+): ListIndex {
   const code = new FloatCode(engine, d, metric);
   const cells = new Lists(engine, 0, code.layout);
   cells.adopt(centroids, 0, Uint32Array.of(sizes.length));
   const quantizer = new ListIndex(code, undefined, flatWire(flatFourcc(metric)), cells);
   quantizer.sharpen();
-  const own = new FloatCode(engine, d, metric);
+  const own = compact ?? new FloatCode(engine, d, metric);
   const lists = new Lists(engine, sizes.length, own.layout);
   const ntotal = sizes.reduce((sum, size) => sum + size, 0);
   if (ntotal > 0) lists.adopt(rows, ids, sizes);
-  const index = new ListIndex(own, new Coarse(quantizer, sizes.length), ivfFlatWire, lists);
+  const coarse = new Coarse(quantizer, sizes.length);
+  if (compact !== undefined) compact.coarse = coarse;
+  const index =
+    compact === undefined ? new ListIndex(own, coarse, ivfFlatWire, lists) : new CompactIndex(compact, coarse, lists);
   index.restore({ ntotal, isTrained: true, nprobe, directMap: new DirectMap() });
   return index;
 }

@@ -99,10 +99,16 @@ export class VoiceDecoder {
   /**
    * Takes the prefix of a file: the sizes of its lists, and the centroids that it stands for.
    *
-   * @param layers how many layers are going to be opened: the basis has rows for these
+   * @param complete whether the basis is to have d rows in the end, see {@link completeBasis}
    * @returns rejects with ERR_FORMAT, ERR_MEMORY, or the signal's reason; the engine's memory is then as it was
    */
-  static async open(engine: Engine, head: Head, bytes: Uint8Array, pace: Pace): Promise<VoiceDecoder> {
+  static async open(
+    engine: Engine,
+    head: Head,
+    bytes: Uint8Array,
+    pace: Pace,
+    complete = false,
+  ): Promise<VoiceDecoder> {
     if (crc32(bytes) !== head.prefixCrc) wrong("the prefix", "does not match its checksum");
     const prefix = readPrefix(bytes, head);
     const kernels = kernelsOf(engine);
@@ -128,7 +134,7 @@ export class VoiceDecoder {
         decoder.#basis = full;
       } else {
         full.release();
-        decoder.#basis = new Basis(engine, kernels, d, decoder.stride);
+        decoder.#basis = new Basis(engine, kernels, d, complete ? d : decoder.stride);
         await decoder.#appendBasis(decoder.#basis, numbers, width, pace);
       }
     } catch (error) {
@@ -151,6 +157,17 @@ export class VoiceDecoder {
   takeCentroids(): number {
     this.#blocks.splice(this.#blocks.indexOf(this.centroids), 1);
     return this.centroids;
+  }
+
+  /** Fills the basis up to d rows, once all layers are opened, and hands it over: it is not released with the rest. */
+  async completeBasis(pace: Pace): Promise<Basis> {
+    const basis = this.#basis;
+    const { d, seed } = this.head;
+    if (basis === undefined) throw new Error("the decoder was released");
+    if (basis.rows < d && !(await basis.append(d - basis.rows, drawn(seed), pace)))
+      wrong("the basis", "can't be filled up");
+    this.#basis = undefined;
+    return basis;
   }
 
   /** Layers that are opened. */

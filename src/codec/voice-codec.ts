@@ -1,4 +1,5 @@
 import type { FileCodec, ReadOptions } from "../api.js";
+import { what } from "../checks.js";
 import { CellistError, fail } from "../errors.js";
 import type { ReadingCodec } from "../faiss/read.js";
 import type { Reader } from "../format/reader.js";
@@ -8,9 +9,11 @@ import type { Engine } from "../wasm/engine.js";
 import type { Pace } from "../work/pace.js";
 import { crc32, wrong } from "./bytes.js";
 import { indexOf, nprobeOf } from "./cells.js";
-import { checkLayers, listBytes, VoiceDecoder } from "./decoder.js";
+import { CompactCode } from "./compact.js";
+import { checkLayers, HALF_UNIT, listBytes, VoiceDecoder } from "./decoder.js";
 import { countLayers, FIXED_BYTES, FOURCC, headBytes, layerStart, readHead, writeHead } from "./head.js";
 import type { Head } from "./head.js";
+import { kernelsOf } from "./kernels.js";
 
 /** A voice file in memory, or the first layers of one. */
 interface VoiceFile {
@@ -25,8 +28,10 @@ async function read(
   pace: Pace,
   options: ReadOptions,
 ): Promise<{ node: IndexNode; origin: Origin }> {
-  const file = await readFile(reader, options.layers);
-  const node = await decode(file, engine, pace);
+  const { layers, compact = false } = options;
+  if (typeof compact !== "boolean") fail("ERR_PARAMETER", `compact is ${what(compact)}: give true or false`);
+  const file = await readFile(reader, layers);
+  const node = await (compact ? decodeCompact : decode)(file, engine, pace);
   return { node, origin: { parts: (own) => fileParts(file, nprobeOf(own)) } };
 }
 
@@ -99,6 +104,79 @@ async function decode({ head, prefix, layers }: VoiceFile, engine: Engine, pace:
   engine.release(numbers);
   engine.release(scales);
   return indexOf(engine, { d, metric, nprobe, sizes, centroids, rows, ids: labels });
+}
+
+/** The same, of which the numbers are kept. */
+async function decodeCompact(file: VoiceFile, engine: Engine, pace: Pace): Promise<IndexNode> {
+  // Nearly all voices of an eighth and less have numbers of 8 bits; where one has more, it is begun again.
+  return (
+    (await fold(file, engine, pace, false)) ??
+    (await fold(file, engine, pace, true)) ??
+    wrong("a list", "is too far out")
+  );
+}
+
+/** Undefined where a number has more than 8 bits and they are not to be wide: the memory is as it was. */
+async function fold(
+  { head, prefix, layers }: VoiceFile,
+  engine: Engine,
+  pace: Pace,
+  wide: boolean,
+): Promise<IndexNode | undefined> {
+  const { d, ntotal, nlist, metric, nprobe } = head;
+  const kernels = kernelsOf(engine);
+  const decoder = await VoiceDecoder.open(engine, head, prefix, pace, true);
+  const { sizes, stride } = decoder;
+  for (const { side } of layers) await decoder.openLayer(side, pace);
+  const ids = decoder.ids();
+  const { width } = head.layers[layers.length - 1];
+  const rowBytes = kernels.compactRowBytes(width, wide ? 1 : 0);
+  const rows = ntotal === 0 ? 0 : engine.allocate(ntotal * rowBytes);
+  const labels = ntotal === 0 ? 0 : engine.allocate(ntotal * 8);
+  const padded = Math.ceil(width / 16) * 16;
+  const ones = engine.allocate(padded * 8);
+  const twos = ones + padded * 4;
+  engine.f32.fill(0, ones >>> 2, (ones >>> 2) + padded * 2);
+  const last = decoder.layers[layers.length - 1];
+  const more = Math.ceil(width / 4) * 16;
+  engine.u8.copyWithin(ones, last.ones, last.ones + more);
+  engine.u8.copyWithin(twos, last.twos, last.twos + more);
+
+  const longest = sizes.reduce((largest, size) => Math.max(largest, size), 0);
+  const numbers = engine.allocate(longest * stride * 2);
+  const scales = engine.allocate(longest * 4);
+  const factors = engine.allocate(longest * 4);
+  let [row, most, square] = [0, 0, 0];
+  for (let list = 0; list < nlist; list++) {
+    const n = sizes[list];
+    layers.forEach(({ data }, layer) => {
+      decoder.readList(list, layer, listBytes(decoder.layers[layer], list, data), numbers, scales);
+    });
+    if (kernels.fromHalves(scales, n, Math.fround(head.unit / HALF_UNIT), factors) !== 0)
+      wrong(`list ${list}`, "has a scale that can't be");
+    const at = rows + row * rowBytes;
+    most = Math.max(most, kernels.foldRows(numbers, n, width, stride, ones, twos, factors, list, wide ? 1 : 0, at));
+    if (!wide && most > 127) {
+      decoder.release();
+      for (const block of [rows, labels, ones, numbers, scales, factors]) engine.release(block);
+      return undefined;
+    }
+    for (let i = 1; i <= n; i++) square = Math.max(square, engine.f32[((at + i * rowBytes) >>> 2) - 4]);
+    row += n;
+    await pace.step("decode", row, ntotal);
+  }
+  if (!(square < Infinity)) wrong("a list", "has rows that are not finite");
+  if (ids !== undefined) engine.i64.set(ids, labels >>> 3);
+  else for (let i = 0; i < ntotal; i++) engine.i64[(labels >>> 3) + i] = BigInt(i);
+  const basis = await decoder.completeBasis(pace);
+  const centroids = decoder.takeCentroids();
+  decoder.release();
+  for (const block of [numbers, scales, factors]) engine.release(block);
+  const centres = engine.allocate(nlist * d * 4);
+  kernels.product(centroids, nlist, d, d, basis.asColumns, d, d, 0, centres, d);
+  const parts = { basis, width, wide, most, reach: Math.sqrt(square), ones, twos, centres };
+  const code = new CompactCode(engine, d, metric, parts);
+  return indexOf(engine, { d, metric, nprobe, sizes, centroids, rows, ids: labels }, code);
 }
 
 const codec: ReadingCodec = { name: "voice files", fourccs: [FOURCC], read };

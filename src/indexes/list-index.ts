@@ -227,6 +227,8 @@ export class ListIndex extends IndexNode {
     if (coarse !== undefined && this.#directMap.isArray && (from.#ntotal > 0 || addId !== BigInt(this.#ntotal)))
       fail("ERR_PARAMETER", "the direct map of this index is an array, which can't take another one's ids");
     if (coarse !== undefined) checkLearnt("centroids", bytesOf(coarse.node), bytesOf((from.coarse ?? coarse).node));
+    if (this.code.isFloat !== from.code.isFloat)
+      fail("ERR_PARAMETER", "the other index is a voice that is kept compact");
     checkLearnt("codes", this.#learnt(), from.#learnt());
     // As with removed vectors, ids are in sequence no longer.
     const { ntotal } = from;

@@ -35,6 +35,15 @@ export interface Merging {
   cancel(): void;
 }
 
+/** Where vectors are cheaper to have than as they are: in another basis of the space. All arguments but n are addresses. */
+export interface Turned {
+  /** Turns n vectors into it, where they stand, and back. */
+  into(vectors: number, n: number): void;
+  back(vectors: number, n: number): void;
+  /** Writes the vectors of n slots in it. */
+  rows(slots: number, n: number, out: number): void;
+}
+
 /** Reads a nested index from its fourcc on. */
 export type NodeReader = (reader: Reader, engine: Engine) => Promise<IndexNode>;
 
@@ -180,6 +189,8 @@ export abstract class IndexNode {
   abstract get rowsByLabel(): number;
   /** The slot of a label, or -1. */
   abstract slotOf(label: number | bigint): number;
+  /** Set where blends are cheaper in another basis; what it takes of scratch is part of {@link decodeScratch}. */
+  declare readonly turned?: Turned;
   /** Bytes of scratch that {@link decode} takes. */
   decodeScratch(_n: number): number {
     return 0;

@@ -79,14 +79,18 @@ export function blend<F extends Floats>(index: Index<IdType>, given: F, options?
     } else {
       // Where no rows are kept, those that are found are made of their codes, for as many features at once as there is room for.
       const most = decodedAtOnce(found, kernels.BLOCK.value, d);
+      const { turned } = node;
+      turned?.into(queries, count);
       const rows = engine.takeScratch(most * found * d * 4);
       for (let i = 0; i < count; i += most) {
         const n = Math.min(most, count - i);
         const at = i * found * 4;
-        node.decode(slots + at, n * found, rows);
+        if (turned === undefined) node.decode(slots + at, n * found, rows);
+        else turned.rows(slots + at, n * found, rows);
         const feature = queries + i * d * 4;
         kernels.blendRows(feature, n, d, rate, found, distances + at, slots + at, rows, true, weights, mean);
       }
+      turned?.back(queries, count);
     }
     features.set(index.blended.at(engine, queries, count * d), first * d);
   }

@@ -131,11 +131,14 @@ export class Frames {
   readonly #farthest: Float64Array;
   readonly #blended: Float32Array | undefined;
   readonly #truth: Exact;
+  // Not asked of the index later: it is busy while it is made small.
+  readonly #metric: Metric;
 
   constructor(truth: Exact, frames: Float32Array, own: boolean, k: number, found: BigInt64Array, leaveOut: number) {
     const d = truth.index.d;
     this.#d = d;
     this.#truth = truth;
+    this.#metric = truth.index.metric;
     this.#frames = frames;
     this.count = frames.length / d;
     this.heldOut = own;
@@ -151,7 +154,7 @@ export class Frames {
     const vectors = truth.vectors(near);
     this.#farthest = Float64Array.from({ length: this.count }, (_, i) => this.#key(i, vectors, (i * k + k - 1) * d));
     this.#blended =
-      truth.index.metric === METRIC_L2
+      this.#metric === METRIC_L2
         ? this.#blend(
             near.map((_, i) => i),
             vectors,
@@ -254,7 +257,7 @@ export class Frames {
   /** How far a vector is from a frame: less is nearer. */
   #key(frame: number, vectors: Float32Array, at: number): number {
     const d = this.#d;
-    if (this.#truth.index.metric === METRIC_L2) return squaredDistance(this.#frames, frame * d, vectors, at, d);
+    if (this.#metric === METRIC_L2) return squaredDistance(this.#frames, frame * d, vectors, at, d);
     let product = 0;
     for (let l = 0; l < d; l++) product -= this.#frames[frame * d + l] * vectors[at + l];
     return product;
@@ -311,8 +314,18 @@ export async function takeFrames(truth: VectorIndex, options: MeasureOptions, pa
 
 /** An index as it is, where searching all of it is exact; else its vectors in one that is. */
 async function exactOf(index: VectorIndex, pace: Pace): Promise<Exact> {
-  if (index.node instanceof ListIndex && index.node.code.isFloat) {
-    return { index, vectors: (ids) => vectorsOf(index, ids), dispose: () => undefined };
+  const { node } = index;
+  if (node instanceof ListIndex && node.code.isFloat) {
+    // Of the node, for the same reason as the metric.
+    const vectors = (ids: readonly bigint[]): Float32Array => {
+      const rows = new Float32Array(ids.length * node.d);
+      for (let i = 0; i < ids.length; i += BLOCK) {
+        const slots = ids.slice(i, i + BLOCK).map((id) => node.slotOf(id));
+        decodeSlots(node, slots, rows.subarray(i * node.d, (i + slots.length) * node.d));
+      }
+      return rows;
+    };
+    return { index, vectors, dispose: () => undefined };
   }
   const { vectors, ids } = await storedVectors(index.node, pace);
   const exact = await indexFactory(index.d, "IDMap,Flat", index.metric);
