@@ -89,7 +89,7 @@ export class Compact extends RowCode {
   }
 
   open(plan: Plan, _lists: Lists, scratch: usize): void {
-    const size = <usize>(plan.nq * this.d) << 2;
+    const size = (<usize>(plan.nq * this.d)) << 2;
     this.queries = plan.queries;
     this.metric = plan.metric;
     this.rotated = scratch;
@@ -167,7 +167,7 @@ function fourOf(a: usize, b: usize, c: usize, e: usize, at: usize): v128 {
 function boundFour<T>(code: Compact, a: usize, b: usize, c: usize, e: usize): v128 {
   let weights = code.weights;
   const end = weights + ((<usize>code.padded()) << 1);
-  const factors = (<usize>code.padded()) << <usize>code.wide;
+  const factors = (<usize>code.padded()) << (<usize>code.wide);
   let s0 = i32x4.splat(0);
   let s1 = s0;
   let s2 = s0;
@@ -211,11 +211,11 @@ function quarter(at: usize, wide: i32): v128 {
 function keyOf(code: Compact, row: usize): f32 {
   const wide = code.wide;
   const end = (<usize>code.padded()) << 2;
-  const scale = f32x4.splat(load<f32>(row + (((<usize>code.padded()) << <usize>wide))));
+  const scale = f32x4.splat(load<f32>(row + ((<usize>code.padded()) << (<usize>wide))));
   const rest = code.rest;
   const isL2 = code.metric == L2;
   let acc = f32x4.splat(0);
-  for (let j: usize = 0; j < end; j += 16, row += <usize>4 << wide) {
+  for (let j: usize = 0; j < end; j += 16, row += (<usize>4) << wide) {
     const v = f32x4.mul(scale, values(quarter(row, wide), v128.load(code.ones + j), v128.load(code.twos + j)));
     const x = v128.load(rest + j);
     if (isL2) {
@@ -269,7 +269,7 @@ export function foldRows(
   rows: usize,
 ): i32 {
   const padded = (width + 15) & ~15;
-  const factors = (<usize>padded) << <usize>wide;
+  const factors = (<usize>padded) << (<usize>wide);
   let most = 0;
   for (let i = 0; i < n; i++, rows += factors + FACTORS) {
     memory.fill(rows, 0, factors);
@@ -314,12 +314,12 @@ export function unfoldRows(
   out: usize,
   outStride: i32,
 ): void {
-  const factors = (<usize>((width + 15) & ~15)) << <usize>wide;
+  const factors = (<usize>((width + 15) & ~15)) << (<usize>wide);
   for (let i = 0; i < n; i++, rows += factors + FACTORS, out += (<usize>outStride) << 2) {
     const scale = f32x4.splat(load<f32>(rows + factors));
     for (let j = 0; j < width; j += 4) {
       const at = (<usize>j) << 2;
-      const v = values(quarter(rows + ((<usize>j) << <usize>wide), wide), v128.load(ones + at), v128.load(twos + at));
+      const v = values(quarter(rows + ((<usize>j) << (<usize>wide)), wide), v128.load(ones + at), v128.load(twos + at));
       v128.store(out + at, f32x4.mul(v, scale));
     }
   }
@@ -337,7 +337,7 @@ export function unfoldWhole(
   centres: usize,
   out: usize,
 ): void {
-  const factors = (<usize>((width + 15) & ~15)) << <usize>wide;
+  const factors = (<usize>((width + 15) & ~15)) << (<usize>wide);
   const size = (<usize>d) << 2;
   const body = (<usize>(width & ~3)) << 2;
   for (let i = 0; i < n; i++, rows += factors + FACTORS, out += size) {
@@ -345,7 +345,7 @@ export function unfoldWhole(
     const centre = centres + <usize>load<u32>(rows + factors + LIST) * size;
     memory.copy(out, centre, size);
     for (let j: usize = 0; j < body; j += 16) {
-      const v = values(quarter(rows + ((j >> 2) << <usize>wide), wide), v128.load(ones + j), v128.load(twos + j));
+      const v = values(quarter(rows + ((j >> 2) << (<usize>wide)), wide), v128.load(ones + j), v128.load(twos + j));
       v128.store(out + j, f32x4.add(v128.load(out + j), f32x4.mul(v, f32x4.splat(scale))));
     }
     for (let j = width & ~3; j < width; j++) {
@@ -360,5 +360,5 @@ export function unfoldWhole(
 
 /** The list of a row. */
 export function listOfRow(row: usize, width: i32, wide: i32): i32 {
-  return load<i32>(row + ((<usize>((width + 15) & ~15)) << <usize>wide) + LIST);
+  return load<i32>(row + ((<usize>((width + 15) & ~15)) << (<usize>wide)) + LIST);
 }
