@@ -1,6 +1,6 @@
 // Packs the library, installs it as a stranger would and runs the same searches in every runtime: all must give the same bytes.
 // Prints a line for each, with a checksum of all it computed; exits with 1 if one fails or differs. `npm run test:runtimes`
-// after a build; what it needs it installs itself, into build/runtimes: runtimes and bundlers from npm's registry, the browsers
+// after a build, with names of PARTS behind it for these alone (`node test/runtimes/run.mjs examples`); what it needs it installs itself, into build/runtimes: runtimes and bundlers from npm's registry, the browsers
 // as packages of Debian where they are missing.
 
 import { execFile, execFileSync } from "node:child_process";
@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { build as bundle, version as esbuildVersion } from "esbuild";
 import { CHROMIUM, CHROMIUM_FLAGS, FIREFOX, installDebian } from "../browsers.mjs";
+import * as examples from "./examples.mjs";
 import { checksum } from "./project/searches.mjs";
 import { serveRemote } from "./remote.mjs";
 import { TIERS } from "./tiers.mjs";
@@ -62,6 +63,21 @@ const BUNDLERS = {
   },
 };
 
+/** What is tried, by name. */
+const PARTS = {
+  async types() {
+    for (const { title, job } of compilations(tools, project)) await attempt(title, "strict, all of lib checked", job);
+    await attempt("Deno", "jsr.json, dry run", dryRun);
+  },
+  async runtimes() {
+    const remote = await serveRemote(project);
+    closers.push(remote.close);
+    await runConsoles(remote);
+    await runBrowsers(remote);
+  },
+  examples: runExamples,
+};
+
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const build = join(root, "build/runtimes");
 const tools = join(build, "tools");
@@ -73,18 +89,14 @@ const run = (command, args, options = {}) =>
 const closers = [];
 /** What the first run of each kind gave: the others must give the same. */
 const expected = {};
+let tarball, started;
 let passed = 0;
 let failed = 0;
 
 try {
   installProject();
   installTools();
-  for (const { title, job } of compilations(tools, project)) await attempt(title, "strict, all of lib checked", job);
-  await attempt("Deno", "jsr.json, dry run", dryRun);
-  const remote = await serveRemote(project);
-  closers.push(remote.close);
-  await runConsoles(remote);
-  await runBrowsers(remote);
+  for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PARTS)) await PARTS[name]();
 } finally {
   // A browser that does not close keeps nobody waiting: with this process it ends.
   const late = setTimeout(() => {
@@ -103,7 +115,8 @@ function installProject() {
   rmSync(out, { recursive: true, force: true });
   cpSync(join(root, "test/runtimes/project"), project, { recursive: true });
   const [{ filename }] = JSON.parse(npm(root, "pack", "--ignore-scripts", "--json", "--pack-destination", project));
-  npmInstall(project, join(project, filename));
+  tarball = join(project, filename);
+  npmInstall(project, tarball);
 }
 
 function installTools() {
@@ -223,7 +236,9 @@ function binaryOf(scope, path) {
   return join(folder, platform, path);
 }
 
-async function runBrowsers(remote) {
+/** Starts the two browsers, once. */
+async function browsers() {
+  if (started !== undefined) return started;
   const { default: puppeteer } = await import(
     pathToFileURL(createRequire(join(tools, "package.json")).resolve("puppeteer-core"))
   );
@@ -240,7 +255,34 @@ async function runBrowsers(remote) {
   };
   const chromium = await launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
   const firefox = await launch({ browser: "firefox", executablePath: FIREFOX });
+  started = { chromium, firefox };
+  return started;
+}
 
+async function runExamples() {
+  const folder = join(build, "examples");
+  const wanted = examples.copyExamples(root, folder);
+  npmInstall(folder, tarball, ...wanted);
+  const node = join(tools, "node_modules/node/bin/node");
+  await attempt("Node", "example: semantic", () => examples.semantic(folder, node));
+  await attempt("Node", "example: server", () => examples.server(folder, node));
+  await attempt("Deno", "example: deno", () => examples.deno(folder, binaryOf("@deno", "deno")));
+  const { chromium, firefox } = await browsers();
+  const speech = join(root, "bench/speech/3_feature256");
+  const files = {
+    index: join(root, "test/golden/ivf_flat_custom_ids.index"),
+    slices: readdirSync(speech).map((name) => join(speech, name)),
+    wrong: join(folder, "plain/index.html"),
+  };
+  for (const { browser, title } of [chromium, firefox]) {
+    await attempt(title, "example: plain", () => examples.plain(folder, browser, files));
+  }
+  // Firefox plays nothing on a machine without a sound device.
+  await attempt(chromium.title, "example: voice", () => examples.voice(folder, chromium.browser, serve));
+}
+
+async function runBrowsers(remote) {
+  const { chromium, firefox } = await browsers();
   const unbundled = `${await serve(project)}/unbundled.html`;
   for (const { browser, title } of [chromium, firefox]) {
     await runPage(browser, title, unbundled, {
@@ -274,7 +316,7 @@ async function runBrowsers(remote) {
       helper: `page by ${name}, ${HELPER}`,
     });
     if (name === "esbuild") {
-      await runPage(browser, title, `${await serve(folder, CSP)}/index.html`, {
+      await runPage(browser, title, `${await serve(folder, { "content-security-policy": CSP })}/index.html`, {
         page: "page, strict CSP",
         helper: `page, strict CSP, ${HELPER}`,
       });
@@ -341,14 +383,13 @@ async function runPage(browser, title, address, runs, kind = "searches") {
 }
 
 /** Serves a folder, and the vectors; returns its address. */
-async function serve(folder, policy) {
+async function serve(folder, more = {}) {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, "http://localhost");
-    const path = join(pathname === "/vectors.npy" ? project : folder, pathname);
+    const path = join(pathname === "/vectors.npy" ? project : folder, pathname.replace(/\/$/, "/index.html"));
     if (!existsSync(path)) return response.writeHead(404).end();
     const headers = { "content-type": TYPES[extname(path)] ?? "application/octet-stream" };
-    if (policy !== undefined) headers["content-security-policy"] = policy;
-    response.writeHead(200, headers).end(readFileSync(path));
+    response.writeHead(200, { ...headers, ...more }).end(readFileSync(path));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   closers.push(() => {
