@@ -295,7 +295,6 @@ const table: Record<ErrorCode, Row[]> = {
     ],
     ["smallIvf", (index) => index.add(floats(5000 * D)), /is the limit \(maxBytes\)/],
     ["smallIdmap", (index) => index.addWithIds(floats(5000 * D), narrow(5000)), /is the limit \(maxBytes\)/],
-    ["small", (index) => index.search(floats(64 * D), 40), /is the limit \(maxBytes\)/],
     [
       "flat",
       (index) => index.search(three, 2 ** 52),

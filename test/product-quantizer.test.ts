@@ -374,6 +374,6 @@ describe("a codebook", () => {
     expect(() => quantizer.setCodebook(other)).toThrow(expect.objectContaining({ code: "ERR_MEMORY" }));
     expect(codebookOf(quantizer)).toEqual(codebook);
     // What the attempt took first is given back.
-    expect(() => engine.allocate(12 << 10)).not.toThrow();
+    expect(() => engine.allocate(8 << 10)).not.toThrow();
   });
 });

@@ -88,6 +88,8 @@ export async function readLists(
     }
     slot += size;
   }
+  // Before there are ids behind them: they may need more room than they did in the file.
+  const spread = layout.spread(engine, codes.address, count);
   if (!known) {
     let at = (ids = engine.allocate(count * 8));
     for (const bytes of waiting) {
@@ -97,7 +99,7 @@ export async function readLists(
   }
   const sizes = new Uint32Array(nlist);
   for (const [list, size] of filled) sizes[list] = size;
-  lists.adopt(layout.spread(engine, codes.address, count), ids, sizes);
+  lists.adopt(spread, ids, sizes);
   return lists;
 }
 

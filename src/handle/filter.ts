@@ -93,7 +93,8 @@ export class Admitted {
     if (bits === this.#bits) return this.#address;
     if (this.#bits?.length !== bits.length) {
       this.drop({ engine });
-      this.#address = engine.allocate(bits.length);
+      engine.dropScratch();
+      this.#address = engine.borrow(bits.length);
     }
     engine.u8.set(bits, this.#address);
     this.#bits = bits;

@@ -3,7 +3,7 @@ import type { IndexNode } from "../indexes/node.js";
 import { scratchSize } from "../wasm/engine.js";
 
 /** Slots whose labels are asked for together. */
-const CHUNK = 4096;
+const CHUNK = 1024;
 
 /** Calls back with the id of each vector that can be found, in the order of storage, and its slot: numbers unless ids are wide. */
 export function eachId(node: IndexNode, wide: boolean, each: (id: number | bigint, slot: number) => void): void {

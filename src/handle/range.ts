@@ -5,6 +5,9 @@ import { Matches } from "../lists/matches.js";
 import { scratchSize } from "../wasm/engine.js";
 import { copyRows } from "./input.js";
 
+/** Bytes that a block's first matches, and their order, take beside its scratch. */
+export const MATCHES_SPARE: number = 32 << 10;
+
 /** What Index.rangeSearch finds. */
 export interface Found {
   lims: Uint32Array<ArrayBuffer>;
@@ -60,12 +63,14 @@ function rangeOfBlock(
   const matches = new Matches(engine, Math.fround(radius));
   let sorted = 0;
   try {
+    // What other searches took may stand where matches are to go.
+    engine.dropScratch();
     engine.reserveScratch(scratchSize(count * d * 4) + node.scratchBytes(count, 0, params));
     const own = engine.takeScratch(count * d * 4);
     copyRows(queries, first * d, engine.f32, own >>> 2, count * d);
     node.range(own, count, params, matches);
     const total = matches.count;
-    sorted = engine.allocate(total * 16);
+    sorted = engine.borrow(total * 16);
     return sort(node, matches, sorted, first, count, wide, lims);
   } finally {
     engine.release(sorted);

@@ -31,7 +31,7 @@ import { Admitted, filterOf, IdFilter } from "./filter.js";
 import { eachId, idsOf } from "./ids.js";
 import { copyRows, countIds, floatsOf, ownRowsOf, rowsOf, toBigInts } from "./input.js";
 import { checkD, checkNames, checkOption, DEFAULTS, option, readSearch, readWork, SEARCH_NAMES } from "./options.js";
-import { rangeSearch } from "./range.js";
+import { MATCHES_SPARE, rangeSearch } from "./range.js";
 import { checkApart, checkCount, checkResults, newResults } from "./results.js";
 import { lineOf, summaryOf } from "./summary.js";
 import { warmUp } from "./warm-up.js";
@@ -322,7 +322,7 @@ export class VectorIndex implements Index<IdType> {
     this.#read(options, d);
     const node = this.#ready();
     if (!node.isTrained) fail("ERR_NOT_TRAINED", `${this.description} is not trained: call train first`);
-    const block = this.blockSize(floats.length / d, 0, this.#params, 0);
+    const block = this.blockSize(floats.length / d, 0, this.#params, MATCHES_SPARE);
     return makingArrays(() => rangeSearch(node, floats, radius, this.#params, this.#wide, block));
   }
 
@@ -524,7 +524,12 @@ export class VectorIndex implements Index<IdType> {
   blockSize(n: number, k: number, params: SearchParams, spare: number): number {
     const node = this.#ready();
     let count = Math.min(n, node.engine.kernels.BLOCK.value, Math.floor(BLOCK_RESULTS / Math.max(k, 1)));
-    while (count > 1 && blockScratch(node, count, k, params) + spare > BLOCK_SCRATCH) count = Math.ceil(count / 2);
+    while (count > 1) {
+      const scratch = blockScratch(node, count, k, params) + spare;
+      // Near the limit, smaller blocks may find the room that larger ones do not.
+      if (scratch <= BLOCK_SCRATCH && node.engine.hasScratch(scratch)) break;
+      count = Math.ceil(count / 2);
+    }
     return Math.max(1, count);
   }
 

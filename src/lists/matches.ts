@@ -34,7 +34,7 @@ export class Matches {
     if (matches <= this.#room) return;
     const room = Math.max(matches, FIRST);
     // Not by a resize, which gives up the scratch of the search that is under way.
-    const address = this.#engine.allocate(room * MATCH);
+    const address = this.#engine.borrow(room * MATCH);
     this.#engine.u8.copyWithin(address, this.#address, this.#address + this.count * MATCH);
     this.#engine.release(this.#address);
     this.#address = address;

@@ -78,8 +78,8 @@ export class LinearTransform implements Transform {
     const { engine, din, dout } = this;
     const [n, m] = dout <= din ? [dout, din] : [din, dout];
     const pitch = Math.ceil(n / 4) * 4;
-    const products = engine.allocate(pitch * 4);
-    const columns = dout <= din ? 0 : engine.allocate(n * m * 4);
+    const products = engine.borrow(pitch * 4);
+    const columns = dout <= din ? 0 : engine.borrow(n * m * 4);
     if (columns !== 0) moreKernels(engine).transposeRows(this.#matrix, m, n, columns, m);
     const rows = columns === 0 ? this.#matrix : columns;
     let fine = true;

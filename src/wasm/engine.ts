@@ -68,6 +68,12 @@ const PAGE = 65536;
 /** Bytes that kernels may read beyond a block, and make nothing of: codes of fewer bits than a vector register has. */
 const BEYOND = 32;
 const MAX_BYTES = 65536 * PAGE - PAGE;
+/**
+ * What vectors leave free, so that an index at its limit can be searched, filtered and emptied: a 32nd of the limit, at most what the scratch
+ * of a block of queries takes.
+ */
+const SPARE_SHARE = 32;
+const SPARE_MOST = 64 << 20;
 
 /** `i8x16.relaxed_swizzle` in an otherwise empty function: valid only where relaxed SIMD is. */
 const RELAXED_PROBE = "%|.|@|:&%%%&*&|-%&|H('&%/4&2%h% 4h% 4 |M'0";
@@ -171,6 +177,8 @@ export class Engine {
   readonly #maxBytes: number;
   /** Instances of other modules on this memory. */
   readonly #attached = new Map<WebAssembly.Module, WebAssembly.Exports>();
+  /** How far blocks may reach that stay. */
+  readonly #mostStored: number;
   /** The scratch arena: where it starts and ends, and how far it is taken. */
   #arena = 0;
   #arenaEnd = 0;
@@ -191,6 +199,7 @@ export class Engine {
   constructor(options: EngineOptions = {}) {
     this.options = readOptions(options);
     this.#maxBytes = Math.min(this.options.maxBytes ?? MAX_BYTES, MAX_BYTES);
+    this.#mostStored = this.#maxBytes - Math.min(this.#maxBytes / SPARE_SHARE, SPARE_MOST);
     this.#begin(1, "the runtime has no address space left for another index: dispose of one");
   }
 
@@ -235,15 +244,24 @@ export class Engine {
 
   /** Takes a block. Its bytes are not cleared. Throws ERR_MEMORY, having changed nothing. */
   allocate(bytes: number): number {
+    return this.#take(bytes, this.#mostStored);
+  }
+
+  /** Takes a block for a call or until vectors change: it may stand in what these leave free. Otherwise as {@link allocate}. */
+  borrow(bytes: number): number {
+    return this.#take(bytes, this.#maxBytes);
+  }
+
+  #take(bytes: number, limit: number): number {
     const address = this.#allocator.allocate(bytes);
     try {
-      this.#reach(bytes);
+      this.#reach(bytes, limit);
     } catch (error) {
       this.#allocator.release(address);
       if (this.#spare === 0) throw error;
       // Other threads can do without.
       this.#dropSpare();
-      return this.allocate(bytes);
+      return this.#take(bytes, limit);
     }
     return address;
   }
@@ -251,13 +269,24 @@ export class Engine {
   /**
    * Gives a block another size, keeping its bytes up to the smaller of the two, and returns its address, which changes where
    * the block can't grow in place. The scratch arena is dropped first, so that it is never in the way. Throws ERR_MEMORY,
-   * having changed nothing.
+   * having changed nothing but where movable blocks stand.
    */
   resize(address: number, oldBytes: number, bytes: number): number {
     this.dropScratch();
+    try {
+      return this.#resized(address, oldBytes, bytes);
+    } catch (error) {
+      // Holes that others have left may hold what is wanted.
+      const moves = this.#closeHoles();
+      if (moves.length === 0) throw error;
+      return this.#resized(moves.find(({ from }) => from === address)?.to ?? address, oldBytes, bytes);
+    }
+  }
+
+  #resized(address: number, oldBytes: number, bytes: number): number {
     if (this.#allocator.resize(address, bytes)) {
       try {
-        this.#reach(bytes);
+        this.#reach(bytes, this.#mostStored);
       } catch (error) {
         this.#allocator.resize(address, oldBytes);
         throw error;
@@ -274,6 +303,16 @@ export class Engine {
     return moved;
   }
 
+  /** Moves the blocks behind the last one that has to stay, so that no hole is between them. Returns what was moved. */
+  #closeHoles(): { from: number; to: number; bytes: number }[] {
+    const pinned = this.#allocator.from(0).filter((block) => !this.#movers.has(block.address));
+    const last = pinned[pinned.length - 1];
+    if (last === undefined) return [];
+    const moves = this.#allocator.pack(last.address, last.bytes);
+    this.#move(moves);
+    return moves;
+  }
+
   /**
    * Says that a block may be moved whenever another grows, and who is told where it is then. It holds until the block is released; a
    * block that nobody is told of stays where it is.
@@ -287,7 +326,7 @@ export class Engine {
     const [, ...above] = this.#allocator.from(address);
     if (above.some((block) => !this.#movers.has(block.address))) return false;
     const end = address + scratchSize(Math.max(bytes, 1)) + above.reduce((sum, block) => sum + block.bytes, 0);
-    this.#reach(bytes, end);
+    this.#reach(bytes, this.#mostStored, end);
     this.#move(this.#allocator.pack(address, bytes));
     return true;
   }
@@ -310,9 +349,7 @@ export class Engine {
    */
   compact(): void {
     this.dropScratch();
-    const pinned = this.#allocator.from(0).filter((block) => !this.#movers.has(block.address));
-    const last = pinned[pinned.length - 1];
-    if (last !== undefined) this.#move(this.#allocator.pack(last.address, last.bytes));
+    this.#closeHoles();
     const pages = Math.ceil((this.#allocator.end + BEYOND) / PAGE);
     if (pages * PAGE >= this.bytes) return;
     const bytes = this.u8.subarray(0, pages * PAGE);
@@ -323,7 +360,7 @@ export class Engine {
   /** Throws ERR_MEMORY where so many bytes more can't be had whatever happens. */
   checkRoom(bytes: number): void {
     const { end } = this.#allocator;
-    if (end + bytes > this.#maxBytes) this.#tooMuch(bytes, end + bytes);
+    if (end + bytes > this.#mostStored) this.#tooMuch(bytes, end + bytes);
   }
 
   /** Takes a block back; address 0 is none. */
@@ -337,10 +374,19 @@ export class Engine {
   reserveScratch(bytes: number): void {
     if (this.#arenaEnd - this.#arena < bytes) {
       this.dropScratch();
-      this.#arena = this.allocate(bytes);
+      this.#arena = this.borrow(bytes);
       this.#arenaEnd = this.#arena + bytes;
     }
     this.#arenaTop = this.#arena;
+  }
+
+  /** Whether {@link reserveScratch} can have so many bytes, as far as the limit is concerned. */
+  hasScratch(bytes: number): boolean {
+    if (this.#arenaEnd - this.#arena >= bytes || this.#allocator.fits(bytes)) return true;
+    const { end } = this.#allocator;
+    // The arena is given up before another is taken.
+    const from = this.#arena + scratchSize(this.#arenaEnd - this.#arena) === end ? this.#arena : end;
+    return from + bytes + 2 * BEYOND <= Math.floor(this.#maxBytes / PAGE) * PAGE;
   }
 
   /** Takes the next `bytes` bytes of scratch, on a 64-byte boundary: {@link scratchSize} says what that costs. */
@@ -357,7 +403,7 @@ export class Engine {
     if (this.#spareBytes >= bytes) return this.#spare;
     this.#dropSpare();
     try {
-      this.#spare = this.allocate(bytes);
+      this.#spare = this.borrow(bytes);
       this.#spareBytes = bytes;
     } catch {
       // The work is done without them.
@@ -387,9 +433,10 @@ export class Engine {
     this.#dropSpare();
   }
 
-  /** Grows the memory to the end of what is handed out. */
-  #reach(wanted: number, last: number = this.#allocator.end): void {
+  /** Grows the memory to the end of what is handed out, which must not be beyond a limit. */
+  #reach(wanted: number, limit: number, last: number = this.#allocator.end): void {
     const end = last + BEYOND;
+    if (end > limit) this.#tooMuch(wanted, end);
     if (end <= this.bytes) return;
     if (Math.ceil(end / PAGE) * PAGE > this.#maxBytes) this.#tooMuch(wanted, end);
     try {
@@ -404,10 +451,14 @@ export class Engine {
   }
 
   #tooMuch(wanted: number, end: number): never {
+    const [limit, mend] =
+      this.#maxBytes < MAX_BYTES
+        ? ["maxBytes", "raise it"]
+        : ["32-bit addresses", "spread the vectors over several indexes"];
     return fail(
       "ERR_MEMORY",
-      `${megabytes(wanted)} more are needed, ${megabytes(end)} in all, and ${megabytes(this.#maxBytes)} is the limit ` +
-        (this.#maxBytes < MAX_BYTES ? `(maxBytes)` : `(32-bit addresses)`),
+      `${megabytes(wanted)} more are needed, ${megabytes(end)} in all, and ${megabytes(this.#maxBytes)} is the limit (${limit}), ` +
+        `of which searches keep ${megabytes(this.#maxBytes - this.#mostStored)}: ${mend}, or keep vectors in fewer bytes (SQ8, PQ…)`,
     );
   }
 
