@@ -21,6 +21,12 @@ const KINDS = [
   "PQ8x4fs,RFlat",
   "IDMap,Flat",
   "IDMap,IVF8,PQ8x4fs,RFlat",
+  "RaBitQfs",
+  "IVF8,RaBitQfs_64",
+  "IVF8,RaBitQ",
+  "IVF8,SQ8",
+  "PQ8",
+  "IVF8,PQ8",
 ] as const;
 const METRICS: readonly Metric[] = [METRIC_L2, METRIC_INNER_PRODUCT];
 

@@ -145,7 +145,7 @@ test.each([
   "IwFd",
   "ILVQ",
   "ISVD",
-  "Iwrn",
+  "Iwrf",
   "IwQR",
   "IxRP",
   "IRMh",

@@ -30,6 +30,8 @@ const KINDS = [
   "IVF6,PQ8x4fs,RFlat",
   "IVF6,Flat,IDMap",
   "PQ8x4fs,RFlat,IDMap",
+  "RaBitQfs3",
+  "IVF6,RaBitQfs_64",
 ];
 
 describe.each<Metric>([METRIC_L2, METRIC_INNER_PRODUCT])("mergeFrom, metric %i", (metric) => {

@@ -11,6 +11,9 @@
 //
 //     1 bit    | b3 b2 b1 b0 |  ->  table [half byte][16]: x0 b0 + x1 b1 + x2 b2 + x3 b3
 //
+// RaBitQfs, RaBitQ in blocks for FastScan, has tables of whole numbers from 0 to 255, as faiss' kernel looks up: what it finds is decided by
+// them. One scale serves all lists of a query, and is found before the first.
+//
 // RaBitQ of several bits compares by its signs first, and by all bits where the estimate, less its likely error, is below the worst
 // that is kept. That is no true bound: it decides what is found, in faiss and so here, and rows are compared one after the other.
 
@@ -18,7 +21,7 @@ import { pairKey } from "../distance";
 import { INNER_PRODUCT, L2 } from "../metric";
 import { Lists, Plan } from "../records";
 
-/** A code with factors; TypeScript fills the fields down to `queryBits`. */
+/** A code with factors; TypeScript fills the fields down to `rounds`. */
 @unmanaged
 export class Factored {
   /** Which code it is (any.ts). */
@@ -41,6 +44,8 @@ export class Factored {
   centre: usize;
   /** Bits that RaBitQ rounds a query's components to for the first sum; 0: none are rounded. */
   queryBits: i32;
+  /** Whether tables are rounded, as those of blocks for FastScan are. */
+  rounds: i32;
 
   plan: usize;
   metric: i32;
@@ -59,6 +64,16 @@ export class Factored {
   /** What a first sum is multiplied by and what is taken off. */
   factor: f32;
   shift: f32;
+  /** What a rounded component is: a number times `delta`, from `low` on. */
+  delta: f32;
+  low: f32;
+  /** Rounded tables: the query that they are for, what whole numbers are divided by, and the least sum of any of its lists. */
+  rounding: i32;
+  scale: f32;
+  least: f32;
+  /** Of the last table: the least sum; and of all of a query, the most that a half byte spans. */
+  lowest: f32;
+  span: f32;
   /** |x - C|, and the sum of x - C. */
   length: f32;
   total: f32;
@@ -71,6 +86,7 @@ export class Factored {
   open(plan: Plan, _lists: Lists, scratch: usize): void {
     this.plan = changetype<usize>(plan);
     this.metric = plan.metric;
+    this.rounding = -1;
     this.rest = scratch;
     this.rounded = this.rest + ((<usize>this.d) << 2);
     this.table = this.rounded + ((<usize>this.d) << 2);
@@ -87,6 +103,7 @@ export class Factored {
     const plan = changetype<Plan>(this.plan);
     const d = this.d;
     const size = (<usize>d) << 2;
+    if (this.rounds && this.rounding != i) this.survey(plan, i);
     const query = plan.queries + <usize>i * size;
     const centroid = plan.centroids == 0 ? this.centre : plan.centroids + <usize>list * size;
     const product = this.metric == INNER_PRODUCT;
@@ -114,13 +131,97 @@ export class Factored {
       this.signTable = this.table;
     } else {
       this.shift = this.round() * unit;
-      fillTable(this.rounded, d, 1, this.levels, this.table);
+      if (this.rounds) {
+        this.fillRounded();
+        this.roundTable();
+      } else {
+        for (let j: usize = 0; j < size; j += 4) {
+          store<f32>(this.rounded + j, load<f32>(this.rounded + j) * this.delta + this.low);
+        }
+        fillTable(this.rounded, d, 1, this.levels, this.table);
+      }
       if (this.moreBits > 0) fillTable(this.rest, d, 1, this.levels, this.signTable);
     }
     if (this.moreBits > 0) fillTable(this.rest, d, this.moreBits, this.moreLevels, this.moreTable);
   }
 
-  /** Rounds the components to numbers of `queryBits` bits between the least and the largest; returns their sum. */
+  /** Finds the scale of a query's rounded tables: its lists' sums are within 16 bits, and what a half byte adds within 8. */
+  private survey(plan: Plan, i: i32): void {
+    this.rounding = i;
+    const size = (<usize>this.d) << 2;
+    const query = plan.queries + <usize>i * size;
+    let total: f32 = 0;
+    this.span = 0;
+    this.least = Infinity;
+    for (let p = 0, lists = plan.centroids == 0 ? 1 : min(plan.atLeast, plan.nprobe); p < lists; p++) {
+      let centroid = this.centre;
+      if (plan.centroids != 0) {
+        const list = load<i32>(plan.probes + ((<usize>(i * plan.nprobe + p)) << 2));
+        if (list < 0) break;
+        centroid = plan.centroids + <usize>list * size;
+      }
+      for (let j: usize = 0; j < size; j += 4)
+        store<f32>(this.rest + j, load<f32>(query + j) - load<f32>(centroid + j));
+      this.round();
+      total = max(total, this.fillRounded());
+      this.least = min(this.least, this.lowest);
+    }
+    this.scale = total > 0 ? min(<f32>255 / this.span, <f32>65535 / total) : 0;
+  }
+
+  /** Makes the table of a rounded query as faiss does (in its builds for AVX2, to the bit); returns the sum of what its half bytes span. */
+  private fillRounded(): f32 {
+    const unit: f32 = 1 / sqrt(<f32>this.d);
+    const c1: f32 = 2 * this.delta * unit;
+    const c2: f32 = 2 * this.low * unit;
+    const flat = changetype<Plan>(this.plan).centroids == 0;
+    const end = this.rounded + ((<usize>this.d) << 2);
+    let table = this.table;
+    let total: f32 = 0;
+    let lowest: f32 = 0;
+    for (let j = this.rounded; j < end; j += 16) {
+      let low: f32 = Infinity;
+      let high: f32 = -Infinity;
+      for (let value = 0; value < 16; value++, table += 4) {
+        let numbers: f32 = 0;
+        let sum: f32 = 0;
+        for (let k = 0; k < 4; k++) {
+          const at = j + ((<usize>k) << 2);
+          if (at >= end || ((value >> k) & 1) == 0) continue;
+          numbers += load<f32>(at);
+          sum += multiplyAdd(c1, load<f32>(at), c2);
+        }
+        if (flat) sum = multiplyAdd(c1, numbers, c2 * <f32>popcnt(value));
+        store<f32>(table, sum);
+        low = min(low, sum);
+        high = max(high, sum);
+      }
+      lowest += low;
+      total += high - low;
+      this.span = max(this.span, high - low);
+    }
+    this.lowest = lowest;
+    // Half bytes that no dimension is in.
+    for (const last = this.table + <usize>tableBytes(this.d, 1); table < last; table += 4) store<f32>(table, 0);
+    return total;
+  }
+
+  /** Makes whole numbers of that table; their scale, and what they are short of, are taken into the factor and the shift. */
+  private roundTable(): void {
+    const scale = this.scale;
+    const end = this.table + <usize>tableBytes(this.d, 1);
+    for (let half = this.table; half < end; half += 64) {
+      let low: f32 = 0;
+      for (let at = half; at < half + 64; at += 4) low = min(low, load<f32>(at));
+      for (let at = half; at < half + 64; at += 4) {
+        store<f32>(at, floor(scale * (load<f32>(at) - low) + <f32>0.5));
+      }
+    }
+    this.factor = scale > 0 ? 1 / scale : 0;
+    this.shift -= floor(scale * (this.lowest - this.least) + <f32>0.5) * this.factor + this.least;
+  }
+
+  /** Rounds the components to numbers of `queryBits` bits between the least and the largest; returns the sum of what they stand for. */
   private round(): f32 {
     const end = (<usize>this.d) << 2;
     let least: f32 = Infinity;
@@ -137,8 +238,10 @@ export class Factored {
       const number =
         step > 0 ? <i32>min(max((load<f32>(this.rest + j) - least) * inverse + <f32>0.5, 0), <f32>levels) : 0;
       sum += number;
-      store<f32>(this.rounded + j, <f32>number * step + least);
+      store<f32>(this.rounded + j, <f32>number);
     }
+    this.delta = step;
+    this.low = least;
     return <f32>sum * step + <f32>this.d * least;
   }
 
@@ -186,6 +289,12 @@ export class Factored {
     const distance = this.base + load<f32>(row + this.moreFactorsAt) + load<f32>(row + this.moreFactorsAt, 4) * sum;
     return this.metric == INNER_PRODUCT ? -distance : max(0, distance);
   }
+}
+
+/** a x + b, rounded once: the product of two f32 is exact in f64. */
+@inline
+function multiplyAdd(a: f32, x: f32, b: f32): f32 {
+  return <f32>(<f64>a * <f64>x + <f64>b);
 }
 
 /** Bytes of a table. */

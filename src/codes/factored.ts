@@ -20,7 +20,14 @@ export const BIASED = 2;
 
 /** Which code with factors: RaBitQ of 1 to 9 bits a dimension, or EDEN of 1 to 8. */
 export type FactoredKind =
-  | { name: "rabitq"; bits: number; /** Bits that a query's components are rounded to; 0: none. */ queryBits: number }
+  | {
+      name: "rabitq";
+      bits: number;
+      /** Bits that a query's components are rounded to; 0: none. */
+      queryBits: number;
+      /** Vectors of a block in files, where it is for FastScan; 0: codes are rows. */
+      bbs: number;
+    }
   | { name: "eden"; bits: number; scale: number };
 
 /** Squared lengths up to which faiss takes a residual for nothing: the distance of 1 to the next f32. */
@@ -63,6 +70,7 @@ export class FactoredCode extends Code {
 
   get tree(): IndexTree {
     const { kind } = this;
+    if (kind.name === "rabitq" && kind.bbs > 0) return { kind: "rabitqfs", bits: kind.bits, bbs: kind.bbs };
     return kind.name === "rabitq"
       ? { kind: "rabitq", bits: kind.bits }
       : { kind: "eden", bits: kind.bits, biased: kind.scale === BIASED };
@@ -238,6 +246,7 @@ export class FactoredCode extends Code {
     i32[at + Factored.moreFactorsAt] = this.#moreFactorsAt;
     i32[at + Factored.centre] = this.#centre;
     i32[at + Factored.queryBits] = signs ? kind.queryBits : 0;
+    i32[at + Factored.rounds] = signs && kind.bbs > 0 ? 1 : 0;
   }
 }
 

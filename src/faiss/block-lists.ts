@@ -12,9 +12,19 @@ const NO_CODE_SIZE = 0xffff_ffff_ffff_ffffn;
 /** What is allocated ahead of the blocks that have arrived. */
 const AHEAD = 1 << 20;
 
-/** Writes lists of packed codes. */
-export function writeBlockLists(writer: Writer, lists: Lists): void {
-  const { perBlock, blockBytes } = lists.layout;
+/** Blocks of a file whose codes are kept as rows here, as many bytes each as a block has for it. */
+export interface RowBlocks {
+  readonly perBlock: number;
+  readonly blockBytes: number;
+  /** The rows of the first n codes of blocks. */
+  toRows(blocks: Uint8Array, n: number): Uint8Array;
+  /** Rows as whole blocks. */
+  toBlocks(rows: Uint8Array): Uint8Array;
+}
+
+/** Writes lists of packed codes, or of rows as packed codes. */
+export function writeBlockLists(writer: Writer, lists: Lists, rows?: RowBlocks): void {
+  const { perBlock, blockBytes } = rows ?? lists.layout;
   writer.fourcc("ilbl");
   writer.i64(lists.nlist);
   writer.i64(NO_CODE_SIZE);
@@ -24,22 +34,24 @@ export function writeBlockLists(writer: Writer, lists: Lists): void {
     const { codes, ids } = lists.bytes(list);
     writer.i64(ids.length / 8);
     writer.raw(ids);
-    writer.i64(codes.length);
-    writer.raw(codes);
+    const blocks = rows?.toBlocks(codes) ?? codes;
+    writer.i64(blocks.length);
+    writer.raw(blocks);
   }
 }
 
-/** Reads the lists of an index that has `nlist` of them, codes packed like `layout`, and `ntotal` vectors at most. */
+/** Reads the lists of an index that has `nlist` of them, codes packed like `layout` (or like `rows`, to be kept by it), and `ntotal` vectors at most. */
 export async function readBlockLists(
   reader: Reader,
   engine: Engine,
   nlist: number,
   layout: Layout,
   ntotal: number,
+  rows?: RowBlocks,
 ): Promise<Lists> {
   const fourcc = await reader.fourcc("inverted lists");
   if (fourcc !== "ilbl") reader.wrong("inverted lists", 4, `are of the kind "${fourcc}", not ilbl`);
-  const { perBlock: bbs, blockBytes } = layout;
+  const { perBlock: bbs, blockBytes } = rows ?? layout;
   const whole = (size: number): number => Math.ceil(size / bbs) * bbs;
   for (const [field, expected] of [
     ["nlist of the inverted lists", nlist],
@@ -77,18 +89,23 @@ export async function readBlockLists(
     }
     const at = codes + used;
     await reader.into(engine, `codes of list ${list}`, bytes, (done) => ({ address: at + done, room: bytes - done }));
-    used += bytes;
+    if (rows === undefined) used += bytes;
+    else {
+      const unpacked = rows.toRows(engine.u8.slice(at, at + bytes), size);
+      engine.u8.set(unpacked, at);
+      used += unpacked.length;
+    }
   }
   if (count === 0) {
     engine.release(codes);
     return lists;
   }
   codes = engine.resize(codes, room, used);
-  const ids = engine.allocate((used / blockBytes) * bbs * 8);
+  const ids = engine.allocate((used / layout.blockBytes) * layout.perBlock * 8);
   let slot = 0;
   for (let list = 0; list < nlist; list++) {
     engine.u8.set(waiting[list], ids + slot * 8);
-    slot += whole(sizes[list]);
+    slot += rows === undefined ? whole(sizes[list]) : sizes[list];
   }
   lists.adopt(codes, ids, Uint32Array.from(sizes));
   return lists;

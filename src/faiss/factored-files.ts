@@ -14,16 +14,16 @@ import { indexOf, readRows, writeRows } from "./row-files.js";
 // Files of RaBitQ and EDEN, faiss 1.14 and later.
 
 /** Writes d, bytes of a code and metric; of RaBitQ of several bits the bits, of EDEN bits and scale. */
-function writeQuantizer({ d, layout, metric, kind }: FactoredCode, writer: Writer): void {
+export function writeQuantizer({ d, layout, metric, kind }: FactoredCode, writer: Writer): void {
   writer.i64(d);
   writer.i64(layout.fileBytes);
   writer.i32(metric);
-  if (kind.name === "eden" || kind.bits > 1) writer.i64(kind.bits);
+  if (kind.name === "eden" || kind.bits > 1 || kind.bbs > 0) writer.i64(kind.bits);
   if (kind.name === "eden") writer.i32(kind.scale);
 }
 
 /** Reads what {@link writeQuantizer} writes, and makes the code of it. The bits of a query follow later. */
-async function readQuantizer(
+export async function readQuantizer(
   reader: Reader,
   engine: Engine,
   fourcc: string,
@@ -39,10 +39,10 @@ async function readQuantizer(
   const bytes = await reader.i64("code_size of the quantizer");
   const givenMetric = await reader.i32("metric of the quantizer");
   if (givenMetric !== metric) reader.wrong("metric of the quantizer", 4, `is ${givenMetric}, not ${metric}`);
-  const bits = eden || fourcc.endsWith("r") ? await reader.i64("bits") : 1;
+  const bits = eden || /[rn]$/.test(fourcc) ? await reader.i64("bits") : 1;
   const most = eden ? 8 : 9;
   if (!(bits >= 1 && bits <= most)) reader.wrong("bits", 8, `is ${bits}, not from 1 to ${most}`);
-  let kind: FactoredKind = { name: "rabitq", bits, queryBits: 0 };
+  let kind: FactoredKind = { name: "rabitq", bits, queryBits: 0, bbs: 0 };
   if (eden) {
     // The older fourcc, ending in d, has no scale; 0 stands for the default.
     const scale = fourcc.endsWith("e") ? (await reader.i32("scale_type")) || UNBIASED : UNBIASED;
@@ -65,9 +65,7 @@ export function factoredWire(code: FactoredCode): Wire {
     writeBody(index, writer) {
       writeQuantizer(code, writer);
       writeRows(index, layout, writer);
-      const { centre } = code;
-      writer.i64(centre?.length ?? 0);
-      if (centre !== undefined) writer.raw(new Uint8Array(centre.buffer, centre.byteOffset, centre.byteLength));
+      writeCentre(code, writer);
       if (kind.name === "rabitq") writer.u8(kind.queryBits);
     },
   };
@@ -89,7 +87,7 @@ export function ivfFactoredWire(code: FactoredCode): Wire {
   };
 }
 
-async function readQueryBits(reader: Reader, code: FactoredCode): Promise<void> {
+export async function readQueryBits(reader: Reader, code: FactoredCode): Promise<void> {
   const queryBits = await reader.u8("qb");
   if (queryBits > 8) reader.wrong("qb", 1, `is ${queryBits}, not from 0 to 8`);
   if (code.kind.name === "rabitq") code.kind.queryBits = queryBits;
@@ -105,13 +103,25 @@ export async function readEden(reader: Reader, engine: Engine, fourcc: string): 
   return readFactored(reader, engine, fourcc);
 }
 
+/** Writes the centre, or that there is none. */
+export function writeCentre({ centre }: FactoredCode, writer: Writer): void {
+  writer.i64(centre?.length ?? 0);
+  if (centre !== undefined) writer.raw(new Uint8Array(centre.buffer, centre.byteOffset, centre.byteLength));
+}
+
+/** Reads a centre, which only what is not trained may go without. */
+export async function readCentre(reader: Reader, code: FactoredCode, isTrained: boolean): Promise<void> {
+  const { d } = code;
+  const items = await reader.vectorCount("center", 4);
+  if (items !== d && (items !== 0 || isTrained)) reader.wrong("center", 8, `has ${items} items, not ${d}`);
+  if (items > 0) code.setCentre(new Float32Array((await reader.bytes("center", d * 4)).buffer));
+}
+
 async function readFactored(reader: Reader, engine: Engine, fourcc: string): Promise<ListIndex> {
   const { d, ntotal, isTrained, metric } = await readHeader(reader);
   const code = await readQuantizer(reader, engine, fourcc, d, metric, false);
   const lists = await readRows(reader, engine, code.layout, ntotal);
-  const items = await reader.vectorCount("center", 4);
-  if (items !== d && (items !== 0 || isTrained)) reader.wrong("center", 8, `has ${items} items, not ${d}`);
-  if (items > 0) code.setCentre(new Float32Array((await reader.bytes("center", d * 4)).buffer));
+  await readCentre(reader, code, isTrained);
   if (code.kind.name === "rabitq") await readQueryBits(reader, code);
   return indexOf(code, { isTrained, ntotal }, factoredWire(code), lists);
 }

@@ -51,7 +51,7 @@ export function kind<K extends IndexTree["kind"], T extends IndexTree & { kind: 
 type PackedTree = IndexTree & { kind: "pqfs" };
 
 /** Indexes that number their vectors as they come. */
-const NUMBERED: ReadonlySet<IndexTree["kind"]> = new Set(["flat", "sq", "pq", "pqfs", "rabitq", "eden"]);
+const NUMBERED: ReadonlySet<IndexTree["kind"]> = new Set(["flat", "sq", "pq", "pqfs", "rabitq", "rabitqfs", "eden"]);
 
 function packedCode({ m, bbs, residual }: PackedTree, { engine, d, metric }: Site): PackedPqCode {
   return new PackedPqCode(engine, metric, new ProductQuantizer(engine, d, m, 4), new PackedLayout(m, bbs), residual);

@@ -1,4 +1,5 @@
 import { BIASED, FactoredCode, UNBIASED } from "../codes/factored.js";
+import type { FactoredKind } from "../codes/factored.js";
 import { ProductCode } from "../codes/product.js";
 import { ScalarCode } from "../codes/scalar.js";
 import { factoredWire, ivfFactoredWire, readEden, readIvfFactored, readRabitq } from "./factored-files.js";
@@ -15,6 +16,7 @@ import {
   readScalar,
   scalarWire,
 } from "./row-files.js";
+import { ivfSignBlocksWire, readIvfSignBlocks, readSignBlocks, signBlocksWire } from "./sign-files.js";
 import { HnswNode } from "../graph/hnsw.js";
 import { Coarse } from "../indexes/coarse.js";
 import { ListIndex } from "../indexes/list-index.js";
@@ -27,7 +29,10 @@ import { TransformedNode } from "../transforms/transformed.js";
 import { checkKernels } from "../wasm/more.js";
 
 type ProductTree = IndexTree & { kind: "pq" };
-type FactoredTree = IndexTree & { kind: "rabitq" | "eden" };
+type FactoredTree = IndexTree & { kind: "rabitq" | "rabitqfs" | "eden" };
+
+/** Bits that RaBitQfs rounds a query's components to. */
+const FASTSCAN_QUERY_BITS = 8;
 
 function productCode({ m, bits, polysemous }: ProductTree, site: Site, residual: boolean): ProductCode {
   const { engine, d, metric } = site;
@@ -36,10 +41,12 @@ function productCode({ m, bits, polysemous }: ProductTree, site: Site, residual:
 
 function factoredCode(tree: FactoredTree, { engine, d, metric }: Site, inverted: boolean): FactoredCode {
   const { bits } = tree;
-  const kind =
-    tree.kind === "rabitq"
-      ? ({ name: "rabitq", bits, queryBits: 0 } as const)
-      : ({ name: "eden", bits, scale: tree.biased ? BIASED : UNBIASED } as const);
+  const kind: FactoredKind =
+    tree.kind === "eden"
+      ? { name: "eden", bits, scale: tree.biased ? BIASED : UNBIASED }
+      : tree.kind === "rabitq"
+        ? { name: "rabitq", bits, queryBits: 0, bbs: 0 }
+        : { name: "rabitq", bits, queryBits: FASTSCAN_QUERY_BITS, bbs: tree.bbs };
   return new FactoredCode(engine, d, metric, kind, inverted);
 }
 
@@ -106,6 +113,25 @@ const ROWS: readonly Kind[] = [
       return new ListIndex(code, undefined, factoredWire(code));
     },
     read: (reader, engine, fourcc) => readRabitq(reader, engine, fourcc),
+  }),
+  kind("rabitqfs", {
+    name: "RaBitQfs",
+    fourccs: ["Irfn"],
+    build: (tree, site) => {
+      const code = factoredCode(tree, site, false);
+      return new ListIndex(code, undefined, signBlocksWire(code));
+    },
+    read: (reader, engine) => readSignBlocks(reader, engine),
+  }),
+  kind("ivf", {
+    name: "IVF1024,RaBitQfs",
+    fourccs: ["Iwrn"],
+    is: ({ code }) => code.kind === "rabitqfs",
+    build({ coarse, nlist, code }, site) {
+      const rows = factoredCode(code as FactoredTree, site, true);
+      return new ListIndex(rows, new Coarse(site.build(coarse), nlist), ivfSignBlocksWire(rows));
+    },
+    read: (reader, engine, _fourcc, nested) => readIvfSignBlocks(reader, engine, nested),
   }),
   kind("eden", {
     name: "EDEN4",

@@ -18,13 +18,13 @@ const MAX_BBS = 1 << 16;
  * Which of faiss' kernels a file asks for: 0, "choose at run time", in those made the normal way. They find the same, so that ours is
  * always the same; the fields are kept and written back.
  */
-interface Choice {
+export interface Choice {
   implem: number;
   /** How queries are grouped: 32 bits in PQ…x4fs, 64 behind a coarse quantizer. */
   qbs: bigint;
 }
 
-const NO_CHOICE: Choice = { implem: 0, qbs: 0n };
+export const NO_CHOICE: Choice = { implem: 0, qbs: 0n };
 
 /** `PQ…x4fs`: header, quantizer, how codes are packed, blocks. */
 export function packedWire(code: PackedPqCode, { implem, qbs }: Choice = NO_CHOICE): Wire {
@@ -110,7 +110,7 @@ export async function readIvfPacked(reader: Reader, engine: Engine, readNode: No
 }
 
 /** Reads the vectors of a block. */
-async function readBbs(reader: Reader): Promise<number> {
+export async function readBbs(reader: Reader): Promise<number> {
   const bbs = await reader.i32("bbs");
   if (bbs < 32 || bbs % 32 !== 0 || bbs > MAX_BBS)
     reader.wrong("bbs", 4, `is ${bbs}, no multiple of 32 up to ${MAX_BBS}`);

@@ -20,7 +20,10 @@ const UNBUILT: readonly (readonly [RegExp, string])[] = [
   [/^IwIQ$/, "an IVF whose quantizer sees other vectors"],
   [/^IRM[fh]$/, "rows scaled between their least and largest component"],
   [/^(ILVQ|IS.[A-Z0-9])$/, "Intel's Scalable Vector Search (SVS)"],
-  [/^I(rfn|wrn|rfs|wrf)$/, "RaBitQ in blocks for FastScan"],
+  [
+    /^I(rfs|wrf)$/,
+    "RaBitQ in blocks for FastScan as the first faiss that had it wrote them; a later one saves them anew",
+  ],
   [/^IxRP$/, "a Refine with Panorama"],
   [/^null$/, "no index: another part of it was to be given apart"],
 ];
