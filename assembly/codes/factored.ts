@@ -184,14 +184,16 @@ export class Factored {
       let high: f32 = -Infinity;
       for (let value = 0; value < 16; value++, table += 4) {
         let numbers: f32 = 0;
+        let count: f32 = 0;
         let sum: f32 = 0;
         for (let k = 0; k < 4; k++) {
           const at = j + ((<usize>k) << 2);
           if (at >= end || ((value >> k) & 1) == 0) continue;
           numbers += load<f32>(at);
+          count += 1;
           sum += multiplyAdd(c1, load<f32>(at), c2);
         }
-        if (flat) sum = multiplyAdd(c1, numbers, c2 * <f32>popcnt(value));
+        if (flat) sum = multiplyAdd(c1, numbers, c2 * count);
         store<f32>(table, sum);
         low = min(low, sum);
         high = max(high, sum);
