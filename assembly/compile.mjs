@@ -1,0 +1,40 @@
+// Compiles the kernels, and makes modules of them (embed.mjs), where anything in this folder, asconfig.json or the compiler is other than
+// last time: it is half of a build, and tests, checks and benchmarks begin with one each.
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+process.chdir(fileURLToPath(new URL("../", import.meta.url)));
+
+/** What is compiled, and each build of it: a target of asconfig.json. */
+const BUILDS = [
+  ["assembly/index.ts", "baseline"],
+  ["assembly/index.ts", "relaxed"],
+  ["assembly/more/index.ts", "more-baseline"],
+  ["assembly/more/index.ts", "more-relaxed"],
+  ["assembly/codec/index.ts", "codec"],
+];
+const MADE = [
+  ...BUILDS.map(([, target]) => `build/${target}.wasm`),
+  ...["src/wasm/kernels.gen.ts", "src/wasm/more.gen.ts", "src/codec/kernels.gen.ts"],
+];
+const STAMP = "build/kernels.sha256";
+
+const hash = createHash("sha256");
+const sources = readdirSync("assembly", { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile())
+  .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+for (const path of [...sources.sort(), "asconfig.json", "node_modules/assemblyscript/package.json"])
+  hash.update(`${path}\0`).update(readFileSync(path));
+const stamp = hash.digest("hex");
+
+if (!MADE.every(existsSync) || !existsSync(STAMP) || readFileSync(STAMP, "utf8") !== stamp) {
+  rmSync(STAMP, { force: true });
+  for (const [entry, target] of BUILDS)
+    execFileSync("node", ["node_modules/assemblyscript/bin/asc.js", entry, "--target", target], { stdio: "inherit" });
+  await import("./embed.mjs");
+  writeFileSync(STAMP, stamp);
+}
