@@ -28,6 +28,6 @@ export { packCodes, unpackCodes } from "./packed";
 export { compareMatches, refineRows } from "./refine";
 export { addCentroids, lessCentroids } from "./residuals";
 export { scanF32Best, scanF32Within } from "./codes/f32";
-export { accumulateProduct, decodeProduct, encodeProduct } from "./codes/pq";
+export { decodeProduct, encodeProduct, trainProduct } from "./codes/pq";
 export { scanListsScratch } from "./scan/lists";
 export { sortEntries } from "./topk";

@@ -324,12 +324,25 @@ function takeFour(
   seeker.waiting = 0;
 }
 
-/** Adds each of n points to the sum of its centroid and counts it. sums: f32 k x d; counts: i32 k. */
-export function accumulate(points: usize, n: i32, d: i32, lists: usize, sums: usize, counts: usize): void {
+/**
+ * Adds each of n points to the sum of its centroid and counts it, in the order of the points: those whose centroid is one of `some` from
+ * the first on. sums: f32 k x d; counts: i32 k.
+ */
+export function accumulate(
+  points: usize,
+  n: i32,
+  d: i32,
+  lists: usize,
+  sums: usize,
+  counts: usize,
+  first: i32,
+  some: i32,
+): void {
   const size = (<usize>d) << 2;
   const body = (<usize>(d & ~3)) << 2;
   for (let i = 0; i < n; i++, points += size, lists += 4) {
     const list = <usize>load<i32>(lists);
+    if (<u32>(<i32>list - first) >= <u32>some) continue;
     const to = sums + list * size;
     let at: usize = 0;
     for (; at < body; at += 16) v128.store(to + at, f32x4.add(v128.load(to + at), v128.load(points + at)));

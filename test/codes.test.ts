@@ -266,7 +266,6 @@ describe("product quantizers", () => {
             quantizer.transposed,
             codes,
             rowBytes,
-            0,
           );
           const out = engine.allocate(n * d * 4 + 64);
           kernels.decodeProduct(codes, rowBytes, n, M, nbits, d / M, quantizer.codebook, out);

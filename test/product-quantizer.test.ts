@@ -294,14 +294,23 @@ describe("a codebook", () => {
           return address;
         };
         const rows = put(vectors);
-        const [out, errors] = [engine.allocate(n * M), engine.allocate(M * 8)];
+        const errors = engine.allocate(M * 8);
         const [sums, counts] = [engine.allocate(d * K * 4), engine.allocate(M * K * 4)];
         engine.f64.fill(1, errors >>> 3, (errors >>> 3) + M);
         engine.f32.fill(0, sums >>> 2, (sums >>> 2) + d * K);
         engine.i32.fill(2, counts >>> 2, (counts >>> 2) + M * K);
-        const { codeBytes, transposed } = quantizer;
-        kernels.encodeProduct(rows, n, M, nbits, K, sub, transposed, out, codeBytes, errors);
-        kernels.accumulateProduct(rows, n, M, nbits, sub, out, codeBytes, sums, counts);
+        const { transposed } = quantizer;
+        // In two parts, as threads would.
+        const part = below(random, M + 1);
+        for (const [m, count] of [
+          [0, part],
+          [part, M - part],
+        ]) {
+          const [x, at] = [rows + m * sub * 4, transposed + m * sub * K * 4];
+          const cell = m * K;
+          const own = [sums + cell * sub * 4, counts + cell * 4, errors + m * 8] as const;
+          kernels.trainProduct(x, n, M, count, nbits, K, sub, at, ...own);
+        }
         const wanted = {
           sums: new Float32Array(d * K),
           counts: new Int32Array(M * K).fill(2),

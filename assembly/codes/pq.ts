@@ -144,9 +144,7 @@ function numberAt(row: usize, m: i32, bits: i32): i32 {
   return <i32>((load<u32>(row + (bit >> 3)) >> (bit & 7)) & ((1 << bits) - 1));
 }
 
-/**
- * The codes of n vectors, rows of `rowBytes` bytes. errors: M f64, to which the squared distances to the centroids are added, or 0.
- */
+/** The codes of n vectors, rows of `rowBytes` bytes. */
 export function encodeProduct(
   vectors: usize,
   n: i32,
@@ -157,13 +155,12 @@ export function encodeProduct(
   transposed: usize,
   rows: usize,
   rowBytes: i32,
-  errors: usize,
 ): void {
   for (let i = 0; i < n; i++, rows += rowBytes) {
     memory.fill(rows, 0, rowBytes);
     let centroids = transposed;
     for (let m = 0; m < M; m++, vectors += (<usize>sub) << 2, centroids += (<usize>(sub * K)) << 2) {
-      const number = nearestPart(vectors, K, sub, centroids, errors == 0 ? 0 : errors + ((<usize>m) << 3));
+      const number = nearestPart(vectors, K, sub, centroids, 0);
       const bit = m * bits;
       const byte = rows + (bit >> 3);
       const value = number << (bit & 7);
@@ -174,27 +171,37 @@ export function encodeProduct(
   }
 }
 
-/** Adds each sub-vector to the sum of its centroid. sums: f32 [M][K][sub], counts: i32 [M][K], K being 2^bits. */
-export function accumulateProduct(
+/**
+ * Half of an iteration of k-means for M sub-quantizers: each sub-vector is added to the sum of its nearest centroid and counted there, in
+ * the order of the vectors, and its squared distance to that of its sub-quantizer. They may be some of `all` that a vector has, all
+ * addresses being of the first one: what is done with the others is nothing to them.
+ *
+ * transposed: as in pq.ts. sums: f32 [M][2^bits][sub]. counts: i32 [M][2^bits]. errors: f64 [M].
+ */
+export function trainProduct(
   vectors: usize,
   n: i32,
+  all: i32,
   M: i32,
   bits: i32,
+  K: i32,
   sub: i32,
-  rows: usize,
-  rowBytes: i32,
+  transposed: usize,
   sums: usize,
   counts: usize,
+  errors: usize,
 ): void {
-  for (let i = 0; i < n; i++, rows += rowBytes) {
-    for (let m = 0; m < M; m++) {
-      const at = <usize>((m << bits) + numberAt(rows, m, bits));
-      const count = counts + (at << 2);
+  const size = (<usize>sub) << 2;
+  const step = <usize>all * size;
+  const centroids = <usize>K * size;
+  for (let m = 0; m < M; m++, transposed += centroids, sums += size << bits, counts += 4 << bits, errors += 8) {
+    let x = vectors + <usize>m * size;
+    for (let i = 0; i < n; i++, x += step) {
+      const number = <usize>nearestPart(x, K, sub, transposed, errors);
+      const count = counts + (number << 2);
       store<i32>(count, load<i32>(count) + 1);
-      let sum = sums + ((at * sub) << 2);
-      for (let end = sum + ((<usize>sub) << 2); sum < end; sum += 4, vectors += 4) {
-        store<f32>(sum, load<f32>(sum) + load<f32>(vectors));
-      }
+      const sum = sums + number * size;
+      for (let j: usize = 0; j < size; j += 4) store<f32>(sum + j, load<f32>(sum + j) + load<f32>(x + j));
     }
   }
 }

@@ -20,6 +20,8 @@ import type { IndexTree } from "./tree.js";
 
 /** Rows looked at between two steps of an add. */
 const ROWS = 4096;
+/** Rows that threads assign or encode at once: the scratch of a search of so many is some megabytes. */
+const ROWS_AT_ONCE = 256;
 
 /** How an index of lists is written: what stands in a file besides that which all have. */
 export interface Wire {
@@ -258,8 +260,9 @@ export class ListIndex extends IndexNode {
     const { engine, d } = this;
     const n = vectors.length / d;
     const cells = new Int32Array(n);
-    for (let i = 0; i < n; i += CHUNK) {
-      const count = Math.min(CHUNK, n - i);
+    const chunk = Math.min(engine.span, ROWS_AT_ONCE);
+    for (let i = 0; i < n; i += chunk) {
+      const count = Math.min(chunk, n - i);
       engine.reserveScratch(scratchSize(count * d * 4) + scratchSize(count * 4) + coarse.assignScratch(count));
       const rows = engine.takeScratch(count * d * 4);
       const cell = engine.takeScratch(count * 4);
@@ -312,8 +315,9 @@ export class ListIndex extends IndexNode {
     const { looseBytes } = code.layout;
     const centroids = this.#centroids;
     const codes = new Uint8Array(n * looseBytes);
-    for (let i = 0; i < n; i += CHUNK) {
-      const count = Math.min(CHUNK, n - i);
+    const chunk = Math.min(engine.span, ROWS_AT_ONCE);
+    for (let i = 0; i < n; i += chunk) {
+      const count = Math.min(chunk, n - i);
       engine.reserveScratch(
         scratchSize(count * d * 4) +
           scratchSize(count * 4) +

@@ -12,9 +12,6 @@ const MAX_POINTS = 256;
 const MIN_POINTS = 39;
 /** Bits of a number at most: kernels read it from three bytes. faiss allows 24, which nobody can train. */
 export const MAX_BITS = 16;
-/** Vectors that one call of a kernel takes: V8 swaps in its optimised code only between calls. */
-const CHUNK = 64;
-
 /**
  * A product quantizer: cuts vectors of d dimensions into M sub-vectors and keeps of each the number of the nearest of 2^nbits
  * centroids. A vector becomes M numbers.
@@ -79,7 +76,7 @@ export class ProductQuantizer {
       this.#engine.warn("WARN_FEW_POINTS", `${given} training vectors for ${K} centroids a sub-quantizer: ${wanted}`);
     }
     const engine = new Engine(this.#engine.options);
-    const { kernels } = engine;
+    const { kernels, span } = engine;
     const n = Math.min(given, K * MAX_POINTS);
     const data = engine.allocate(n * d * 4);
     const sample = n < given ? permutation(given, seed) : undefined;
@@ -87,13 +84,12 @@ export class ProductQuantizer {
       const row = sample === undefined ? i : sample[i];
       engine.f32.set(vectors.subarray(row * d, row * d + d), (data >>> 2) + i * d);
     }
-    const { nbits, lanes, codeBytes } = this;
+    const { nbits, lanes } = this;
     const bytes = d * K * 4;
     const codebook = engine.allocate(bytes);
     const transposed = engine.allocate(d * lanes * 4);
     const sums = engine.allocate(bytes);
     const counts = engine.allocate(M * K * 4);
-    const codes = engine.allocate(CHUNK * codeBytes);
     const errors = engine.allocate(M * 8);
     const order = permutation(n, seed + 1);
     for (let m = 0; m < M; m++) {
@@ -108,11 +104,9 @@ export class ProductQuantizer {
       engine.u8.fill(0, sums, sums + bytes);
       engine.u8.fill(0, counts, counts + M * K * 4);
       engine.u8.fill(0, errors, errors + M * 8);
-      for (let i = 0; i < n; i += CHUNK) {
-        const count = Math.min(CHUNK, n - i);
-        const at = data + i * d * 4;
-        kernels.encodeProduct(at, count, M, nbits, lanes, sub, transposed, codes, codeBytes, errors);
-        kernels.accumulateProduct(at, count, M, nbits, sub, codes, codeBytes, sums, counts);
+      for (let i = 0; i < n; i += span) {
+        const count = Math.min(span, n - i);
+        kernels.trainProduct(data + i * d * 4, count, M, M, nbits, lanes, sub, transposed, sums, counts, errors);
         await pace.step("product quantizer", iteration * n + i + count, ITERATIONS * n);
       }
       kernels.average(sums, counts, M * K, sub);
@@ -170,7 +164,7 @@ export class ProductQuantizer {
   /** Writes the codes of n vectors as strings of bits, rows of `rowBytes` bytes (addresses). */
   encode(vectors: number, n: number, rows: number, rowBytes: number): void {
     const { d, M, nbits, lanes } = this;
-    this.#engine.kernels.encodeProduct(vectors, n, M, nbits, lanes, d / M, this.#transposed, rows, rowBytes, 0);
+    this.#engine.kernels.encodeProduct(vectors, n, M, nbits, lanes, d / M, this.#transposed, rows, rowBytes);
   }
 
   /** Writes the vectors that n rows stand for. */

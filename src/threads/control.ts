@@ -49,6 +49,8 @@ export const STRIDE = 11;
 /** How many arguments; a bit for each one that is the address of a record, of which each thread makes its own. */
 export const ARGS_COUNT = 12;
 export const RECORD_ARGS = 13;
+/** Pages of the memory, which may have grown. */
+export const PAGES = 14;
 /** The arguments, and how much each is larger for the next row. */
 export const ARGS = 16;
 export const STEPS = 32;
@@ -65,6 +67,9 @@ export const CONTROL_BYTES: number = (SLOTS + MOST_SLOTS * SLOT_WORDS) * 4;
 export function slotAt(slot: number): number {
   return SLOTS + slot * SLOT_WORDS;
 }
+
+/** Bytes of a page of wasm's memory. */
+export const PAGE = 65536;
 
 /** Pieces that are left in a ticket. */
 export const LEFT = 0xffff;

@@ -17,6 +17,8 @@ import {
   LEFT,
   LISTENING,
   MAIL,
+  PAGE,
+  PAGES,
   PIECE,
   RECORD_ARGS,
   RECORD_STEPS,
@@ -31,7 +33,7 @@ import {
   WAKE,
 } from "./control.js";
 import type { ToHelper } from "./messages.js";
-import { RECORDS_ROOM, runPiece } from "./piece.js";
+import { RECORDS_ROOM, runPiece, turnTo } from "./piece.js";
 import type { Kernel } from "./piece.js";
 import { shared } from "./shared-module.js";
 import { KERNELS, recordsAmong, SHARES } from "./shares.js";
@@ -119,7 +121,9 @@ export class ThreadCrew implements Crew {
       if (kernel === undefined) return;
       all[name] = (...args: number[]): unknown => {
         const share = SHARES[name](args, engine, exports as unknown as Kernels & MoreKernels);
-        return share === undefined || !this.#run(own, number, kernel, args, share) ? kernel(...args) : undefined;
+        if (share === undefined) return kernel(...args);
+        if (!this.#run(own, number, kernel, args, share)) runAlone(kernel, args, share, engine.i32);
+        return undefined;
       };
     });
     return all as unknown as T;
@@ -213,6 +217,7 @@ export class ThreadCrew implements Crew {
     control[slot + FAILED] = 0;
     control[slot + ENGINE] = own.id;
     control[slot + KERNEL] = number;
+    control[slot + PAGES] = engine.bytes / PAGE;
     control[slot + PIECE] = piece;
     control[slot + TOTAL] = total;
     control[slot + COUNT_ARG] = share.count;
@@ -277,5 +282,16 @@ export class ThreadCrew implements Crew {
 
   #lives(helper: number): boolean {
     return Atomics.load(this.#control, STATES + helper) !== GONE;
+  }
+}
+
+/** Runs a job on this thread, with the scratch of the call: more rows than a kernel takes at once are cut all the same. */
+function runAlone(kernel: Kernel, args: readonly number[], share: Share, words: Int32Array): void {
+  const { total, most, count, steps, recordSteps } = share;
+  for (let first = 0; first < total; first += most) {
+    const own = args.map((arg, i) => arg + first * (steps[i] ?? 0));
+    if (count >= 0) own[count] = Math.min(most, total - first);
+    if (recordSteps !== undefined) turnTo(words, 0, first === 0 ? 0 : most, Math.min(most, total - first), recordSteps);
+    kernel(...own);
   }
 }

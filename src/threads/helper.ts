@@ -11,6 +11,8 @@ import {
   LISTENING,
   LOOKING,
   MAIL,
+  PAGE,
+  PAGES,
   STATES,
   takePiece,
   TICKET,
@@ -101,14 +103,15 @@ export class Helper {
     const ticket = Atomics.load(control, slot + TICKET);
     if ((ticket & LEFT) === 0) return false;
     const engine = this.#engines.get(Atomics.load(control, slot + ENGINE));
-    if (engine === undefined) return false;
+    // Of a module that is on its way, others do the work.
+    const kernel = engine?.kernels[KERNELS[Atomics.load(control, slot + KERNEL)]];
+    if (engine === undefined || kernel === undefined) return false;
     // Said before it is done, so that it is known of a thread that ends at any point.
     Atomics.store(control, busy, 1);
     const piece = takePiece(control, slot, ticket);
     if (piece >= 0) {
       try {
-        if (engine.words.buffer !== engine.memory.buffer) engine.words = new Int32Array(engine.memory.buffer);
-        runPiece(engine.kernels[KERNELS[control[slot + KERNEL]]], engine.words, control, slot, piece, engine.seat);
+        runPiece(kernel, wordsOf(engine, control[slot + PAGES]), control, slot, piece, engine.seat);
       } catch {
         Atomics.store(control, slot + FAILED, 1);
       }
@@ -128,4 +131,15 @@ function engineOf({ slot, seat, memory, modules }: ToHelper & { kind: "help" }, 
   const instances = modules.map((module) => new WebAssembly.Instance(module, { env: { memory, abort } }).exports);
   const kernels = Object.assign({}, known?.kernels, ...instances) as Record<string, Kernel>;
   return { slot, seat, memory, words: new Int32Array(memory.buffer), kernels };
+}
+
+/** The words of a memory that has so many pages. Another thread makes it grow, and an engine may not know of that here yet. */
+function wordsOf(engine: Engine, pages: number): Int32Array {
+  const { memory } = engine;
+  if (engine.words.byteLength < pages * PAGE) {
+    if (memory.buffer.byteLength < pages * PAGE) memory.grow(0);
+    engine.words = new Int32Array(memory.buffer);
+    if (engine.words.byteLength < pages * PAGE) throw new Error("the memory has not grown here");
+  }
+  return engine.words;
 }

@@ -47,17 +47,21 @@ export function runPiece(
   if (records !== 0) {
     // Kernels write to records: what they make of a query, and where.
     memory.copyWithin(own >>> 2, PLAN >>> 2, RECORDS_END >>> 2);
-    const plan = own >>> 2;
-    const found = (own + FOUND - PLAN) >>> 2;
-    const step = (i: number): number => Math.imul(first, control[slot + RECORD_STEPS + i]);
-    memory[plan + Plan.nq] = count;
-    memory[plan + Plan.queries] += step(0);
-    memory[plan + Plan.probes] += step(1);
-    memory[plan + Plan.coarse] += step(2);
-    memory[plan + Plan.scratch] = own + RECORDS_ROOM;
-    memory[found + Best.keys] += step(3);
-    memory[found + Best.slots] += step(4);
+    turnTo(memory, own - PLAN, first, count, control.subarray(slot + RECORD_STEPS));
+    memory[(own >>> 2) + Plan.scratch] = own + RECORDS_ROOM;
     for (let i = 0; i < args.length; i++) if ((records & (1 << i)) !== 0) args[i] += own - PLAN;
   }
   kernel(...args);
+}
+
+/** Turns records, or those that are `away` bytes further, to `count` queries that come `first` behind those that they are of. */
+export function turnTo(memory: Int32Array, away: number, first: number, count: number, steps: ArrayLike<number>): void {
+  const plan = (PLAN + away) >>> 2;
+  const found = (FOUND + away) >>> 2;
+  memory[plan + Plan.nq] = count;
+  memory[plan + Plan.queries] += Math.imul(first, steps[0]);
+  memory[plan + Plan.probes] += Math.imul(first, steps[1]);
+  memory[plan + Plan.coarse] += Math.imul(first, steps[2]);
+  memory[found + Best.keys] += Math.imul(first, steps[3]);
+  memory[found + Best.slots] += Math.imul(first, steps[4]);
 }

@@ -27,13 +27,15 @@ type Sharing = (args: readonly number[], engine: Engine, kernels: Kernels & More
 const POINTS = 64;
 /** Queries of a piece at least: with fewer, what a block of them has in common is done too often. */
 const QUERIES = 8;
+/** Queries of a block (assembly/scan/all.ts, BLOCK). */
+const QUERIES_AT_ONCE = 64;
 
 /** Each row becomes a code of its own. */
 function encoding(vectors: number, n: number, rowBytes: number, out: number, outBytes: number, total: number): Share {
   return { total, least: 16, most: 256, count: n, steps: { [vectors]: rowBytes, [out]: outBytes } };
 }
 
-/** A search of the queries of a plan, by a kernel that takes records. */
+/** A search of the queries of a plan, a block at most, by a kernel that takes records. */
 const searching: Sharing = (_, { i32, scratchTop }) => {
   const plan = PLAN >>> 2;
   const found = FOUND >>> 2;
@@ -42,7 +44,7 @@ const searching: Sharing = (_, { i32, scratchTop }) => {
   return {
     total: i32[plan + Plan.nq],
     least: QUERIES,
-    most: 32,
+    most: QUERIES_AT_ONCE,
     count: -1,
     steps: {},
     scratch: [-1, scratchTop - (i32[plan + Plan.scratch] >>> 0)],
@@ -83,14 +85,23 @@ export const SHARES: Readonly<Record<string, Sharing>> = {
   refineRows: ([, total, , d, , inOrder, , n, k]) => ({
     total,
     least: QUERIES,
-    most: 32,
+    most: QUERIES_AT_ONCE,
     count: 1,
     steps: { 0: d * 4, 2: inOrder ? n * d * 4 : 0, 6: n * 4, 9: k * 4, 10: k * 4 },
   }),
-  // The last: errors, which are summed over the rows.
+  // All centroids: the first is number 0.
+  accumulate: ([, n, , , , , , total]) =>
+    n < POINTS * 2 ? undefined : { total, least: 1, most: total, count: 7, steps: { 6: 1 } },
   quantize: ([, n, M, , sub, , , errors]) => (errors === 0 ? encoding(0, 1, M * sub * 4, 6, M, n) : undefined),
-  encodeProduct: ([, n, M, , , sub, , , rowBytes, errors]) =>
-    errors === 0 ? encoding(0, 1, M * sub * 4, 7, rowBytes, n) : undefined,
+  encodeProduct: ([, n, M, , , sub, , , rowBytes]) => encoding(0, 1, M * sub * 4, 7, rowBytes, n),
+  // Sub-quantizers are shared out, as the centroids of k-means are: each sum has its numbers in the same order as ever.
+  trainProduct: ([, , , total, bits, K, sub]) => ({
+    total,
+    least: 1,
+    most: total,
+    count: 3,
+    steps: { 0: sub * 4, 7: sub * K * 4, 8: (sub * 4) << bits, 9: 4 << bits, 10: 8 },
+  }),
   encodeScalar: ([, n, d, , , , , rowBytes]) => encoding(0, 1, d * 4, 6, rowBytes, n),
   applyLinear: ([, total, din, , dout], _, kernels) => ({
     total,

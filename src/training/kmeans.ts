@@ -6,7 +6,7 @@ import { Shares } from "./shares.js";
 import { permutation, Random } from "../work/random.js";
 import type { Pace } from "../work/pace.js";
 
-/** Points assigned by one call of the kernel: V8 swaps a wasm function for its optimised code only between calls. */
+/** Points that the scratch of a kernel is for, and rows between two steps. */
 const CHUNK = 64;
 /** faiss' bounds on the training points of a centroid: fewer give a warning, more are sampled down. */
 const MIN_POINTS = 39;
@@ -54,7 +54,7 @@ export async function kmeans(
     fail("ERR_PARAMETER", `got ${given} training points for ${k} centroids: give at least as many points as centroids`);
   }
   const engine = new Engine(engineOptions);
-  const { kernels } = engine;
+  const { kernels, span } = engine;
   if (given < k * MIN_POINTS) {
     engine.warn(
       "WARN_FEW_POINTS",
@@ -109,12 +109,12 @@ export async function kmeans(
     engine.u8.fill(0, sums, sums + k * rowBytes);
     engine.u8.fill(0, counts, counts + k * 4);
     const bounded = heads?.takeCentroids(centroids) === true;
-    for (let i = 0; i < n; i += CHUNK) {
-      const count = Math.min(CHUNK, n - i);
+    for (let i = 0; i < n; i += span) {
+      const count = Math.min(span, n - i);
       const at = data + i * rowBytes;
       if (bounded) heads.assign(at, i, count, centroids, half, norms, lists, scores);
       else kernels.assign(at, count, centroids, half, k, d, lists + i * 4, scores + i * 4, tile);
-      kernels.accumulate(at, count, d, lists + i * 4, sums, counts);
+      kernels.accumulate(at, count, d, lists + i * 4, sums, counts, 0, k);
       await pace.step("k-means", iteration * n + i + count, options.niter * n);
     }
     let total = 0;

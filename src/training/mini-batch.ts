@@ -31,7 +31,7 @@ export async function miniBatchKMeans(
   pace: Pace,
 ): Promise<Float32Array<ArrayBuffer>> {
   const engine = new Engine(engineOptions);
-  const { kernels } = engine;
+  const { kernels, span } = engine;
   const n = points.length / d;
   const rowBytes = d * 4;
   const batch = Math.min(BATCH, n);
@@ -69,12 +69,12 @@ export async function miniBatchKMeans(
     engine.u8.fill(0, sums, sums + k * rowBytes);
     engine.u8.fill(0, counts, counts + k * 4);
     const bounded = heads?.takeCentroids(centres) === true && heads.takePoints(rows, 0, batch);
-    for (let i = 0; i < batch; i += CHUNK) {
-      const count = Math.min(CHUNK, batch - i);
+    for (let i = 0; i < batch; i += span) {
+      const count = Math.min(span, batch - i);
       const at = rows + i * rowBytes;
       if (bounded) heads.assign(at, i, count, centres, half, norms, lists, scores);
       else kernels.assign(at, count, centres, half, k, d, lists + i * 4, scores + i * 4, tile);
-      kernels.accumulate(at, count, d, lists + i * 4, sums, counts);
+      kernels.accumulate(at, count, d, lists + i * 4, sums, counts, 0, k);
       await pace.step("mini-batch k-means", step * batch + i, steps * batch);
     }
     let error = 0;

@@ -38,6 +38,8 @@ export interface EngineOptions {
 
 /** @internal Threads that work on the memory of an engine (src/threads). */
 export interface Crew {
+  /** Threads that work. */
+  readonly threads: number;
   /** What it has compiled. */
   readonly modules: Record<string, WebAssembly.Module | undefined>;
   /** A module for a memory that is shared, of one that imports one that is not. */
@@ -65,6 +67,8 @@ export interface Warning {
 }
 
 const PAGE = 65536;
+const SPAN = 64;
+const SPANS = 8;
 /** Bytes that kernels may read beyond a block, and make nothing of: codes of fewer bits than a vector register has. */
 const BEYOND = 32;
 const MAX_BYTES = 65536 * PAGE - PAGE;
@@ -235,6 +239,14 @@ export class Engine {
   /** Bytes of memory held. It never shrinks: only dropping the engine returns it. */
   get bytes(): number {
     return this.#memory.buffer.byteLength;
+  }
+
+  /**
+   * Rows that one call of a kernel takes where work goes row by row. V8 swaps in its optimised code only between calls; threads want more, so
+   * that they seldom wait for each other.
+   */
+  get span(): number {
+    return SPAN * (this.options.crew === undefined ? 1 : SPANS * this.options.crew.threads);
   }
 
   /** Tells the caller's onWarning. */
