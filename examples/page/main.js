@@ -6,7 +6,6 @@ import { decode } from "./sound/decode.js";
 import { showVoice } from "./view/voice.js";
 import { fill } from "./view/dom.js";
 import { filesOf } from "./files.js";
-import notes from "./sample/sample.json";
 
 const PHASES = {
   read: "Opening the file",
@@ -61,10 +60,10 @@ function openSample() {
   return open(async (voice, onProgress) => {
     onProgress({ phase: "listen", done: 0, total: Infinity });
     await documentLoaded();
-    const [samples, sentence] = await Promise.all(
-      ["sample-voice", "sample-sentence"].map((id) => decode(bytesOf($(id)))),
-    );
-    return { card: await voice.call("openSound", { samples, sentence, notes }, onProgress), sentence };
+    const [sound, sentence] = await Promise.all(["sample-voice", "sample-sentence"].map((id) => decode(bytesOf(id))));
+    const notes = JSON.parse(new TextDecoder().decode(bytesOf("sample-notes")));
+    const given = { samples: sound.samples, spoken: sentence.samples, notes, resampler: bytesOf("sample-resampler") };
+    return { card: await voice.call("openSound", given, onProgress), sentence };
   });
 }
 
@@ -74,8 +73,8 @@ function documentLoaded() {
   return new Promise((resolve) => document.addEventListener("DOMContentLoaded", resolve, { once: true }));
 }
 
-function bytesOf(script) {
-  return Uint8Array.from(atob(script.textContent.trim()), (character) => character.charCodeAt(0));
+function bytesOf(id) {
+  return Uint8Array.from(atob($(id).textContent), (character) => character.charCodeAt(0));
 }
 
 function working(on) {

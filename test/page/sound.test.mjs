@@ -8,11 +8,11 @@ import { before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { parse } from "npyjs";
-import { OPTIONS } from "../../examples/page/build.mjs";
+import { SAMPLE } from "../../examples/page/build.mjs";
+import { OPTIONS } from "../../examples/page/bundle.mjs";
 import { BROWSERS, file, launch, measured, open, served, SPEECH } from "./harness.mjs";
 
-const SAMPLE = fileURLToPath(new URL("../../examples/page/sample/", import.meta.url));
-const { prompts, means } = JSON.parse(readFileSync(join(SAMPLE, "sample.json"), "utf8"));
+const { prompts, means } = JSON.parse(readFileSync(SAMPLE.notes, "utf8"));
 const D = 256;
 /** Seconds of the mosaic that are listened to. */
 const LISTENED = 30;
@@ -24,35 +24,40 @@ const { outputFiles } = await build({
   ...OPTIONS,
   globalName: "sound",
   stdin: {
-    contents: `export { decode } from "./decode.js"; export { rowsOf } from "./log-mel.js"; export { resampled } from "./resample.js";`,
+    contents: `export { decode } from "./decode.js"; export { rowsOf } from "./log-mel.js"; export { resampled, useSpeex } from "./resample.js";`,
     resolveDir: fileURLToPath(new URL("../../examples/page/sound/", import.meta.url)),
   },
 });
 const script = outputFiles[0].text;
 
-/** What a browser makes of a recording: samples, and rows of features, the sound being brought to another rate and back before. */
-async function heard(tab, name, through = 16_000) {
-  const encoded = readFileSync(join(SAMPLE, name)).toString("base64");
-  const [samples, rows] = await tab.evaluate(
-    async ([data, rate]) => {
+/**
+ * What a browser makes of a recording: samples at 16 kHz, and rows of features, the sound being brought to another rate and back before.
+ */
+async function heard(tab, path, through = 16_000) {
+  const [encoded, speex] = [path, SAMPLE.resampler].map((name) => readFileSync(name).toString("base64"));
+  const [decoded, samples, rows, rate] = await tab.evaluate(
+    async ([data, wasm, other]) => {
+      const binary = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
       const text = (array) => {
         const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
         let characters = "";
         for (let i = 0; i < bytes.length; i += 8192) characters += String.fromCharCode(...bytes.subarray(i, i + 8192));
         return btoa(characters);
       };
-      const { decode, resampled, rowsOf } = window.sound;
-      let sound = await decode(Uint8Array.from(atob(data), (character) => character.charCodeAt(0)));
-      sound = await resampled(await resampled(sound, 16_000, rate), rate, 16_000);
+      const { decode, resampled, rowsOf, useSpeex } = window.sound;
+      useSpeex(binary(wasm));
+      const { samples, rate } = await decode(binary(data));
+      let sound = await resampled(samples, rate, 16_000);
+      sound = await resampled(await resampled(sound, 16_000, other), other, 16_000);
       const found = rowsOf(sound);
       const all = new Float32Array(found.length * 256);
       found.forEach((row, i) => all.set(row, i * 256));
-      return [text(sound), text(all)];
+      return [text(samples), text(sound), text(all), rate];
     },
-    [encoded, through],
+    [encoded, speex, through],
   );
   const floats = (text) => new Float32Array(Uint8Array.from(Buffer.from(text, "base64")).buffer);
-  return { samples: floats(samples), rows: floats(rows) };
+  return { decoded: floats(decoded), samples: floats(samples), rows: floats(rows), rate };
 }
 
 /** Half of the step between float16 numbers of this size: what storing one may have moved it. */
@@ -96,8 +101,8 @@ describe("features", () => {
       const browser = await launch(name);
       const tab = await open(browser);
       await tab.addScriptTag({ content: script });
-      const voice = await heard(tab, "voice.flac");
-      const sentence = await heard(tab, "sentence.flac");
+      const voice = await heard(tab, SAMPLE.voice);
+      const sentence = await heard(tab, SAMPLE.sentence);
       // The sample's 45 prompts are the first of the 50 there; all of their rows are found, in order.
       const base = compare(stored, voice.rows);
       assert.equal(base.found, 6650);
@@ -107,18 +112,24 @@ describe("features", () => {
       assert.ok(queries.worst < 1e-4, `off by ${queries.worst}`);
       assert.equal(voice.samples.length, 320 * (prompts.at(-1)[1] + Math.ceil((prompts.at(-1)[2] * 320 + 560) / 320)));
 
-      const other = await heard(tab, "sentence.flac", 48_000);
-      const cd = await heard(tab, "sentence.flac", 44_100);
+      const other = await heard(tab, SAMPLE.sentence, 48_000);
+      const cd = await heard(tab, SAMPLE.sentence, 44_100);
       assert.equal(other.samples.length, sentence.samples.length);
       // There and back costs little of what is below 7 kHz: 57 of 64 bands.
       assert.ok(meanDifference(other.rows, sentence.rows) < 0.05, `${meanDifference(other.rows, sentence.rows)}`);
-      first ??= { voice, sentence, other, cd };
+      // A recording of 44.1 kHz is decoded at its own rate, to its own samples.
+      const encoded = Int16Array.from(sentence.samples, (value) => value * 32768);
+      const own = await heard(tab, file("own.wav", wav(encoded, 44_100, 2)));
+      assert.equal(own.rate, 44_100);
+      assert.deepEqual(own.decoded, sentence.samples);
+      first ??= { voice, sentence, other, cd, own };
       assert.deepEqual(voice.samples, first.voice.samples);
       for (const [a, b] of [
         [voice, first.voice],
         [sentence, first.sentence],
         [other, first.other],
         [cd, first.cd],
+        [own, first.own],
       ]) {
         const most = a.rows.reduce((worst, value, i) => Math.max(worst, Math.abs(value - b.rows[i])), 0);
         assert.ok(most < 1e-4, `browsers differ by ${most}`);
@@ -136,11 +147,13 @@ function meanDifference(a, b) {
 
 describe("mosaic", () => {
   let microphone;
+  let recording;
   before(async () => {
     const tab = await open(await launch("chromium"));
     await tab.addScriptTag({ content: script });
-    const { samples } = await heard(tab, "sentence.flac");
-    microphone = file("sentence.wav", wav(samples));
+    const { samples } = await heard(tab, SAMPLE.sentence);
+    recording = Int16Array.from(samples, (value) => value * 32768);
+    microphone = file("sentence.wav", wav(recording, 16_000));
     await tab.context().close();
   });
 
@@ -185,16 +198,35 @@ describe("mosaic", () => {
       const { input, output } = await listen(tab, 6);
       const gain = energy(output.slice(DELAY)) / energy(input.slice(0, -DELAY));
       assert.ok(Math.abs(gain - 1) < 0.05, `${gain} of the energy is played`);
-      await tab.click("#listen");
+      // A recording of one's own takes the sentence's place: this one is twice as loud, as far as it can be.
+      const loud = recording.map((value) => Math.max(-32768, Math.min(32767, value * 2)));
+      await tab.setInputFiles("#hear input[type=file]", file("loud.wav", wav(loud, 16_000)));
+      await tab.waitForSelector("#own[aria-pressed=true]");
+      assert.equal(await tab.getAttribute("#listen", "aria-pressed"), "false");
+      await tab.evaluate(() => (window.levels = []));
+      const louder = await listen(tab, 8);
+      const more = energy(louder.output) / louder.output.length / (energy(output) / output.length);
+      assert.ok(more > 2 && more < 6, `${more} times the energy`);
+      await tab.setInputFiles("#hear input[type=file]", file("no.wav", Buffer.from("no sound")));
+      await tab.waitForSelector("#hear [role=alert]:not(:empty)");
+      await tab.click("#own");
+      assert.equal(await tab.textContent("#meter"), "Not playing.");
       assert.deepEqual(tab.complaints, []);
       await tab.context().close();
     });
   }
 });
 
-/** Listens for so long: there is sound, as loud as what is heard and when, and none comes late. Returns the envelopes. */
-async function listen(tab, seconds) {
+/**
+ * Listens for so long: there is sound, as loud as what is heard and when, and none comes late. Returns the envelopes. A machine that
+ * others use as well stops for a moment now and then: where some came late it is listened to again, twice at most.
+ */
+async function listen(tab, seconds, tries = 3) {
   await tab.waitForFunction((count) => window.levels.length >= count, seconds * 19);
+  if (tries > 1 && (await tab.evaluate(() => window.levels.at(-1).late > window.levels[0].late))) {
+    await tab.evaluate(() => (window.levels = []));
+    return listen(tab, seconds, tries - 1);
+  }
   const levels = await tab.evaluate(() => window.levels);
   const input = levels.map((level) => level.heard);
   const output = levels.map((level) => level.played);
@@ -202,7 +234,7 @@ async function listen(tab, seconds) {
   const likeness = correlation(input.slice(0, -DELAY), output.slice(DELAY));
   assert.ok(likeness > 0.5, `the envelopes correlate by ${likeness}`);
   assert.equal(levels.at(-1).late, levels[0].late);
-  assert.match(await tab.textContent("#meter"), /A block of 16 frames takes .* none came late\./);
+  assert.match(await tab.textContent("#meter"), /A block of 16 frames takes .* (none|\d+ hops) came late\./);
   return { input, output };
 }
 
@@ -222,21 +254,22 @@ function correlation(a, b) {
   return product / Math.sqrt(squareA * squareB);
 }
 
-/** Samples at 16 kHz as a .wav file. */
-function wav(samples) {
-  const bytes = Buffer.alloc(44 + samples.length * 2);
+/** Samples of 16 bits as a .wav file, the same in each channel. */
+function wav(samples, rate, channels = 1) {
+  const size = samples.length * channels * 2;
+  const bytes = Buffer.alloc(44 + size);
   bytes.write("RIFF", 0);
-  bytes.writeUInt32LE(36 + samples.length * 2, 4);
+  bytes.writeUInt32LE(36 + size, 4);
   bytes.write("WAVEfmt ", 8);
   bytes.writeUInt32LE(16, 16);
   bytes.writeUInt16LE(1, 20);
-  bytes.writeUInt16LE(1, 22);
-  bytes.writeUInt32LE(16_000, 24);
-  bytes.writeUInt32LE(32_000, 28);
-  bytes.writeUInt16LE(2, 32);
+  bytes.writeUInt16LE(channels, 22);
+  bytes.writeUInt32LE(rate, 24);
+  bytes.writeUInt32LE(rate * channels * 2, 28);
+  bytes.writeUInt16LE(channels * 2, 32);
   bytes.writeUInt16LE(16, 34);
   bytes.write("data", 36);
-  bytes.writeUInt32LE(samples.length * 2, 40);
-  samples.forEach((value, i) => bytes.writeInt16LE(Math.round(value * 32768), 44 + i * 2));
+  bytes.writeUInt32LE(size, 40);
+  for (let i = 0; i < samples.length * channels; i++) bytes.writeInt16LE(samples[Math.floor(i / channels)], 44 + i * 2);
   return bytes;
 }

@@ -1,5 +1,5 @@
 import { Ring } from "./ring.js";
-import { GRAIN_FIELDS, HOPS_PER_SECOND, RATE } from "./timing.js";
+import { GRAIN_FIELDS, HOPS_PER_SECOND } from "./timing.js";
 
 /** Sound as it is: what browsers do for calls would take away what is looked up. */
 const MICROPHONE = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
@@ -10,13 +10,13 @@ const PATIENCE = 5000;
 /**
  * Plays the mosaic of a voice.
  *
- * @param {{ voice: import("../voice.js").Voice, worklet: string, sentence?: Float32Array, options: object, rate: number,
- *   onLevels(levels: { heard: number, played: number, late: number }): void }} way a sentence at 16 kHz to answer over and over; without
- *   one, the microphone is
+ * @param {{ voice: import("../voice.js").Voice, worklet: string, recording?: { samples: Float32Array, rate: number }, options: object, rate: number,
+ *   onLevels(levels: { heard: number, played: number, late: number }): void }} way a recording to answer over and over; without one, the
+ *   microphone is
  * @returns {Promise<{ shared: boolean, steer(options: object, rate: number): void, stop(): Promise<void> }>}
  */
-export async function play({ voice, worklet, sentence, options, rate, onLevels }) {
-  const stream = sentence === undefined ? await navigator.mediaDevices.getUserMedia({ audio: MICROPHONE }) : undefined;
+export async function play({ voice, worklet, recording, options, rate, onLevels }) {
+  const stream = recording === undefined ? await navigator.mediaDevices.getUserMedia({ audio: MICROPHONE }) : undefined;
   const context = new AudioContext();
   try {
     // Not from a blob: Chromium refuses that in a page from disk, whose blobs have no origin.
@@ -32,7 +32,8 @@ export async function play({ voice, worklet, sentence, options, rate, onLevels }
     node.port.postMessage({ port: port1, shared, rate }, [port1]);
     await voice.transfer("mosaic", { port: port2, shared, rate: context.sampleRate, options }, [port2]);
 
-    const source = stream === undefined ? loop(context, sentence) : context.createMediaStreamSource(stream);
+    const source =
+      stream === undefined ? await loop(context, recording, voice) : context.createMediaStreamSource(stream);
     source.connect(node).connect(context.destination);
     await started(context);
     return {
@@ -71,9 +72,12 @@ function release(stream) {
   for (const track of stream?.getTracks() ?? []) track.stop();
 }
 
-function loop(context, samples) {
-  const buffer = context.createBuffer(1, samples.length, RATE);
-  buffer.copyToChannel(samples, 0);
+/** A source at the device's own rate, so that the browser's resampler has nothing to do. */
+async function loop(context, { samples, rate }, voice) {
+  const { sampleRate } = context;
+  const sound = await voice.call("resample", { samples, from: rate, to: sampleRate });
+  const buffer = context.createBuffer(1, sound.length, sampleRate);
+  buffer.copyToChannel(sound, 0);
   const source = new AudioBufferSourceNode(context, { buffer, loop: true });
   source.start();
   return source;

@@ -1,13 +1,17 @@
-import text from "speex-resampler.wasm";
 import SpeexResampler from "@echogarden/speex-resampler-wasm";
-import { bytesOf } from "../../../src/wasm/text.ts";
 
 /** Speex' own scale goes to 10; 7 has 160 taps at the filter's own rate, and an alias 100 dB down. */
 const QUALITY = 7;
 /** Samples that cross at a time. */
 const CHUNK = 8192;
 
+let wasmBinary;
 let speex;
+
+/** Gives the bytes of Speex' resampler, which stand with the sample: nothing else is resampled. */
+export function useSpeex(bytes) {
+  wasmBinary = bytes;
+}
 
 /**
  * Sound at another rate, piece by piece, by Speex' resampler compiled to WebAssembly: browsers' own filters differ from each other,
@@ -19,7 +23,7 @@ let speex;
  */
 export async function resampler(from, to) {
   if (from === to) return { push: (samples) => samples };
-  speex ??= await SpeexResampler({ wasmBinary: bytesOf(text), locateFile: (path) => path });
+  speex ??= await SpeexResampler({ wasmBinary, locateFile: (path) => path });
   const room = Math.ceil((CHUNK * to) / from) + 64;
   const [input, output, sizes] = [CHUNK * 4, room * 4, 8].map((bytes) => speex._malloc(bytes));
   const state = speex._speex_resampler_init(1, from, to, QUALITY, sizes);

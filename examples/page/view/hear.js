@@ -1,8 +1,12 @@
+import { decode } from "../sound/decode.js";
 import { play } from "../sound/player.js";
 import { fill, h } from "./dom.js";
 import { slider } from "./slider.js";
 import { quantile, spectrogram } from "./spectrogram.js";
 import { milliseconds } from "./words.js";
+
+/** Seconds of a recording that are listened to. */
+const LONGEST = 60;
 
 /** Hear the voice where its sound is there, else see what a blend does to frames. */
 export function hearSection(shown, state) {
@@ -60,7 +64,7 @@ function mosaicSection({ voice, sentence, worklet, say }, state) {
       problem.textContent = "";
       meter.textContent = "Starting …";
       try {
-        player = await play({ voice, worklet, sentence: what, options: options(), rate: rate.value / 100, onLevels });
+        player = await play({ voice, worklet, recording: what, options: options(), rate: rate.value / 100, onLevels });
         button.setAttribute("aria-pressed", "true");
         say("Playing.");
       } catch (error) {
@@ -71,7 +75,7 @@ function mosaicSection({ voice, sentence, worklet, say }, state) {
     changing = false;
   };
   const stop = async () => {
-    for (const button of [speak, listen]) button.setAttribute("aria-pressed", "false");
+    for (const button of [speak, listen, own]) button.setAttribute("aria-pressed", "false");
     const old = player;
     player = undefined;
     await old?.stop();
@@ -100,6 +104,30 @@ function mosaicSection({ voice, sentence, worklet, say }, state) {
     { type: "button", id: "listen", "aria-pressed": "false", onClick: () => start(sentence, listen) },
     "Play a sentence",
   );
+  const input = h("input", { type: "file", accept: "audio/*", hidden: true, "aria-label": "A recording" });
+  const own = h(
+    "button",
+    {
+      type: "button",
+      id: "own",
+      "aria-pressed": "false",
+      onClick: () => (own.getAttribute("aria-pressed") === "true" ? stop() : input.click()),
+    },
+    "Play a recording of yours",
+  );
+  input.addEventListener("change", async () => {
+    const [file] = input.files;
+    let recording;
+    try {
+      recording = await decode(new Uint8Array(await file.arrayBuffer()), LONGEST);
+    } catch {
+      problem.textContent = `“${file.name}” is no sound that this browser knows. Choose a .wav, .flac, .mp3 or .m4a.`;
+      return;
+    } finally {
+      input.value = "";
+    }
+    await start(recording, own);
+  });
   const section = h(
     "section",
     { id: "hear", "aria-labelledby": "hear-title" },
@@ -110,7 +138,7 @@ function mosaicSection({ voice, sentence, worklet, say }, state) {
       "You speak, and the other voice answers in its own grains. No neural network: fifty times a second your sound is looked up among its ",
       "frames, and what is found is played as it was recorded, a quarter of a second later. Wear headphones.",
     ),
-    h("p", { class: "buttons" }, speak, listen),
+    h("p", { class: "buttons" }, speak, listen, own, input),
     problem,
     h("div", { class: "meter", "aria-hidden": "true" }, "you", h("div", {}, heard), "the voice", h("div", {}, played)),
     meter,
@@ -121,8 +149,9 @@ function mosaicSection({ voice, sentence, worklet, say }, state) {
 
 function sorry(error) {
   if (error.name === "NotAllowedError")
-    return "The microphone was not allowed. Allow it for this page, or play the sentence.";
-  if (error.name === "NotFoundError") return "There is no microphone. Play the sentence instead.";
+    return "The microphone was not allowed. Allow it for this page, or play the sentence or a recording of yours.";
+  if (error.name === "NotFoundError")
+    return "There is no microphone. Play the sentence instead, or a recording of yours.";
   return `No sound can be played here: ${error.message}`;
 }
 

@@ -17,7 +17,7 @@ const SHARE = 0.1;
  * Shows a voice, section by section, as its numbers come.
  *
  * @param {HTMLElement} root
- * @param {{ voice: import("../voice.js").Voice, card: any, sentence?: Float32Array, say(words: string): void, worker: string, worklet: string,
+ * @param {{ voice: import("../voice.js").Voice, card: any, sentence?: { samples: Float32Array, rate: number }, say(words: string): void, worker: string, worklet: string,
  *   isCurrent(): boolean }} shown
  */
 export async function showVoice(root, shown) {

@@ -10,6 +10,7 @@ import { Mosaic } from "./mosaic.js";
 import { buildOfSound, centred, FRAMES_PER_SECOND, openFiles, sentence, Sorry } from "./open.js";
 import { shrink, sizesOf } from "./sizes.js";
 import { rowsOf as logMelRows } from "../sound/log-mel.js";
+import { resampled, useSpeex } from "../sound/resample.js";
 
 /** Lists that a search looks into, as far as there are so many. */
 const NPROBES = [1, 2, 4, 8, 16, 32, 64];
@@ -28,7 +29,8 @@ const methods = {
   },
 
   /** Builds the sample of its sound, and keeps the sentence that asks it. */
-  async openSound({ samples, sentence: spoken, notes }, onProgress) {
+  async openSound({ samples, spoken, notes, resampler }, onProgress) {
+    useSpeex(resampler);
     voice = await buildOfSound(samples, notes, onProgress);
     voice.samples = samples;
     voice.notes = notes;
@@ -91,6 +93,11 @@ const methods = {
     const { index, stored, nlist } = voice;
     const chosen = blended(await indexOf(size), before, nprobe);
     return { d: index.d, before, stored: blended(index, before, stored), chosen, exact: blended(index, before, nlist) };
+  },
+
+  /** Sound at another rate. */
+  resample({ samples, from, to }) {
+    return resampled(samples, from, to);
   },
 
   /** Begins to answer sound: through the port come samples, and out of it go the grains to play. */
