@@ -504,12 +504,20 @@ export interface Index<I extends IdType = "int32"> extends Disposed {
    */
   get(name: string): number;
   /**
-   * The index as a faiss file.
+   * The index as a file: a faiss file, or of what a codec has read or made, a file of that (a voice file's, for one).
    *
    * @example
    *   await writeFile("alice.index", index.toBytes());
    */
   toBytes(): Uint8Array<ArrayBuffer>;
+  /**
+   * The index as a faiss file, whatever it was read from.
+   *
+   * @example
+   *   const voice = await readVoice(await readFile("alice.voice"));
+   *   await writeFile("alice.index", voice.toFaiss()); // for RVC and faiss
+   */
+  toFaiss(): Uint8Array<ArrayBuffer>;
   /**
    * The same file in chunks of up to a megabyte, made when they are asked for: what is saved is not in memory twice. Searches may go on
    * meanwhile; once the index is changed the stream fails with ERR_BUSY, for its file would be of neither state.

@@ -78,6 +78,12 @@ describe("a voice file", () => {
     const other = await readVoice(again.toBytes());
     expect(other.get("nprobe")).toBe(5);
     expect(vectors(other)).toEqual(vectors(small));
+    // For others, a faiss file of the vectors that it stands for.
+    const plain = await readIndex(other.toFaiss());
+    expect(plain.description).toBe("IVF8,Flat");
+    expect(plain.get("nprobe")).toBe(5);
+    expect(vectors(plain)).toEqual(vectors(small));
+    expect(Buffer.compare(index.toFaiss(), index.toBytes())).toBe(0);
   });
 
   test("is written as a faiss file once vectors have changed", async () => {

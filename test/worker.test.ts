@@ -102,6 +102,7 @@ describe("the same as in the page", () => {
       expect(await there[name], name).toBe(here[name]);
     }
     expect(Buffer.compare(await there.toBytes(), here.toBytes())).toBe(0);
+    expect(Buffer.compare(await there.toFaiss(), here.toFaiss())).toBe(0);
     await there.warmUp({ batch: 4, k: 3 });
     for (const options of [undefined, { nprobe: 5, kFactor: 3 }, { ensureK: true }]) {
       expect(await there.search(queries, 7, options)).toEqual(here.search(queries, 7, options));

@@ -486,7 +486,6 @@ export class VectorIndex implements Index<IdType> {
     return makingArrays(() => this.#write().length);
   }
 
-  /** @internal The index as a faiss file, whatever it was read from. */
   toFaiss(): Uint8Array<ArrayBuffer> {
     const node = this.#ready();
     return makingArrays(() => {

@@ -309,6 +309,13 @@ export interface AsyncIndex<I extends IdType = "int32"> extends AsyncDisposed {
    */
   toBytes(): Promise<Uint8Array<ArrayBuffer>>;
   /**
+   * The index as a faiss file, whatever it was read from.
+   *
+   * @example
+   *   const file = new Blob([await voice.toFaiss()]);
+   */
+  toFaiss(): Promise<Uint8Array<ArrayBuffer>>;
+  /**
    * The same file in chunks, which come over from the worker as they are asked for. It fails with ERR_BUSY once the index is changed.
    *
    * @example

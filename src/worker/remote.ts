@@ -273,6 +273,10 @@ export class RemoteIndex implements AsyncIndex<IdType> {
     return this.#call("toBytes");
   }
 
+  async toFaiss(): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#call("toFaiss");
+  }
+
   async reset(): Promise<void> {
     await this.#call("reset");
   }

@@ -22,6 +22,7 @@ const GRACE = 30_000;
 export const page = await buildPage();
 /** The page as it is opened from disk. */
 export const ADDRESS = pathToFileURL(page).href;
+const CELLIST = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 export const SPEECH = fileURLToPath(new URL("../../bench/speech/", import.meta.url));
 
 const folder = mkdtempSync(join(tmpdir(), "cellist-page-"));
@@ -55,6 +56,15 @@ export async function voiceFile(slices = 27) {
   const bytes = index.toBytes();
   index.dispose();
   return { name: fileName, bytes, path: file(fileName, bytes) };
+}
+
+/** Runs what the page prints for a shell in a folder with these files alone; returns all that is there afterwards, by name. */
+export function commandLine(words, files) {
+  const place = mkdtempSync(join(folder, "shell-"));
+  for (const { name, bytes } of files) writeFileSync(join(place, name), bytes);
+  const script = `set -e\nnpx() { shift; "${process.execPath}" "${CELLIST}" "$@"; }\n${words}\n`;
+  execFileSync("bash", ["-c", script], { cwd: place, stdio: "pipe", timeout: PATIENCE });
+  return new Map(readdirSync(place).map((name) => [name, new Uint8Array(readFileSync(join(place, name)))]));
 }
 
 export function zipOf(entries) {

@@ -65,7 +65,7 @@ function sideBySide([first, today], [second, its]) {
   const [a, b] = [facts(first), facts(second)];
   const rows = Object.keys(a).map((name) => [name, a[name], b[name]]);
   return table(
-    ["", first.name, second.name],
+    ["file", first.name, second.name],
     [
       ...rows,
       ["recall@8 as it is", today.recall.toFixed(3), its.recall.toFixed(3)],

@@ -10,7 +10,7 @@ const FONT = { fontSize: "13px", fontFamily: "inherit", background: "none" };
 export function sizeName(size) {
   return size === "full" ? "as it is" : `${SHARES[size]} of the size`;
 }
-const SHARES = { quarter: "1/4", eighth: "1/8", sixteenth: "1/16" };
+const SHARES = { half: "1/2", quarter: "1/4", eighth: "1/8", sixteenth: "1/16" };
 
 /**
  * Blend error against the time of a block: every setting that was measured, the file as it is, and the choice.

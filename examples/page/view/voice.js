@@ -74,7 +74,7 @@ export async function showVoice(root, shown) {
 function asked(place) {
   return new Promise((resolve) => {
     const go = h("button", { type: "button", id: "smaller", onClick: resolve }, "Make it smaller, too");
-    fill(place, h("p", {}, go, " ", h("span", { class: "quiet" }, "to 1/4, 1/8 and 1/16; it takes minutes")));
+    fill(place, h("p", {}, go, " ", h("span", { class: "quiet" }, "to 1/2, 1/4, 1/8 and 1/16; it takes minutes")));
   });
 }
 

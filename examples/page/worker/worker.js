@@ -43,7 +43,8 @@ const methods = {
 
   /** The picture of the cells. */
   cells() {
-    const { index, file, samples, queries } = voice;
+    const { index, name, samples, queries } = voice;
+    const file = name.endsWith(".voice") ? new Blob([index.toFaiss()]) : voice.file;
     const walk = samples === undefined ? new Float32Array(0) : queries;
     return cellsOf(file, (ids) => index.reconstructBatch(ids), walk);
   },
@@ -78,11 +79,11 @@ const methods = {
   },
 
   /** The file of a choice. */
-  async take({ size, nprobe }) {
+  async take({ size, nprobe, faiss }) {
     const index = await indexOf(size);
     const before = index.nprobe;
     if (voice.nlist > 1) index.nprobe = nprobe;
-    const bytes = index.toBytes();
+    const bytes = faiss ? index.toFaiss() : index.toBytes();
     if (index === voice.index) index.nprobe = before;
     return bytes;
   },
