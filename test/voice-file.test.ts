@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { indexFactory, readIndex } from "../src/index.js";
 import type { IdType, Index } from "../src/index.js";
-import { readVoice, shrinkVoice, voiceCodec } from "../src/rvc/index.js";
+import { measureVoice, readVoice, shrinkVoice, voiceCodec } from "../src/rvc/index.js";
 import { randomOf, uniform } from "./random.js";
 
 /** Rows with a few strong directions, around some centres: what codes of residuals are made for. */
@@ -47,6 +47,23 @@ function loss(actual: Float32Array, exact: Float32Array, d: number): number {
   });
   return Math.sqrt(error / spread);
 }
+
+test("lists are scanned as asked, whatever is around them", async () => {
+  for (const description of ["IDMap,IVF8,Flat", "PCA16,IVF8,Flat", "IVF8,PQ8x4fs,RFlat"]) {
+    const index = await indexFactory(32, description);
+    const rows = speech(700, 32, 1);
+    await index.train(rows);
+    if (description.startsWith("IDMap"))
+      await index.addWithIds(
+        rows,
+        Int32Array.from({ length: 700 }, (_, i) => 7 * i),
+      );
+    else await index.add(rows);
+    const { settings } = await measureVoice(index, { nprobe: [1, 2, 8, 99] });
+    expect(settings.map(({ nprobe }) => nprobe)).toEqual([1, 2, null]);
+    expect(settings[0].recall).toBeLessThanOrEqual(settings[2].recall);
+  }
+});
 
 describe("a voice file", () => {
   test("stands for the vectors, the nearer the more bytes it has", async () => {

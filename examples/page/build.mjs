@@ -17,20 +17,20 @@ const OUT = fileURLToPath(new URL("../../build/page/index.html", import.meta.url
 /** The page without the sample, gzipped, in bytes: what a visitor waits for. */
 const MAX_SIZE = 200_000;
 
-/** What the sample alone needs, at the end of the page: its sound, its notes, and what brings sound to another rate. */
+/** What the sample alone needs, at the end of the page: its sound, its notes, what brings sound to another rate and what answers it. */
 export const SAMPLE = {
   voice: join(here, "sample/voice.flac"),
   sentence: join(here, "sample/sentence.flac"),
   notes: join(here, "sample/sample.json"),
   // Beside the package's script, which alone it exports.
-  resampler: fileURLToPath(
+  speex: fileURLToPath(
     new URL("./speex-resampler-nonsimd.wasm", import.meta.resolve("@echogarden/speex-resampler-wasm")),
   ),
 };
 
 /** A script to stand in the page: one that held another's end would end itself. */
-async function script(entry) {
-  const { outputFiles } = await build({ ...OPTIONS, entryPoints: [join(here, entry)] });
+async function script(entry, options = {}) {
+  const { outputFiles } = await build({ ...OPTIONS, ...options, entryPoints: [join(here, entry)] });
   return outputFiles[0].text.trim().replaceAll("</script", "<\\/script");
 }
 
@@ -38,16 +38,18 @@ async function script(entry) {
 export async function buildPage() {
   const read = (name) => readFileSync(join(here, name), "utf8");
   const css = await build({ ...OPTIONS, entryPoints: [join(here, "page.css")] });
-  const scripts = await Promise.all(["main.js", "worker/worker.js", "sound/worklet.js"].map(script));
-  const [main, worker, worklet] = scripts;
+  const [main, worker] = await Promise.all(["main.js", "worker/worker.js"].map((entry) => script(entry)));
   const page = read("index.html")
     .replace("/* page.css */", () => css.outputFiles[0].text)
     .replace("/* main.js */", () => main)
-    .replace("/* worker.js */", () => worker)
-    .replace("/* worklet.js */", () => worklet);
+    .replace("/* worker.js */", () => worker);
   const size = gzipSync(page, { level: 9 }).length;
   if (size > MAX_SIZE) throw new Error(`The page has ${size} bytes gzipped: a visitor waits for ${MAX_SIZE} at most.`);
-  let whole = page;
+  const sound = await script("sound/of-sample.js", { globalName: "sound" });
+  const worklet = await script("sound/worklet.js");
+  let whole = page
+    .replace('id="sample-sound">', (block) => block + sound)
+    .replace('id="sample-worklet">', (block) => block + worklet);
   for (const [name, path] of Object.entries(SAMPLE)) {
     const block = `id="sample-${name}">`;
     whole = whole.replace(block, () => block + readFileSync(path).toString("base64"));

@@ -3,19 +3,20 @@
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import * as d3 from "d3";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 
-/** What Plot takes of d3 to draw dots, lines, rules and texts over linear and logarithmic axes. */
-const USED_OF_D3 =
-  "InternSet ascending create creator curveLinear descending extent format group interpolateNumber interpolateRound line max median min \
+/** What Plot takes of d3 to draw dots, lines, rules and texts over linear and logarithmic axes, and what d3's own scales take. */
+const USED = {
+  d3: "InternSet ascending create creator curveLinear descending extent group interpolateNumber interpolateRound line max median min \
 namespaces pathRound quantile range reverse rollup rollups scaleIdentity scaleLinear scaleLog scalePow select sort sum symbolCircle symbolDiamond \
-tickStep ticks".split(" ");
+tickStep ticks".split(" "),
+  "d3-interpolate": ["interpolateNumber", "interpolateRound", "interpolateNumber as interpolate"],
+};
 
-/** What the page does not draw: maps, facets, dates, tips, markers, and other colours than its own. */
+/** What the page does not draw: maps, facets, dates, tips, markers, other colours than its own, and numbers in other words than its own. */
 const UNUSED =
-  /node_modules\/(d3-color\/dist\/.+|@observablehq\/plot\/src\/(marks\/tip|interactions\/pointer|projection|facet|time|marker|scales\/(schemes|diverging|temporal)))\.m?js$/;
+  /node_modules\/(d3-(color|format)\/dist\/.+|@observablehq\/plot\/src\/(marks\/tip|interactions\/pointer|projection|facet|time|marker|scales\/(schemes|diverging|temporal)))\.m?js$/;
 
 /** Legends, of which there are none. */
 const LEGENDS = /@observablehq\/plot\/src\/legends\.js$/;
@@ -35,15 +36,23 @@ function exportsOf(path) {
   return [...listed.map((part) => part.trim().split(" as ").at(-1)), ...declared];
 }
 
-/** Plot can't be bundled in parts, being one function: with all of d3 in its wake it is 85 KB gzipped, of which the page uses 40. */
+/** Plot can't be bundled in parts, being one function: with all of d3 in its wake it is 85 KB gzipped, of which the page uses 39. */
 const withoutUnused = {
   name: "without-unused",
   setup({ onLoad, onResolve }) {
-    onResolve({ filter: /^d3$/ }, ({ resolveDir }) => ({ path: resolveDir, namespace: "used-of-d3" }));
-    onLoad({ filter: /.*/, namespace: "used-of-d3" }, ({ path }) => {
-      const others = Object.keys(d3).filter((name) => !USED_OF_D3.includes(name));
-      const real = JSON.stringify(fileURLToPath(import.meta.resolve("d3")));
-      return { resolveDir: path, contents: `export { ${USED_OF_D3.join(", ")} } from ${real};\n${nothing(others)}` };
+    onResolve({ filter: /^d3(-interpolate)?$/ }, ({ path, resolveDir }) => ({
+      path,
+      namespace: "used",
+      pluginData: resolveDir,
+    }));
+    onLoad({ filter: /.*/, namespace: "used" }, async ({ path, pluginData }) => {
+      const names = USED[path].map((name) => name.split(" ").at(-1));
+      const others = Object.keys(await import(path)).filter((name) => !names.includes(name));
+      const real = JSON.stringify(fileURLToPath(import.meta.resolve(path)));
+      return {
+        resolveDir: pluginData,
+        contents: `export { ${USED[path].join(", ")} } from ${real};\n${nothing(others)}`,
+      };
     });
     onLoad({ filter: /d3-shape\.mjs$/ }, ({ path }) => ({ contents: readFileSync(path, "utf8").replace(CURVES, "") }));
     onLoad({ filter: LEGENDS }, ({ path }) => ({ contents: nothing(exportsOf(path), "[]") }));

@@ -18,8 +18,8 @@ const PHASES = {
 };
 
 const $ = (id) => document.getElementById(id);
-/** Scripts of their own, which the page holds as text. */
-const [worker, worklet] = ["worker", "worklet"].map((id) => $(id).textContent);
+/** A script of its own, which the page holds as text. */
+const worker = $("worker").textContent;
 /** The voice that is shown or on its way; what an older one still says is not listened to. */
 let current;
 
@@ -32,12 +32,12 @@ async function open(begin) {
   fill($("voice"));
   working(true);
   try {
-    const { card, sentence } = await begin(voice, (progress) => voice === current && showProgress(progress));
+    const { card, ...sound } = await begin(voice, (progress) => voice === current && showProgress(progress));
     if (voice !== current) return;
     working(false);
     $("voice").hidden = false;
     say(`${card.name} is open.`);
-    await showVoice($("voice"), { voice, card, sentence, say, worker, worklet, isCurrent: () => voice === current });
+    await showVoice($("voice"), { voice, card, ...sound, say, worker, isCurrent: () => voice === current });
   } catch (error) {
     if (voice === current) stop(error.message);
   }
@@ -62,8 +62,15 @@ function openSample() {
     await documentLoaded();
     const [sound, sentence] = await Promise.all(["sample-voice", "sample-sentence"].map((id) => decode(bytesOf(id))));
     const notes = JSON.parse(new TextDecoder().decode(bytesOf("sample-notes")));
-    const given = { samples: sound.samples, spoken: sentence.samples, notes, resampler: bytesOf("sample-resampler") };
-    return { card: await voice.call("openSound", given, onProgress), sentence };
+    const given = {
+      script: $("sample-sound").textContent,
+      speex: bytesOf("sample-speex"),
+      samples: sound.samples,
+      spoken: sentence.samples,
+      notes,
+    };
+    const card = await voice.call("openSound", given, onProgress);
+    return { card, sentence, worklet: $("sample-worklet").textContent };
   });
 }
 

@@ -7,6 +7,7 @@ import { DEFAULTS, option, readWork } from "../handle/options.js";
 import { ownRowsOf } from "../handle/input.js";
 import { VectorIndex } from "../handle/vector-index.js";
 import { ListIndex } from "../indexes/list-index.js";
+import type { IndexTree } from "../indexes/tree.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { permutation } from "../work/random.js";
 import { decodeSlots, entriesOf, storedVectors } from "./stored.js";
@@ -117,6 +118,12 @@ export function probesOf(nprobe: readonly number[] | undefined): number[] {
   return [...new Set(probes)].sort((a, b) => a - b);
 }
 
+/** Lists that a search chooses from, whatever is around them (ids, a transform, a second look); 0 where there are none. */
+function nlistOf(tree: IndexTree): number {
+  if ("base" in tree) return nlistOf(tree.base);
+  return tree.kind === "ivf" ? tree.nlist : 0;
+}
+
 /** @internal Frames, their exact neighbours, and what an exact blend makes of them. */
 export class Frames {
   readonly count: number;
@@ -173,8 +180,7 @@ export class Frames {
     pace: Pace,
     exhaustively = true,
   ): Promise<VoiceSetting[]> {
-    const { node } = index;
-    const nlist = node instanceof ListIndex && node.coarse !== undefined ? node.coarse.nlist : 0;
+    const nlist = nlistOf(index.node.tree);
     const settings: VoiceSetting[] = [];
     const probes = [...nprobes.filter((lists) => lists < nlist), ...(exhaustively ? [null] : [])];
     for (const nprobe of probes) settings.push(await this.#at(index, nprobe, pace));

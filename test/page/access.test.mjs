@@ -4,15 +4,11 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { BROWSERS, file, launch, measured, open, shrunk, voiceFile } from "./harness.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const voice = await voiceFile(6);
-const SIZES = [
-  { width: 1280, height: 900 },
-  { width: 390, height: 844 },
-];
 
 /** All that the page can look like: what brings it there, from one to the next. */
 const STATES = {
@@ -55,26 +51,44 @@ const STATES = {
   },
 };
 
-for (const name of BROWSERS) {
-  describe(`access in ${name}`, () => {
-    let browser;
-    before(async () => (browser = await launch(name)));
+/** Each browser, in both schemes and at both widths. */
+const LOOKS = [
+  ["chromium", "light", 1280],
+  ["chromium", "light", 390],
+  ["chromium", "dark", 1280],
+  ["chromium", "dark", 390],
+  ["firefox", "light", 390],
+  ["firefox", "dark", 1280],
+];
 
-    for (const colorScheme of ["light", "dark"]) {
-      for (const viewport of SIZES) {
-        test(`nothing is in the way: ${colorScheme}, ${viewport.width} pixels`, async () => {
-          const tab = await open(browser, { colorScheme, viewport });
-          await tab.evaluate(axe);
-          for (const [state, reach] of Object.entries(STATES)) {
-            await reach(tab);
-            await check(tab, state);
-          }
-          await tab.context().close();
-        });
+/** Firefox is told by its preferences what a person prefers, being driven by WebDriver BiDi, which can't. */
+function preferring(colorScheme, reducedMotion) {
+  return {
+    "ui.systemUsesDarkTheme": Number(colorScheme === "dark"),
+    "ui.prefersReducedMotion": Number(reducedMotion === "reduce"),
+  };
+}
+
+describe("access", () => {
+  for (const [name, colorScheme, width] of LOOKS) {
+    test(`nothing is in the way: ${name}, ${colorScheme}, ${width} pixels`, async () => {
+      const browser = await launch(name, { prefs: preferring(colorScheme) });
+      const tab = await open(browser, { colorScheme, viewport: { width, height: 850 } });
+      assert.ok(
+        await tab.evaluate((scheme) => window.matchMedia(`(prefers-color-scheme: ${scheme})`).matches, colorScheme),
+      );
+      await tab.evaluate(axe);
+      for (const [state, reach] of Object.entries(STATES)) {
+        await reach(tab);
+        await check(tab, state);
       }
-    }
+      await browser.close();
+    });
+  }
 
-    test("keys reach everything, and less motion is less", async () => {
+  for (const name of BROWSERS) {
+    test(`keys reach everything, and less motion is less: ${name}`, async () => {
+      const browser = await launch(name, { prefs: preferring("light", "reduce") });
       const tab = await open(browser, { reducedMotion: "reduce" });
       await tab.keyboard.press("Tab");
       assert.equal(await tab.evaluate(() => document.activeElement.className), "skip");
@@ -104,10 +118,10 @@ for (const name of BROWSERS) {
       const whole = await length();
       await tab.click("text=Follow the words");
       assert.equal(await length(), whole);
-      await tab.context().close();
+      await browser.close();
     });
-  });
-}
+  }
+});
 
 async function check(tab, state) {
   const { violations } = await tab.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));

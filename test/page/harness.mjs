@@ -94,14 +94,14 @@ const launchers = {
     return chromium.launch({ executablePath: CHROMIUM, args, timeout: PATIENCE });
   },
   // Debian's Firefox is not Playwright's own build: it is driven by WebDriver BiDi, which Playwright 1.62 speaks as this ESR does.
-  async firefox() {
+  async firefox({ prefs } = {}) {
     installDebian("firefox-esr");
     return firefox.launch({
       channel: "moz-firefox",
       executablePath: FIREFOX,
       timeout: PATIENCE,
       env: playToNobody(),
-      firefoxUserPrefs: { "media.autoplay.default": 0 },
+      firefoxUserPrefs: { "media.autoplay.default": 0, ...prefs },
     });
   },
 };

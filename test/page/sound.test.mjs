@@ -34,7 +34,7 @@ const script = outputFiles[0].text;
  * What a browser makes of a recording: samples at 16 kHz, and rows of features, the sound being brought to another rate and back before.
  */
 async function heard(tab, path, through = 16_000) {
-  const [encoded, speex] = [path, SAMPLE.resampler].map((name) => readFileSync(name).toString("base64"));
+  const [encoded, speex] = [path, SAMPLE.speex].map((name) => readFileSync(name).toString("base64"));
   const [decoded, samples, rows, rate] = await tab.evaluate(
     async ([data, wasm, other]) => {
       const binary = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));

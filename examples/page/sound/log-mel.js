@@ -6,10 +6,6 @@ import { RATE } from "./timing.js";
  * triangular bands that are as wide as the ear's (HTK's mel scale). A row is four spectra, two of them new: 50 rows a second.
  */
 
-/** Samples from a row to the next. */
-export const ROW_HOP = 320;
-/** Samples that a row is made of. */
-export const ROW_SPAN = 880;
 export const BANDS = 64;
 export const FRAMES = 4;
 /** Numbers in a row. */

@@ -3,14 +3,14 @@ const RATIOS = { quarter: 4, eighth: 8, sixteenth: 16 };
 
 /** RVC's way to name a file tells its nprobe. */
 export function nameOf({ name, nlist }, { size, nprobe }) {
-  const base = name.replace(/\.(index|voice)$/, "");
+  const base = name.replace(/\.(index|faiss|ivf|voice)$/i, "");
   const told =
     nlist === undefined
       ? base
       : /_nprobe_\d+/.test(base)
         ? base.replace(/_nprobe_\d+/, `_nprobe_${nprobe}`)
         : `${base}_nprobe_${nprobe}`;
-  if (size === "full") return `${told}${name.endsWith(".voice") ? ".voice" : ".index"}`;
+  if (size === "full") return `${told}${/\.voice$/i.test(name) ? ".voice" : ".index"}`;
   return `${told}_${size}${size === "half" ? ".index" : ".voice"}`;
 }
 

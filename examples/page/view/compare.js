@@ -31,7 +31,7 @@ export function compareSection({ worker, card, isCurrent }, state) {
   };
   const input = h("input", {
     type: "file",
-    accept: ".index,.voice,.zip,.npy",
+    accept: ".index,.faiss,.ivf,.voice,.zip,.npy",
     multiple: true,
     hidden: true,
     "aria-label": "Another voice's file",

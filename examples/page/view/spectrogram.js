@@ -8,25 +8,18 @@ import { h } from "./dom.js";
  * @param {[number, number]} range values of the darkest and of the brightest colour
  */
 export function spectrogram(title, rows, d, [low, high]) {
-  const { columns, bands, value } = layout(rows, d);
-  const canvas = h("canvas", { width: columns, height: bands, role: "img", "aria-label": title });
+  const columns = rows.length / d;
+  const canvas = h("canvas", { width: columns, height: d, role: "img", "aria-label": title });
   const context = canvas.getContext("2d");
-  const image = context.createImageData(columns, bands);
+  const image = context.createImageData(columns, d);
   for (let x = 0; x < columns; x++) {
-    for (let y = 0; y < bands; y++) {
-      const t = Math.min(1, Math.max(0, (value(x, y) - low) / (high - low)));
-      image.data.set(colour(t), ((bands - 1 - y) * columns + x) * 4);
+    for (let y = 0; y < d; y++) {
+      const t = Math.min(1, Math.max(0, (rows[x * d + y] - low) / (high - low || 1)));
+      image.data.set(colour(t), ((d - 1 - y) * columns + x) * 4);
     }
   }
   context.putImageData(image, 0, 0);
   return h("figure", { class: "spectrogram" }, h("figcaption", {}, title), canvas);
-}
-
-/** Of a log-mel row the two middle spectra are shown, of any other row each number. */
-function layout(rows, d) {
-  const n = rows.length / d;
-  if (d !== 256) return { columns: n, bands: d, value: (x, y) => rows[x * d + y] };
-  return { columns: n * 2, bands: 64, value: (x, y) => rows[(x >> 1) * d + (1 + (x & 1)) * 64 + y] };
 }
 
 /** Dark to bright through violet and orange, evenly in lightness. */

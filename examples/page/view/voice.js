@@ -17,7 +17,7 @@ const SHARE = 0.1;
  * Shows a voice, section by section, as its numbers come.
  *
  * @param {HTMLElement} root
- * @param {{ voice: import("../voice.js").Voice, card: any, sentence?: { samples: Float32Array, rate: number }, say(words: string): void, worker: string, worklet: string,
+ * @param {{ voice: import("../voice.js").Voice, card: any, sentence?: { samples: Float32Array, rate: number }, worklet?: string, say(words: string): void, worker: string,
  *   isCurrent(): boolean }} shown
  */
 export async function showVoice(root, shown) {
@@ -52,21 +52,27 @@ export async function showVoice(root, shown) {
   if (large) await asked(smaller);
   const handed = await voice.call("handOver");
   const helper = voice.helper();
+  let failed;
   for (const size of sizes) {
     const label = `Making it smaller, 1/${size.ratio} of the size. All else can be used meanwhile.`;
     const bar = h("progress", { max: 1, "aria-label": label });
     fill(smaller, h("p", { class: "quiet" }, label), bar);
-    const { bytes, points } = await helper.call("shrink", { ...handed, size }, ({ done, total }) => {
-      if (total < Infinity) bar.value = done / total;
-    });
+    const onProgress = ({ done, total }) => (bar.value = total < Infinity ? done / total : 0);
+    const made = await helper.call("shrink", { ...handed, size }, onProgress).catch((error) => error);
     if (!isCurrent()) return;
+    // Of a few frames nothing small can be made: what there is besides stays.
+    if (made instanceof Error) {
+      failed = h("p", { class: "quiet" }, `1/${size.ratio} of the size can’t be had of this voice. ${made.message}`);
+      break;
+    }
+    const { bytes, points } = made;
     await voice.call("keep", { size, bytes });
     state.points.push(...points);
     state.sizes.push(size.id);
     announce(state);
   }
   helper.end();
-  fill(smaller);
+  fill(smaller, failed);
   root.dispatchEvent(new CustomEvent("shrunk", { bubbles: true }));
 }
 
@@ -78,10 +84,11 @@ function asked(place) {
   });
 }
 
-/** The smallest nprobe that is near enough and leaves a block's time to others, or the nearest. */
+/** The smallest nprobe that is near enough, or as good as the nearest one, and leaves a block's time to others. */
 function best(points) {
   const quick = points.filter(({ ms }) => ms <= BUDGET * SHARE);
-  return quick.find(({ error }) => error <= NEAR) ?? quick.at(-1) ?? points[0];
+  const least = Math.min(...quick.map(({ error }) => error));
+  return quick.find(({ error }) => error <= Math.max(NEAR, least * 1.05)) ?? points[0];
 }
 
 /** Tells all who show the choice that it, or what there is to choose from, has changed. */
@@ -166,7 +173,11 @@ function betterSection(state, smaller) {
     const { choice, today, sizes } = state;
     const all = settings();
     nprobe.set(all.indexOf(choice), all.length - 1, String(choice.nprobe));
-    size.set(sizes.indexOf(choice.size), sizes.length - 1, `${sizeName(choice.size)}, ${megabytes(choice.bytes)}`);
+    size.set(
+      sizes.indexOf(choice.size),
+      sizes.length - 1,
+      `${sizeName(choice.size).replace(" of the size", "")}, ${megabytes(choice.bytes)}`,
+    );
     fill(outcome, ...outcomeOf(choice, today));
     draw();
   };

@@ -5,6 +5,7 @@ export function count(value) {
 }
 
 export function megabytes(bytes) {
+  if (bytes < 1e5) return `${(bytes / 1e3).toFixed(1)} kB`;
   const value = bytes / 1e6;
   return `${value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : count(Math.round(value))} MB`;
 }
@@ -40,6 +41,9 @@ export function fraction(share) {
     [0.6, "Three in five"],
     [0.667, "Two thirds"],
     [0.75, "Three quarters"],
+    [0.8, "Four in five"],
+    [0.9, "Nine in ten"],
+    [1, "Nearly all"],
   ];
   if (share === 0) return "None";
   if (share < 0.02) return "Almost none";

@@ -1,9 +1,9 @@
 import { blend, measureVoice } from "cellist/rvc";
+import { BLOCK } from "../sound/timing.js";
 
-/** Neighbours of a frame, how far it moves towards them, and frames that are searched at once: RVC's figures. */
+/** Neighbours of a frame, and how far it moves towards them: RVC's figures. */
 export const K = 8;
 export const RATE = 0.75;
-export const BLOCK = 16;
 /** Times of a setting, each the mean of as many blocks as a coarse clock needs, and the time after which no other is taken. */
 const TIMES = 9;
 const SPAN = 4;

@@ -1,7 +1,7 @@
 import { indexFactory } from "cellist";
 import { buildVoiceIndex, readVoice } from "cellist/rvc";
 import { unzipSync } from "fflate";
-import { rowsOf, ROW_SPAN } from "../sound/log-mel.js";
+import { centred, ROW_HOP, ROW_SPAN } from "../sound/timing.js";
 
 /** Frames of speech in a second, in every version of RVC and in the sample. */
 export const FRAMES_PER_SECOND = 50;
@@ -35,7 +35,8 @@ export class Sorry extends Error {}
 export async function openFiles(files, onProgress) {
   const slices = files.filter(({ name }) => name.endsWith(".npy") && !/^total_fea/.test(name));
   const index =
-    files.find(({ name }) => /^added_.*\.index$/.test(name)) ?? files.find(({ name }) => /\.(index|voice)$/.test(name));
+    files.find(({ name }) => /^added_.*\.index$/i.test(name)) ??
+    files.find(({ name }) => /\.(index|faiss|ivf|voice)$/i.test(name));
   if (index !== undefined) return openIndex(index.name, index, onProgress);
   const zip = files.find(({ name }) => /\.zip$/i.test(name));
   if (zip !== undefined) return openZip(zip, onProgress);
@@ -71,7 +72,7 @@ async function openZip(zip, onProgress) {
   let entries;
   try {
     entries = unzipSync(new Uint8Array(await zip.arrayBuffer()), {
-      filter: ({ name }) => /\.(index|voice|npy)$/i.test(name),
+      filter: ({ name }) => /\.(index|faiss|ivf|voice|npy)$/i.test(name),
     });
   } catch {
     throw new Sorry(`“${zip.name}” is damaged, or no .zip: it can't be unpacked.`);
@@ -110,11 +111,10 @@ async function build(slices, options) {
  * Makes a voice of sound: a slice for each prompt, of the rows that lie in it and are not silent.
  *
  * @param {Float32Array} samples at 16 kHz
+ * @param {Float32Array[]} rows of its features
  * @param {{ prompts: [string, number, number][], means: number[] }} notes each prompt with its first row and how many it has
  */
-export async function buildOfSound(samples, { prompts, means }, onProgress) {
-  onProgress({ phase: "listen", done: 0, total: Infinity });
-  const rows = rowsOf(samples);
+export async function buildOfSound(samples, rows, { prompts, means }, onProgress) {
   const kept = prompts
     .flatMap(([, first, count]) => Array.from({ length: count }, (_, i) => first + i))
     .filter((row) => loudness(samples, row) > SILENCE);
@@ -129,18 +129,13 @@ export async function buildOfSound(samples, { prompts, means }, onProgress) {
   return { name, file: new Blob([index.toBytes()]), index, built: true, kept };
 }
 
-/** A row less the mean of each of its columns: what the index is made of. */
-export function centred(row, means) {
-  return row.map((value, i) => value - means[i]);
-}
-
 /** Rows below this mean square, -60 dB, are pauses. */
 const SILENCE = 1e-6;
 
 /** The mean square of a row's samples. */
-export function loudness(samples, row, hop = 320) {
+function loudness(samples, row) {
   let sum = 0;
-  for (let i = row * hop, end = Math.min(samples.length, i + ROW_SPAN); i < end; i++) sum += samples[i] ** 2;
+  for (let i = row * ROW_HOP, end = Math.min(samples.length, i + ROW_SPAN); i < end; i++) sum += samples[i] ** 2;
   return sum / ROW_SPAN;
 }
 

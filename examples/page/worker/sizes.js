@@ -2,6 +2,7 @@ import { indexFactory, METRIC_L2, readIndex } from "cellist";
 import { measureVoice, shrinkVoice } from "cellist/rvc";
 import { readLists } from "./faiss-lists.js";
 import { K, timed } from "./measure.js";
+import { Sorry } from "./open.js";
 
 /** What a voice can be made of, largest first: how many times smaller it will be. */
 const SIZES = [
@@ -10,8 +11,9 @@ const SIZES = [
   { id: "eighth", ratio: 8 },
   { id: "sixteenth", ratio: 16 },
 ];
-/** Numbers in a voice that is made smaller unasked: about twenty seconds of work, in the background. */
+/** Numbers in a voice, and in a frame, that are made smaller unasked: about twenty seconds of work, in the background. */
 const LARGE = 20e6;
+const WIDE = 1024;
 /** Frames that are turned into other numbers at a time. */
 const CHUNK = 2048;
 
@@ -19,7 +21,7 @@ const CHUNK = 2048;
 export function sizesOf({ name, index: { d, ntotal, metric, description } }) {
   if (name.endsWith(".voice") || metric !== METRIC_L2 || !/^(IVF\d+,)?Flat$/.test(description))
     return { sizes: [], large: false };
-  return { sizes: SIZES, large: ntotal * d > LARGE };
+  return { sizes: SIZES, large: ntotal * d > LARGE || d > WIDE };
 }
 
 /**
@@ -47,7 +49,9 @@ export async function shrink({ file, queries }, { ratio }, how) {
 
 /** A voice file. */
 async function coded(voice, options) {
-  const { index, report } = await shrinkVoice(voice, options);
+  const { index, report } = await shrinkVoice(voice, options).catch((error) => {
+    throw error.code === "ERR_PARAMETER" ? new Sorry("It has too few frames.") : error;
+  });
   return { index, settings: report.settings.after };
 }
 

@@ -5,12 +5,10 @@
 import { METRIC_L2 } from "cellist";
 import { readVoice } from "cellist/rvc";
 import { cellsOf } from "./cells.js";
-import { BLOCK, blended, measure, standIns } from "./measure.js";
-import { Mosaic } from "./mosaic.js";
-import { buildOfSound, centred, FRAMES_PER_SECOND, openFiles, sentence, Sorry } from "./open.js";
+import { BLOCK, centred } from "../sound/timing.js";
+import { blended, measure, standIns } from "./measure.js";
+import { buildOfSound, FRAMES_PER_SECOND, openFiles, sentence, Sorry } from "./open.js";
 import { shrink, sizesOf } from "./sizes.js";
-import { rowsOf as logMelRows } from "../sound/log-mel.js";
-import { resampled, useSpeex } from "../sound/resample.js";
 
 /** Lists that a search looks into, as far as there are so many. */
 const NPROBES = [1, 2, 4, 8, 16, 32, 64];
@@ -20,6 +18,8 @@ const SHOWN_ROWS = 6 * BLOCK;
 /** @type {Awaited<ReturnType<typeof openFiles>> & Record<string, any>} */
 let voice;
 let mosaic;
+/** sound/of-sample.js, once there is sound. */
+let sound;
 
 const methods = {
   /** Opens what was dropped. */
@@ -29,12 +29,14 @@ const methods = {
   },
 
   /** Builds the sample of its sound, and keeps the sentence that asks it. */
-  async openSound({ samples, spoken, notes, resampler }, onProgress) {
-    useSpeex(resampler);
-    voice = await buildOfSound(samples, notes, onProgress);
+  async openSound({ script, speex, samples, spoken, notes }, onProgress) {
+    onProgress({ phase: "listen", done: 0, total: Infinity });
+    sound = load(script);
+    sound.useSpeex(speex);
+    voice = await buildOfSound(samples, sound.rowsOf(samples), notes, onProgress);
     voice.samples = samples;
     voice.notes = notes;
-    const rows = logMelRows(spoken).map((row) => centred(row, notes.means));
+    const rows = sound.rowsOf(spoken).map((row) => centred(row, notes.means));
     const count = rows.length - (rows.length % BLOCK);
     voice.queries = new Float32Array(count * voice.index.d);
     rows.slice(0, count).forEach((row, i) => voice.queries.set(row, i * voice.index.d));
@@ -98,13 +100,13 @@ const methods = {
 
   /** Sound at another rate. */
   resample({ samples, from, to }) {
-    return resampled(samples, from, to);
+    return sound.resampled(samples, from, to);
   },
 
   /** Begins to answer sound: through the port come samples, and out of it go the grains to play. */
   async mosaic({ port, shared, rate, options }) {
     mosaic?.stop();
-    mosaic = await Mosaic.start({ voice, port, shared, rate, options });
+    mosaic = await sound.Mosaic.start({ voice, port, shared, rate, options });
   },
 
   /** Changes what the mosaic does, or ends it. */
@@ -113,6 +115,14 @@ const methods = {
     else mosaic?.steer(options);
   },
 };
+
+/** Runs a script that the page holds; returns what it is made of. */
+function load(script) {
+  const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+  self.importScripts(address);
+  URL.revokeObjectURL(address);
+  return self.sound;
+}
 
 /** What is known of a voice at once. */
 function card() {
@@ -143,7 +153,9 @@ function prepare() {
 async function gather() {
   const { index, nlist, stored, queries } = voice;
   if (index.metric !== METRIC_L2) {
-    throw new Sorry("This index compares by inner product, and voices are compared by distance (L2).");
+    throw new Sorry(
+      "This index compares by inner product, and the frames of a voice are compared by distance. Drop one that was built for distance (L2).",
+    );
   }
   const nprobes = [...new Set([stored, ...NPROBES])].filter((nprobe) => nprobe <= nlist).sort((a, b) => a - b);
   const frames = queries?.slice(0, SHOWN_ROWS * index.d) ?? standIns(framesOf(index, SHOWN_ROWS), index.d);

@@ -1,9 +1,7 @@
-import { Ring } from "../sound/ring.js";
-import { resampled, resampler } from "../sound/resample.js";
-import { BANDS, D, FRAMES, ROW_HOP, RowStream } from "../sound/log-mel.js";
-import { GRAIN, HOPS_PER_SECOND, RATE } from "../sound/timing.js";
-import { BLOCK } from "./measure.js";
-import { centred } from "./open.js";
+import { BANDS, D, FRAMES, RowStream } from "./log-mel.js";
+import { resampled, resampler } from "./resample.js";
+import { Ring } from "./ring.js";
+import { BLOCK, centred, GRAIN, HOPS_PER_SECOND, RATE, ROW_HOP } from "./timing.js";
 
 /** A grain is the middle of its row's samples. */
 const MIDDLE = 120;
