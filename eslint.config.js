@@ -70,7 +70,7 @@ export default defineConfig(
     languageOptions: {
       globals: Object.fromEntries(
         ["window", "self", "location", "Worker", "OfflineAudioContext", "AudioWorkletNode", "AudioWorkletProcessor"]
-          .concat("registerProcessor", "require", "__dirname", "console")
+          .concat("registerProcessor", "require", "__dirname", "console", "fetch")
           .map((name) => [name, false]),
       ),
     },

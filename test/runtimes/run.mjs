@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { build as bundle, version as esbuildVersion } from "esbuild";
 import { CHROMIUM, CHROMIUM_FLAGS, FIREFOX, installDebian } from "../browsers.mjs";
+import { makeExtension, searchInExtension } from "./extension.mjs";
 import * as examples from "./examples.mjs";
 import { checksum } from "./project/searches.mjs";
 import { serveRemote } from "./remote.mjs";
@@ -75,6 +76,7 @@ const PARTS = {
     await runConsoles(remote);
     await runBrowsers(remote);
   },
+  extension: runExtension,
   examples: runExamples,
 };
 
@@ -253,10 +255,26 @@ async function browsers() {
     const [name, version] = (await browser.version()).split("/");
     return { browser, title: `${name === "firefox" ? "Firefox" : "Chromium"} ${version}` };
   };
-  const chromium = await launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
+  const chromium = await launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS, enableExtensions: true });
   const firefox = await launch({ browser: "firefox", executablePath: FIREFOX });
   started = { chromium, firefox };
   return started;
+}
+
+async function runExtension() {
+  const bundlers = {
+    esbuild,
+    async vite(config) {
+      writeFileSync(join(project, "vite.extension.mjs"), `export default ${JSON.stringify(config)};`);
+      await tool("vite/bin/vite.js", "build", "--config", "vite.extension.mjs", "--logLevel", "warn");
+    },
+  };
+  const { chromium } = await browsers();
+  for (const name of ["esbuild", "vite"]) {
+    await check(chromium.title, `service worker of an extension, ${name}`, async () =>
+      searchInExtension(chromium.browser, await makeExtension(project, name, bundlers)),
+    );
+  }
 }
 
 async function runExamples() {
