@@ -1,22 +1,58 @@
 import type { EngineOptions } from "./wasm/engine.js";
 
-/** Inner product: larger is nearer. faiss' number for it. */
+/**
+ * Inner product: larger is nearer. faiss' number for it.
+ *
+ * @example
+ *   const index = await indexFactory(384, "Flat", METRIC_INNER_PRODUCT); // cosine, of vectors of length 1
+ */
 export const METRIC_INNER_PRODUCT = 0;
-/** Squared Euclidean distance: smaller is nearer. faiss' number for it. */
+/**
+ * Squared Euclidean distance: smaller is nearer. faiss' number for it.
+ *
+ * @example
+ *   const index = await indexFactory(768, "IVF512,Flat", METRIC_L2);
+ */
 export const METRIC_L2 = 1;
-/** How nearness is measured. */
+/**
+ * How nearness is measured.
+ *
+ * @example
+ *   const metric: Metric = normalized ? METRIC_INNER_PRODUCT : METRIC_L2;
+ */
 export type Metric = typeof METRIC_INNER_PRODUCT | typeof METRIC_L2;
 
-/** How wide ids are: what an index of them is called in types, and what `idType` says. */
+/**
+ * How wide ids are: what an index of them is called in types, and what `idType` says.
+ *
+ * @example
+ *   const index: Index<IdType> = await readIndex<IdType>(file); // ids of either width
+ */
 export type IdType = "int32" | "int64";
 
-/** The array that labels come in: a BigInt64Array for ids of 64 bits. */
+/**
+ * The array that labels come in: a BigInt64Array for ids of 64 bits.
+ *
+ * @example
+ *   const labels: Labels<"int64"> = index.search(query, 5).labels; // a BigInt64Array
+ */
 export type Labels<I extends IdType = IdType> = I extends "int64"
   ? BigInt64Array<ArrayBuffer>
   : Int32Array<ArrayBuffer>;
 
-/** Float16Array, where the runtime has it; spelt out here, since TypeScript knows it only in its newest library. */
+/**
+ * Float16Array, where the runtime has it; spelt out here, since TypeScript knows it only in its newest library.
+ *
+ * @example
+ *   const vectors: Float16Like = new Float16Array(100 * 768);
+ */
 export interface Float16Like extends ArrayLike<number> {
+  /**
+   * What tells it from other arrays.
+   *
+   * @example
+   *   const half = vectors[Symbol.toStringTag] === "Float16Array";
+   */
   readonly [Symbol.toStringTag]: "Float16Array";
 }
 
@@ -24,6 +60,9 @@ export interface Float16Like extends ArrayLike<number> {
  * A tensor as onnxruntime, transformers.js and npyjs have it: numbers, and a shape whose last part must be d; parts before it, such as a
  * batch of 1, are all rows. The data are a Float32Array, a Float64Array, a Float16Array, or a Uint16Array of 16-bit floats with the
  * `type` (or `dtype`) "float16".
+ *
+ * @example
+ *   const tensor: Tensor = (await session.run(feeds)).features; // { data, dims: [1, 16, 768] }
  */
 export type Tensor = {
   readonly data: unknown;
@@ -48,62 +87,167 @@ export type Vectors =
   | readonly (readonly number[] | Float32Array | Float64Array | Float16Like)[]
   | Tensor;
 
-/** Vectors that are used where they stand, without an allocation: a Float32Array, or a tensor of one. */
+/**
+ * Vectors that are used where they stand, without an allocation: a Float32Array, or a tensor of one.
+ *
+ * @example
+ *   const frames: Floats = new Float32Array(16 * 768);
+ */
 export type Floats = Float32Array | Tensor;
 
-/** How long work is watched and stopped. */
+/**
+ * How long work is watched and stopped.
+ *
+ * @example
+ *   const work: Work = { signal: AbortSignal.timeout(10_000), onProgress: ({ phase }) => show(phase) };
+ */
 export interface Work {
-  /** Rejects the promise with the signal's reason; the index is then what it was before. */
+  /**
+   * Rejects the promise with the signal's reason; the index is then what it was before.
+   *
+   * @example
+   *   const controller = new AbortController();
+   *   cancel.onclick = () => controller.abort();
+   *   await index.train(vectors, { signal: controller.signal });
+   */
   signal?: AbortSignal | undefined;
-  /** Called between chunks of the work, at the start and at the end of each phase. */
+  /**
+   * Called between chunks of the work, at the start and at the end of each phase.
+   *
+   * @example
+   *   await index.add(vectors, { onProgress: ({ done, total }) => (bar.value = done / total) });
+   */
   onProgress?: ((progress: Progress) => void) | undefined;
 }
 
-/** How far a piece of work has come. */
+/**
+ * How far a piece of work has come.
+ *
+ * @example
+ *   const show = ({ phase, done, total }: Progress) => console.log(phase, Math.round((100 * done) / total), "%");
+ */
 export interface Progress {
-  /** What is being done: "k-means", "assign", "read" … */
+  /**
+   * What is being done: "k-means", "assign", "read" …
+   *
+   * @example
+   *   const onProgress = ({ phase }) => (label.textContent = phase);
+   */
   phase: string;
-  /** Units done, of `total`; a total of Infinity is not known. */
+  /**
+   * Units done, of `total`; a total of Infinity is not known.
+   *
+   * @example
+   *   const onProgress = ({ done, total }) => (bar.value = done / total);
+   */
   done: number;
-  /** Units in all. */
+  /**
+   * Units in all.
+   *
+   * @example
+   *   const onProgress = ({ done, total }) => (bar.value = Number.isFinite(total) ? done / total : 0);
+   */
   total: number;
 }
 
-/** What the caller takes for granted. */
+/**
+ * What the caller takes for granted.
+ *
+ * @example
+ *   const sure: Believed = { d: 768 };
+ */
 export interface Believed {
   /**
    * The dimensions that vectors and index should have: ERR_DIMENSION where the index has others. Without it, a plain array of 768-d
    * vectors passes for twice as many of 384.
+   *
+   * @example
+   *   index.search(query, 8, { d: 768 }); // an error where the index is of 256
    */
   d?: number | undefined;
 }
 
-/** What adding takes. */
+/**
+ * What adding takes.
+ *
+ * @example
+ *   const options: AddOptions = { d: 768, signal };
+ */
 export interface AddOptions extends Work, Believed {}
 
-/** What training takes. */
+/**
+ * What training takes.
+ *
+ * @example
+ *   const options: TrainOptions = { seed: 1, onProgress };
+ */
 export interface TrainOptions extends Work, Believed {
-  /** Seed of the sub-sampling, the first centroids and all else that is drawn, 0 to 2^32 - 1. Default: 1234, as in faiss. */
+  /**
+   * Seed of the sub-sampling, the first centroids and all else that is drawn, 0 to 2^32 - 1. Default: 1234, as in faiss.
+   *
+   * @example
+   *   await index.train(vectors, { seed: 1 });
+   */
   seed?: number | undefined;
 }
 
-/** What merging takes. */
+/**
+ * What merging takes.
+ *
+ * @example
+ *   const options: MergeOptions = { addId: index.ntotal };
+ */
 export interface MergeOptions extends Work {
-  /** Added to the labels of the other index. Default: 0. */
+  /**
+   * Added to the labels of the other index. Default: 0.
+   *
+   * @example
+   *   await index.mergeFrom(other, { addId: 1_000_000 });
+   */
   addId?: number | bigint | undefined;
 }
 
-/** Parameters for one search only; those that are left out, or do not concern the index, keep the index's own value. */
+/**
+ * Parameters for one search only; those that are left out, or do not concern the index, keep the index's own value.
+ *
+ * @example
+ *   const options: SearchOptions = { nprobe: 16, ensureK: true };
+ */
 export interface SearchOptions extends Believed {
-  /** Lists to scan a query, clamped to nlist. */
+  /**
+   * Lists to scan a query, clamped to nlist.
+   *
+   * @example
+   *   index.search(query, 8, { nprobe: 16 });
+   */
   nprobe?: number | undefined;
-  /** Candidates of a re-ranked search, as a multiple of k; may be a fraction. */
+  /**
+   * Candidates of a re-ranked search, as a multiple of k; may be a fraction.
+   *
+   * @example
+   *   index.search(query, 8, { kFactor: 4 }); // 32 candidates are compared exactly
+   */
   kFactor?: number | undefined;
-  /** Width of the beam of an HNSW search. */
+  /**
+   * Width of the beam of an HNSW search.
+   *
+   * @example
+   *   index.search(query, 8, { efSearch: 64 });
+   */
   efSearch?: number | undefined;
-  /** Go on to the next nearest lists until k are found. Default: false, as in faiss. */
+  /**
+   * Go on to the next nearest lists until k are found. Default: false, as in faiss.
+   *
+   * @example
+   *   index.search(query, 8, { nprobe: 1, ensureK: true }); // 8 results, wherever they lie
+   */
   ensureK?: boolean | undefined;
-  /** Find these vectors only: what the index's `filter` made. Default: all. */
+  /**
+   * Find these vectors only: what the index's `filter` made. Default: all.
+   *
+   * @example
+   *   index.search(query, 8, { filter: index.filter([3, 5, 8]) });
+   */
   filter?: Filter | undefined;
 }
 
@@ -122,6 +266,9 @@ export type FilterSource<I extends IdType = IdType> =
 /**
  * Which vectors of an index a search may find. It belongs to the index that made it and follows what is added and removed: made anew at the
  * next search, for which a function is asked of every id again.
+ *
+ * @example
+ *   const filter: Filter = index.filter((id) => docs[id].language === "en");
  */
 export interface Filter {
   /**
@@ -154,61 +301,151 @@ export interface Filter {
   or(other: Filter): Filter;
 }
 
-/** All that was found within a radius: that of query i is from lims[i] to lims[i + 1], best first. */
+/**
+ * All that was found within a radius: that of query i is from lims[i] to lims[i + 1], best first.
+ *
+ * @example
+ *   const { lims, labels }: RangeResult = index.rangeSearch(queries, 0.5);
+ */
 export interface RangeResult<I extends IdType = "int32"> {
-  /** n + 1 places in the other arrays, the first 0. */
+  /**
+   * n + 1 places in the other arrays, the first 0.
+   *
+   * @example
+   *   const found = result.lims[i + 1] - result.lims[i]; // by query i
+   */
   lims: Uint32Array<ArrayBuffer>;
-  /** Squared distances below the radius, or inner products above it. */
+  /**
+   * Squared distances below the radius, or inner products above it.
+   *
+   * @example
+   *   const best = result.distances[result.lims[i]];
+   */
   distances: Float32Array<ArrayBuffer>;
-  /** Ids: a BigInt64Array where the index's `idType` is "int64". */
+  /**
+   * Ids: a BigInt64Array where the index's `idType` is "int64".
+   *
+   * @example
+   *   const ids = result.labels.subarray(result.lims[i], result.lims[i + 1]);
+   */
   labels: Labels<I>;
 }
 
-/** What searches will be like, for `warmUp`. */
+/**
+ * What searches will be like, for `warmUp`.
+ *
+ * @example
+ *   const shape: WarmUpShape = { batch: 16, k: 8, nprobe: 4 };
+ */
 export interface WarmUpShape extends SearchOptions {
-  /** Queries at a time. */
+  /**
+   * Queries at a time.
+   *
+   * @example
+   *   index.warmUp({ batch: 16, k: 8 }); // blocks of 16 queries
+   */
   batch: number;
-  /** Neighbours of each. */
+  /**
+   * Neighbours of each.
+   *
+   * @example
+   *   index.warmUp({ batch: 1, k: 10 });
+   */
   k: number;
 }
 
-/** n x k results, row-major, best first. */
+/**
+ * n x k results, row-major, best first.
+ *
+ * @example
+ *   const { distances, labels }: SearchResult = index.search(queries, 5);
+ */
 export interface SearchResult<I extends IdType = "int32"> {
-  /** Squared distances, or inner products; where nothing was found ±3.4028235e38. */
+  /**
+   * Squared distances, or inner products; where nothing was found ±3.4028235e38.
+   *
+   * @example
+   *   const nearest = result.distances[row * k];
+   */
   distances: Float32Array<ArrayBuffer>;
-  /** Ids: a BigInt64Array where the index's `idType` is "int64". -1 where nothing was found. */
+  /**
+   * Ids: a BigInt64Array where the index's `idType` is "int64". -1 where nothing was found.
+   *
+   * @example
+   *   const best = result.labels[row * k];
+   *   if (best >= 0) console.log(docs[best]);
+   */
   labels: Labels<I>;
 }
 
-/** Ids of vectors: whole numbers of up to 64 bits. */
+/**
+ * Ids of vectors: whole numbers of up to 64 bits.
+ *
+ * @example
+ *   const ids: Ids = [7, 8, 9]; // or an Int32Array, or bigints for more than 53 bits
+ */
 export type Ids = Int32Array | BigInt64Array | readonly number[] | readonly bigint[];
 
-/** Options of {@link readIndex}. */
+/**
+ * Options of {@link readIndex}.
+ *
+ * @example
+ *   const options: ReadOptions = { onProgress, maxBytes: 2 ** 30 };
+ */
 export interface ReadOptions extends EngineOptions, Work {
   /**
    * Bytes of the file, where the caller knows and the source does not say: progress counts on it, nothing else. Without it the total is
    * a response's Content-Length, or what the file's header lets expect.
+   *
+   * @example
+   *   await readIndex(stream, { bytes: file.size, onProgress });
    */
   bytes?: number | undefined;
   /**
    * What reads files that are not faiss', each from an entry of its own: `voiceCodec` of "cellist/rvc" reads voice files. Default: none,
    * so that nobody pays for what is not used.
+   *
+   * @example
+   *   await readIndex(file, { codecs: [voiceCodec] });
    */
   codecs?: readonly FileCodec[] | undefined;
-  /** Of a voice file: how many of its layers to read; a file that ends behind them will do. Default: all. */
+  /**
+   * Of a voice file: how many of its layers to read; a file that ends behind them will do. Default: all.
+   *
+   * @example
+   *   await readIndex(file, { codecs: [voiceCodec], layers: 2 });
+   */
   layers?: number | undefined;
   /**
    * Of a voice file: keep its vectors as the numbers that they are there, a quarter of the memory of floats at 1/8 and below, half of it
    * above. Searches and blends take longer, and nothing can be added. Default: false.
+   *
+   * @example
+   *   await readIndex(file, { codecs: [voiceCodec], compact: true });
    */
   compact?: boolean | undefined;
 }
 
-/** A reader of files that are not faiss', to be given to {@link readIndex} as one of its `codecs`. */
+/**
+ * A reader of files that are not faiss', to be given to {@link readIndex} as one of its `codecs`.
+ *
+ * @example
+ *   const codec: FileCodec = voiceCodec;
+ */
 export interface FileCodec {
-  /** What its files are called. */
+  /**
+   * What its files are called.
+   *
+   * @example
+   *   console.log(voiceCodec.name);
+   */
   readonly name: string;
-  /** What they begin with, four characters each. */
+  /**
+   * What they begin with, four characters each.
+   *
+   * @example
+   *   console.log(voiceCodec.fourccs);
+   */
   readonly fourccs: readonly string[];
 }
 

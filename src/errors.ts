@@ -14,6 +14,9 @@
  * - `ERR_LABELS`: a label array of the wrong type or length
  * - `ERR_BUSY`: a call while a promise of the index is pending
  * - `ERR_DISPOSED`: a call after dispose
+ *
+ * @example
+ *   const code: ErrorCode = "ERR_FORMAT";
  */
 export type ErrorCode =
   | "ERR_FACTORY"
@@ -30,9 +33,23 @@ export type ErrorCode =
   | "ERR_BUSY"
   | "ERR_DISPOSED";
 
-/** Every error that the library throws by itself: a stable code, and a sentence that says what to do. */
+/**
+ * Every error that the library throws by itself: a stable code, and a sentence that says what to do.
+ *
+ * @example
+ *   try {
+ *     index = await readIndex(file);
+ *   } catch (error) {
+ *     if (error instanceof CellistError) alert(error.message);
+ *   }
+ */
 export class CellistError extends Error {
-  /** What went wrong, for programs. */
+  /**
+   * What went wrong, for programs.
+   *
+   * @example
+   *   if (error.code === "ERR_MEMORY") return smaller();
+   */
   readonly code: ErrorCode;
 
   /**

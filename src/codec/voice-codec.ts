@@ -181,5 +181,10 @@ async function fold(
 
 const codec: ReadingCodec = { name: "voice files", fourccs: [FOURCC], read };
 
-/** Reads voice files, which shrinkVoice makes: `readIndex(file, { codecs: [voiceCodec] })`. */
+/**
+ * Reads voice files, which shrinkVoice makes: `readIndex(file, { codecs: [voiceCodec] })`.
+ *
+ * @example
+ *   const voice = await readIndex(await fetch("alice.voice"), { codecs: [voiceCodec] });
+ */
 export const voiceCodec: FileCodec = codec;

@@ -3,7 +3,12 @@ import type { Pace } from "../work/pace.js";
 import { tagOf } from "../checks.js";
 import { bytesOf, named } from "./given.js";
 
-/** Where a file's bytes may come from. */
+/**
+ * Where a file's bytes may come from.
+ *
+ * @example
+ *   const file: Bytes = await fetch("alice.index");
+ */
 export type Bytes =
   | Uint8Array
   | ArrayBuffer

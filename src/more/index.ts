@@ -20,6 +20,11 @@ import type { More } from "../wasm/engine.js";
 
 const rest: Rest = { kinds: MORE_KINDS, plan, refuse, others };
 
-/** What this entry has, as the option `more` of indexFactory, readIndex and openRemote takes it. */
+/**
+ * What this entry has, as the option `more` of indexFactory, readIndex and openRemote takes it.
+ *
+ * @example
+ *   const index = await indexFactory(768, "HNSW32", METRIC_L2, { more });
+ */
 export const more: More = rest;
 export type { More } from "../wasm/engine.js";

@@ -14,7 +14,12 @@ const LONGEST_PAUSE = 30_000;
 /** Answers that may be others a little later. */
 const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 
-/** What fetches: the runtime's, or the caller's. */
+/**
+ * What fetches: the runtime's, or the caller's.
+ *
+ * @example
+ *   const withCookies: Fetch = (request) => fetch(request, { credentials: "include" });
+ */
 export type Fetch = (request: Request) => Promise<Response>;
 
 /** A failure that another try may mend, and how long the server wants to be left alone. */

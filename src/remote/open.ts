@@ -22,21 +22,49 @@ import { Pieces } from "./pieces.js";
 import type { RangeReader, Ranges } from "./ranges.js";
 import { RemoteIndex } from "./remote-index.js";
 
-/** Where a remote file is: an address or a GET request, a Blob or File, a handle of one, or whatever reads ranges. */
+/**
+ * Where a remote file is: an address or a GET request, a Blob or File, a handle of one, or whatever reads ranges.
+ *
+ * @example
+ *   const source: RemoteSource = new URL("alice.voice", document.baseURI);
+ */
 export type RemoteSource = string | URL | Request | Blob | RangeReader | { getFile(): Promise<File> };
 
-/** Options of {@link openRemote}. */
+/**
+ * Options of {@link openRemote}.
+ *
+ * @example
+ *   const options: RemoteOptions = { cache: "voices", readAhead: 4 };
+ */
 export interface RemoteOptions extends EngineOptions {
-  /** Gives up the opening; of what comes later, each call has its own. */
+  /**
+   * Gives up the opening; of what comes later, each call has its own.
+   *
+   * @example
+   *   const voice = await openRemote(address, { signal: AbortSignal.timeout(10_000) });
+   */
   signal?: AbortSignal | undefined;
-  /** Lists beyond a query's nprobe that are asked for with it, since speech comes by there next. Default: 4. */
+  /**
+   * Lists beyond a query's nprobe that are asked for with it, since speech comes by there next. Default: 4.
+   *
+   * @example
+   *   const voice = await openRemote(address, { readAhead: 0 }); // only what queries want
+   */
   readAhead?: number | undefined;
   /**
    * Keeps what was fetched for the next visit, offline too: the name of a cache in a page (Cache API), a folder in Node, Deno and Bun. Up to
    * 1 GiB, those opened longest ago going first. Default: false, nothing is kept.
+   *
+   * @example
+   *   const voice = await openRemote(address, { cache: "voices" });
    */
   cache?: false | string | undefined;
-  /** What fetches in place of the runtime's `fetch`. */
+  /**
+   * What fetches in place of the runtime's `fetch`.
+   *
+   * @example
+   *   const voice = await openRemote(address, { fetch: (request) => fetch(request, { priority: "high" }) });
+   */
   fetch?: Fetch | undefined;
 }
 

@@ -16,10 +16,25 @@ export interface Ranges {
   close(): void;
 }
 
-/** A file of the caller's own that can be read in parts, such as one in a database. */
+/**
+ * A file of the caller's own that can be read in parts, such as one in a database.
+ *
+ * @example
+ *   const reader: RangeReader = { size: blob.size, read: (from, to) => blob.slice(from, to).arrayBuffer() };
+ */
 export interface RangeReader {
-  /** Bytes of the file. */
+  /**
+   * Bytes of the file.
+   *
+   * @example
+   *   const reader = { size: (await handle.stat()).size, read };
+   */
   readonly size: number;
-  /** The bytes from `from` to `to` (excluded). */
+  /**
+   * The bytes from `from` to `to` (excluded).
+   *
+   * @example
+   *   const read = async (from, to) => (await handle.read(new Uint8Array(to - from), 0, to - from, from)).buffer;
+   */
   read(from: number, to: number, signal: AbortSignal): Promise<Uint8Array | ArrayBuffer>;
 }

@@ -58,51 +58,99 @@ export class RemoteIndex {
     this.#checks = checks;
   }
 
-  /** Bytes of the file. */
+  /**
+   * Bytes of the file.
+   *
+   * @example
+   *   console.log(`${voice.resident} of ${voice.size} bytes`);
+   */
   readonly size: number;
 
-  /** Bytes of the file that are there. */
+  /**
+   * Bytes of the file that are there.
+   *
+   * @example
+   *   bar.value = voice.resident / voice.size;
+   */
   get resident(): number {
     return this.#head + this.#pieces.bytes;
   }
 
-  /** What the file is fetched by, and how much of that is there: lists, those of each layer, or pieces of exact rows. */
+  /**
+   * What the file is fetched by, and how much of that is there: lists, those of each layer, or pieces of exact rows.
+   *
+   * @example
+   *   const { there, total } = voice.parts;
+   */
   get parts(): { there: number; total: number } {
     return { there: this.#pieces.count, total: this.#pieces.pieces.length };
   }
 
-  /** Dimensions of a vector. */
+  /**
+   * Dimensions of a vector.
+   *
+   * @example
+   *   const query = new Float32Array(voice.d);
+   */
   get d(): number {
     return this.#ready().d;
   }
 
-  /** Vectors of the index, whether they are there or not. */
+  /**
+   * Vectors of the index, whether they are there or not.
+   *
+   * @example
+   *   console.log(`${voice.ntotal} frames`);
+   */
   get ntotal(): number {
     return this.#ready().ntotal;
   }
 
-  /** METRIC_L2 or METRIC_INNER_PRODUCT. */
+  /**
+   * METRIC_L2 or METRIC_INNER_PRODUCT.
+   *
+   * @example
+   *   if (voice.metric !== METRIC_L2) throw new Error("no voice");
+   */
   get metric(): Metric {
     return this.#ready().metric;
   }
 
-  /** The canonical factory string. */
+  /**
+   * The canonical factory string.
+   *
+   * @example
+   *   console.log(voice.description); // IVF495,Flat
+   */
   get description(): string {
     return this.#ready().description;
   }
 
-  /** Sets parameters by faiss' names, all or none: `"nprobe=8"`. */
+  /**
+   * Sets parameters by faiss' names, all or none: `"nprobe=8"`.
+   *
+   * @example
+   *   voice.set("nprobe=8");
+   */
   set(parameters: string): void {
     this.#ready().set(parameters);
   }
 
-  /** The value of a parameter. */
+  /**
+   * The value of a parameter.
+   *
+   * @example
+   *   const nprobe = voice.get("nprobe");
+   */
   get(name: string): number {
     return this.#ready().get(name);
   }
 
   /**
    * Finds the k nearest vectors of each query: fetches what is missing, then answers what `readIndex` of the whole file would.
+   *
+   * @example
+   *   const { labels } = await voice.search(query, 8, { nprobe: 4, signal });
    *
    * @param queries n x d, as of `Index.search`
    * @param options as of `Index.search`, and a `signal`; with a filter everything is fetched
@@ -124,6 +172,9 @@ export class RemoteIndex {
    * Moves each feature towards its neighbours, in place, as `blend` of cellist/rvc: fetches what is missing, then answers what it would
    * on `readIndex` of the whole file.
    *
+   * @example
+   *   await voice.blend(frames, { rate: 0.75, nprobe: 4, signal });
+   *
    * @param features n x d; overwritten once everything is there
    * @param options as of `blend`, and a `signal`
    */
@@ -140,6 +191,9 @@ export class RemoteIndex {
   /**
    * Moves each feature towards those of its neighbours that are there, in place, and asks for those that are not: waits for nothing, and
    * allocates nothing once it has seen so many features, but for what is asked for. A feature whose lists are all missing stays as it was.
+   *
+   * @example
+   *   const lacking = voice.blendNow(frames, { nprobe: 4 }); // in the block that must not be late
    *
    * @returns how many features lacked a list, or the exact rows of a re-ranked search
    */
@@ -158,6 +212,9 @@ export class RemoteIndex {
   /**
    * Fetches everything: what queries asked for last comes first.
    *
+   * @example
+   *   await voice.load({ onProgress: ({ done, total }) => (bar.value = done / total) });
+   *
    * @param work `signal` ends the waiting; what is under way comes all the same. `onProgress` counts bytes
    */
   async load(work: Work = {}): Promise<void> {
@@ -169,13 +226,21 @@ export class RemoteIndex {
     news();
   }
 
-  /** Resolves when all that was fetched is in the cache; at once where there is none. */
+  /**
+   * Resolves when all that was fetched is in the cache; at once where there is none.
+   *
+   * @example
+   *   await voice.settled(); // now the page may be closed
+   */
   async settled(): Promise<void> {
     await this.#cached?.settled();
   }
 
   /**
    * The ordinary index, once all is there: fetches what is missing. The remote one is used up by it.
+   *
+   * @example
+   *   const index = await voice.toIndex();
    *
    * @throws {CellistError} what keeps a part away; then the remote index goes on
    */
@@ -187,7 +252,12 @@ export class RemoteIndex {
     return index;
   }
 
-  /** Ends all requests and gives the memory back. Every later call throws ERR_DISPOSED, and whoever waits is told so. */
+  /**
+   * Ends all requests and gives the memory back. Every later call throws ERR_DISPOSED, and whoever waits is told so.
+   *
+   * @example
+   *   voice.dispose();
+   */
   dispose(): void {
     if (this.#closed) return;
     this.#close(new CellistError("ERR_DISPOSED", "the remote index was disposed of"));

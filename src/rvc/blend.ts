@@ -8,13 +8,33 @@ import { VectorIndex } from "../handle/vector-index.js";
 import { decodedAtOnce, OWN_PARAMS } from "../indexes/node.js";
 import type { SearchParams } from "../indexes/node.js";
 
-/** How features are blended; the search's own options go along. */
+/**
+ * How features are blended; the search's own options go along.
+ *
+ * @example
+ *   const options: BlendOptions = { k: 8, rate: 0.75, nprobe: 4 };
+ */
 export interface BlendOptions extends SearchOptions {
-  /** Neighbours of each feature. Default: 8, as RVC has it. */
+  /**
+   * Neighbours of each feature. Default: 8, as RVC has it.
+   *
+   * @example
+   *   blend(voice, frames, { k: 4 });
+   */
   k?: number | undefined;
-  /** How far features move towards their neighbours, 0 to 1: RVC's "index rate". Default: 0.75, as in its web page. */
+  /**
+   * How far features move towards their neighbours, 0 to 1: RVC's "index rate". Default: 0.75, as in its web page.
+   *
+   * @example
+   *   blend(voice, frames, { rate: slider.valueAsNumber });
+   */
   rate?: number | undefined;
-  /** Features that the caller means to give, a block's: ERR_DIMENSION for another number of them. */
+  /**
+   * Features that the caller means to give, a block's: ERR_DIMENSION for another number of them.
+   *
+   * @example
+   *   blend(voice, frames, { d: 768, rows: 16 });
+   */
   rows?: number | undefined;
 }
 

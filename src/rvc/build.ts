@@ -16,33 +16,98 @@ const DIMENSIONS = { v1: 256, v2: 768 } as const;
 const MOST_ROWS = 200_000;
 const CENTRES = 10_000;
 
-/** What a voice index is made with. */
+/**
+ * What a voice index is made with.
+ *
+ * @example
+ *   const options: VoiceOptions = { name: "alice", version: "v2", seed: 1 };
+ */
 export interface VoiceOptions extends EngineOptions, Work {
-  /** What the voice is called in the file's name. Default: "voice". */
+  /**
+   * What the voice is called in the file's name. Default: "voice".
+   *
+   * @example
+   *   const { fileName } = await buildVoiceIndex(files, { name: "alice" });
+   */
   name?: string;
-  /** RVC's model version: "v1" has 256 dimensions, "v2" 768. Default: as d says, else "v2". */
+  /**
+   * RVC's model version: "v1" has 256 dimensions, "v2" 768. Default: as d says, else "v2".
+   *
+   * @example
+   *   await buildVoiceIndex(files, { version: "v1" });
+   */
   version?: "v1" | "v2";
-  /** Dimensions of a row. Default: as the version says. Another number than 256 and 768 is for features of another kind. */
+  /**
+   * Dimensions of a row. Default: as the version says. Another number than 256 and 768 is for features of another kind.
+   *
+   * @example
+   *   await buildVoiceIndex(files, { d: 1024 });
+   */
   d?: number | undefined;
-  /** Leave out rows with NaN or infinity, and count them; otherwise they are an error. Default: false. */
+  /**
+   * Leave out rows with NaN or infinity, and count them; otherwise they are an error. Default: false.
+   *
+   * @example
+   *   const { skipped } = await buildVoiceIndex(files, { skipNonFinite: true });
+   */
   skipNonFinite?: boolean | undefined;
-  /** Seed of the order of the rows and of all training. Default: 1234. */
+  /**
+   * Seed of the order of the rows and of all training. Default: 1234.
+   *
+   * @example
+   *   await buildVoiceIndex(files, { seed: 1 });
+   */
   seed?: number;
-  /** What to build, in faiss' language. Default: RVC's own, `IVF{nlist},Flat`. */
+  /**
+   * What to build, in faiss' language. Default: RVC's own, `IVF{nlist},Flat`.
+   *
+   * @example
+   *   await buildVoiceIndex(files, { factory: "IVF256,PQ384x4fs,RFlat" });
+   */
   factory?: string;
 }
 
-/** A voice index, and what goes with it. */
+/**
+ * A voice index, and what goes with it.
+ *
+ * @example
+ *   const { index, fileName, rows, nlist }: Voice = await buildVoiceIndex(files);
+ */
 export interface Voice {
-  /** The index, trained and filled, nprobe = 1 as RVC stores it. */
+  /**
+   * The index, trained and filled, nprobe = 1 as RVC stores it.
+   *
+   * @example
+   *   save(voice.fileName, voice.index.toBytes());
+   */
   index: Index;
-  /** RVC's name for the file: `added_IVF495_Flat_nprobe_1_alice_v2.index`. */
+  /**
+   * RVC's name for the file: `added_IVF495_Flat_nprobe_1_alice_v2.index`.
+   *
+   * @example
+   *   link.download = voice.fileName;
+   */
   fileName: string;
-  /** Rows that were stored: those of the slices, or 10,000 centres for more than 200,000 of them. */
+  /**
+   * Rows that were stored: those of the slices, or 10,000 centres for more than 200,000 of them.
+   *
+   * @example
+   *   console.log(`${voice.rows} frames`);
+   */
   rows: number;
-  /** Rows that were left out by `skipNonFinite`. */
+  /**
+   * Rows that were left out by `skipNonFinite`.
+   *
+   * @example
+   *   if (voice.skipped > 0) console.warn(`${voice.skipped} rows had NaN`);
+   */
   skipped: number;
-  /** Cells of the coarse quantizer by RVC's rule. */
+  /**
+   * Cells of the coarse quantizer by RVC's rule.
+   *
+   * @example
+   *   console.log(`${voice.nlist} cells`);
+   */
   nlist: number;
 }
 

@@ -25,49 +25,177 @@ const HELD_OUT = 9;
 /** More lists than an index has: all of them. */
 const ALL = 0x7fffffff;
 
-/** What {@link measureVoice} is told. */
+/**
+ * What {@link measureVoice} is told.
+ *
+ * @example
+ *   const options: MeasureOptions = { sample: frames, nprobe: [1, 4, 16] };
+ */
 export interface MeasureOptions extends Work {
-  /** How many frames of the index to hold out, or frames of another recording, n x d. Default: 256. */
+  /**
+   * How many frames of the index to hold out, or frames of another recording, n x d. Default: 256.
+   *
+   * @example
+   *   await measureVoice(index, { sample: 480 });
+   */
   sample?: number | Vectors | undefined;
-  /** Neighbours that are blended. Default: 8, RVC's. */
+  /**
+   * Neighbours that are blended. Default: 8, RVC's.
+   *
+   * @example
+   *   await measureVoice(index, { k: 8 });
+   */
   k?: number | undefined;
-  /** How far a frame is moved. Errors are shares of the move, so that it changes none of them. Default: 0.75. */
+  /**
+   * How far a frame is moved. Errors are shares of the move, so that it changes none of them. Default: 0.75.
+   *
+   * @example
+   *   await measureVoice(index, { rate: 1 });
+   */
   rate?: number | undefined;
-  /** Lists to scan, beside all of them. Default: 1, 4 and 16. */
+  /**
+   * Lists to scan, beside all of them. Default: 1, 4 and 16.
+   *
+   * @example
+   *   await measureVoice(index, { nprobe: [1, 2, 4, 8] });
+   */
   nprobe?: readonly number[] | undefined;
-  /** Draws the frames. Default: 1234. */
+  /**
+   * Draws the frames. Default: 1234.
+   *
+   * @example
+   *   await measureVoice(index, { seed: 1 });
+   */
   seed?: number | undefined;
-  /** What exact neighbours are of: the index that this one was made of, say. Default: the index itself, searched exhaustively. */
+  /**
+   * What exact neighbours are of: the index that this one was made of, say. Default: the index itself, searched exhaustively.
+   *
+   * @example
+   *   await measureVoice(small, { truth: index });
+   */
   truth?: Index<IdType> | undefined;
 }
 
-/** What an index finds and blends at one setting. */
+/**
+ * What an index finds and blends at one setting.
+ *
+ * @example
+ *   const { nprobe, recall, error }: VoiceSetting = report.settings[0];
+ */
 export interface VoiceSetting {
-  /** Lists scanned; null for all of them, or where there are none. */
+  /**
+   * Lists scanned; null for all of them, or where there are none.
+   *
+   * @example
+   *   const label = setting.nprobe ?? "all";
+   */
   nprobe: number | null;
-  /** The share of the k nearest frames that are found. */
+  /**
+   * The share of the k nearest frames that are found.
+   *
+   * @example
+   *   console.log(`${Math.round(100 * setting.recall)} % are found`);
+   */
   recall: number;
-  /** How far a blend ends from the exact one, as a share of how far that one moves the frame: the mean, null where no L2 distances are. */
+  /**
+   * How far a blend ends from the exact one, as a share of how far that one moves the frame: the mean, null where no L2 distances are.
+   *
+   * @example
+   *   const near = report.settings.filter(({ error }) => error !== null && error < 0.1);
+   */
   error: number | null;
-  /** The median of the same. */
+  /**
+   * The median of the same.
+   *
+   * @example
+   *   console.log(setting.median);
+   */
   median: number | null;
-  /** Milliseconds that the search of 16 frames takes. */
+  /**
+   * Milliseconds that the search of 16 frames takes.
+   *
+   * @example
+   *   const inTime = setting.milliseconds < 20;
+   */
   milliseconds: number;
 }
 
-/** What {@link measureVoice} found. */
+/**
+ * What {@link measureVoice} found.
+ *
+ * @example
+ *   const report: VoiceReport = await measureVoice(index);
+ */
 export interface VoiceReport {
+  /**
+   * What was measured, in faiss' language.
+   *
+   * @example
+   *   console.log(report.description); // IVF495,Flat
+   */
   description: string;
+  /**
+   * Dimensions of a vector.
+   *
+   * @example
+   *   console.log(report.d);
+   */
   d: number;
+  /**
+   * Vectors of the index.
+   *
+   * @example
+   *   console.log(report.ntotal);
+   */
   ntotal: number;
+  /**
+   * METRIC_L2 or METRIC_INNER_PRODUCT.
+   *
+   * @example
+   *   const blends = report.metric === METRIC_L2;
+   */
   metric: Metric;
-  /** Bytes of the index as a file. */
+  /**
+   * Bytes of the index as a file.
+   *
+   * @example
+   *   console.log(`${report.bytes / report.ntotal} bytes a frame`);
+   */
   bytes: number;
-  /** Frames that were searched, and whether they are the index's own. */
+  /**
+   * Frames that were searched, and whether they are the index's own.
+   *
+   * @example
+   *   console.log(`of ${report.frames} frames`);
+   */
   frames: number;
+  /**
+   * Whether the frames are the index's own, held out one by one.
+   *
+   * @example
+   *   const own = report.heldOut;
+   */
   heldOut: boolean;
+  /**
+   * Neighbours that were looked for.
+   *
+   * @example
+   *   console.log(`recall@${report.k}`);
+   */
   k: number;
+  /**
+   * How far frames were moved.
+   *
+   * @example
+   *   console.log(report.rate);
+   */
   rate: number;
+  /**
+   * One for each nprobe, and one for all lists.
+   *
+   * @example
+   *   for (const { nprobe, recall, error } of report.settings) console.log(nprobe ?? "all", recall, error);
+   */
   settings: VoiceSetting[];
 }
 

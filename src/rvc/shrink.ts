@@ -33,54 +33,178 @@ const KNOWN: readonly { step: number; bytes: number; error: number }[] = [
   { step: 2.6, bytes: 0.049, error: 0.46 },
 ];
 
-/** What {@link shrinkVoice} is told: one of `bytes`, `ratio` and `error`, or `layers`, or `layers` with one of them. */
+/**
+ * What {@link shrinkVoice} is told: one of `bytes`, `ratio` and `error`, or `layers`, or `layers` with one of them.
+ *
+ * @example
+ *   const options: ShrinkOptions = { ratio: 8, layers: 2 };
+ */
 export interface ShrinkOptions extends Work, EngineOptions {
-  /** The most bytes that the file may have: the most faithful one of so many is made. */
+  /**
+   * The most bytes that the file may have: the most faithful one of so many is made.
+   *
+   * @example
+   *   await shrinkVoice(index, { bytes: 8_000_000 });
+   */
   bytes?: number | undefined;
-  /** How many times smaller than a faiss file it is to be. Default: 8, where nothing else is asked. */
+  /**
+   * How many times smaller than a faiss file it is to be. Default: 8, where nothing else is asked.
+   *
+   * @example
+   *   await shrinkVoice(index, { ratio: 15 });
+   */
   ratio?: number | undefined;
-  /** The blend error that it may have, with all lists scanned, on frames that are held out: the smallest such file is made. */
+  /**
+   * The blend error that it may have, with all lists scanned, on frames that are held out: the smallest such file is made.
+   *
+   * @example
+   *   await shrinkVoice(index, { error: 0.05 });
+   */
   error?: number | undefined;
   /**
    * How many layers: a file whose beginning is the whole voice already, each further layer making it better. They cost 2 to 7 %. Alone,
    * 4 of them have errors of about .28 .09 .03 .01. Default: 1.
+   *
+   * @example
+   *   await shrinkVoice(index, { layers: 4 });
    */
   layers?: number | undefined;
-  /** As for measureVoice: the frames that the report is of. */
+  /**
+   * As for measureVoice: the frames that the report is of.
+   *
+   * @example
+   *   await shrinkVoice(index, { ratio: 8, sample: frames });
+   */
   sample?: MeasureOptions["sample"];
-  /** As for measureVoice. */
+  /**
+   * As for measureVoice.
+   *
+   * @example
+   *   await shrinkVoice(index, { ratio: 8, nprobe: [4] });
+   */
   nprobe?: readonly number[] | undefined;
-  /** Draws frames, and first centroids where there are no cells yet. Default: 1234. */
+  /**
+   * Draws frames, and first centroids where there are no cells yet. Default: 1234.
+   *
+   * @example
+   *   await shrinkVoice(index, { ratio: 8, seed: 1 });
+   */
   seed?: number | undefined;
 }
 
-/** What {@link shrinkVoice} made. */
+/**
+ * What {@link shrinkVoice} made.
+ *
+ * @example
+ *   const { index: small, report }: Shrunk = await shrinkVoice(index);
+ */
 export interface Shrunk {
-  /** The small voice: an IVF,Flat of the vectors that the file stands for. Its `toBytes` is the file. */
+  /**
+   * The small voice: an IVF,Flat of the vectors that the file stands for. Its `toBytes` is the file.
+   *
+   * @example
+   *   save("alice.voice", shrunk.index.toBytes());
+   */
   index: Index<IdType>;
+  /**
+   * What it cost and saved.
+   *
+   * @example
+   *   console.log(shrunk.report.ratio);
+   */
   report: ShrinkReport;
 }
 
-/** What it cost and saved. */
+/**
+ * What it cost and saved.
+ *
+ * @example
+ *   const { ratio, settings }: ShrinkReport = shrunk.report;
+ */
 export interface ShrinkReport {
-  /** Bytes of the index as a faiss file, and of the voice file. */
+  /**
+   * Bytes of the index as a faiss file, and of the voice file.
+   *
+   * @example
+   *   console.log(`${report.before} bytes before`);
+   */
   before: number;
+  /**
+   * Bytes of the voice file.
+   *
+   * @example
+   *   console.log(`${report.after} bytes now`);
+   */
   after: number;
-  /** How many times smaller it is. */
+  /**
+   * How many times smaller it is.
+   *
+   * @example
+   *   console.log(`${report.ratio.toFixed(1)} times smaller`);
+   */
   ratio: number;
+  /**
+   * Vectors of the voice.
+   *
+   * @example
+   *   console.log(report.ntotal);
+   */
   ntotal: number;
+  /**
+   * Dimensions of a vector.
+   *
+   * @example
+   *   console.log(report.d);
+   */
   d: number;
-  /** Bytes a vector, all that the file has counted. */
+  /**
+   * Bytes a vector, all that the file has counted.
+   *
+   * @example
+   *   console.log(`${report.bytesPerVector} bytes a frame`);
+   */
   bytesPerVector: number;
-  /** For each layer, the bytes of the file up to its end. */
+  /**
+   * For each layer, the bytes of the file up to its end.
+   *
+   * @example
+   *   const first = bytes.slice(0, report.layers[0]); // a voice by itself: readVoice(first, { layers: 1 })
+   */
   layers: number[];
-  /** Frames that were searched, whether they are the voice's own, and how many neighbours were blended. */
+  /**
+   * Frames that were searched, whether they are the voice's own, and how many neighbours were blended.
+   *
+   * @example
+   *   console.log(`measured on ${report.frames} frames`);
+   */
   frames: number;
+  /**
+   * Whether the frames are the voice's own.
+   *
+   * @example
+   *   const own = report.heldOut;
+   */
   heldOut: boolean;
+  /**
+   * Neighbours that were blended.
+   *
+   * @example
+   *   console.log(report.k);
+   */
   k: number;
-  /** What the index was at some settings, and what the small one is: in both cases against exact neighbours in the old one. */
+  /**
+   * What the index was at some settings, and what the small one is: in both cases against exact neighbours in the old one.
+   *
+   * @example
+   *   const error = report.settings.after.at(-1).error;
+   */
   settings: { before: VoiceSetting[]; after: VoiceSetting[] };
-  /** Seconds that encoding took, and measuring. */
+  /**
+   * Seconds that encoding took, and measuring.
+   *
+   * @example
+   *   console.log(`encoded in ${report.seconds.encode} s`);
+   */
   seconds: { encode: number; measure: number };
 }
 
@@ -102,6 +226,9 @@ export async function shrinkVoice(index: Index<IdType>, options: ShrinkOptions =
 
 /**
  * Opens a voice file, or any file that readIndex opens: `readIndex(source, { ...options, codecs: [voiceCodec] })`.
+ *
+ * @example
+ *   const voice = await readVoice(await fetch("alice.voice"));
  *
  * @returns rejects as readIndex does
  */

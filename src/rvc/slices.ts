@@ -8,20 +8,51 @@ import type { Bytes } from "../format/source.js";
 import { rowsOf } from "../handle/input.js";
 import type { Pace } from "../work/pace.js";
 
-/** Features of a slice: n x d floats in any form, or the `.npy` file of n x d real numbers of any type, wherever its bytes come from. */
+/**
+ * Features of a slice: n x d floats in any form, or the `.npy` file of n x d real numbers of any type, wherever its bytes come from.
+ *
+ * @example
+ *   const data: SliceData = await fetch("0_0.npy");
+ */
 export type SliceData = Bytes | Vectors;
 
-/** Features of one slice of a recording. */
+/**
+ * Features of one slice of a recording.
+ *
+ * @example
+ *   const slice: Slice = { name: "0_0.npy", data: await readFile("0_0.npy") };
+ */
 export interface Slice {
-  /** The name of its file: slices are put in the order of their names. Those without one come first, as they were given. */
+  /**
+   * The name of its file: slices are put in the order of their names. Those without one come first, as they were given.
+   *
+   * @example
+   *   const slice = { name: "0_0.npy", data };
+   */
   name?: string | undefined;
+  /**
+   * Its features.
+   *
+   * @example
+   *   const slice = { name: "0_0.npy", data: new Float32Array(100 * 768) };
+   */
   data: SliceData;
 }
 
-/** A slice as pages have it: a File is called as it is, a response as its address ends. */
+/**
+ * A slice as pages have it: a File is called as it is, a response as its address ends.
+ *
+ * @example
+ *   const slice: SliceLike = input.files[0];
+ */
 export type SliceLike = Slice | readonly [name: string, data: SliceData] | Blob | Response | Float32Array;
 
-/** Slices: an array, a FileList, a Map from names to data, a generator, or a single one. */
+/**
+ * Slices: an array, a FileList, a Map from names to data, a generator, or a single one.
+ *
+ * @example
+ *   const slices: Slices = input.files; // <input type="file" multiple>
+ */
 export type Slices = Iterable<SliceLike> | AsyncIterable<SliceLike> | SliceLike;
 
 /** A slice by what errors call it, and what it is put in order by. */

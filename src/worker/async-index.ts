@@ -17,16 +17,29 @@ import type {
 } from "../api.js";
 import type { BlendOptions } from "../rvc/blend.js";
 
-/** How arrays go to where the index is. */
+/**
+ * How arrays go to where the index is.
+ *
+ * @example
+ *   const options: Handover = { transfer: true };
+ */
 export interface Handover {
   /**
    * Hands over the memory of the arrays given, instead of a copy: they are empty afterwards. An array that is a part of a larger
    * buffer, or shared, is copied all the same. Default: false.
+   *
+   * @example
+   *   await index.add(vectors, { transfer: true }); // vectors is empty now
    */
   transfer?: boolean | undefined;
 }
 
-/** Which vectors a search may find, of an index in a worker: see Filter of "cellist". */
+/**
+ * Which vectors a search may find, of an index in a worker: see Filter of "cellist".
+ *
+ * @example
+ *   const filter: AsyncFilter = await index.filter([3, 5, 8]);
+ */
 export interface AsyncFilter {
   /**
    * Vectors of the index that are admitted.
@@ -58,16 +71,36 @@ export interface AsyncFilter {
   or(other: AsyncFilter): AsyncFilter;
 }
 
-/** Options of a search behind a worker. */
+/**
+ * Options of a search behind a worker.
+ *
+ * @example
+ *   const options: AsyncSearchOptions = { nprobe: 16, filter };
+ */
 export interface AsyncSearchOptions extends Omit<SearchOptions, "filter"> {
-  /** Find these vectors only: what this index's `filter` made. Default: all. */
+  /**
+   * Find these vectors only: what this index's `filter` made. Default: all.
+   *
+   * @example
+   *   await index.search(query, 8, { filter: await index.filter([3, 5, 8]) });
+   */
   filter?: AsyncFilter | undefined;
 }
 
-/** What searches to come are like, behind a worker. */
+/**
+ * What searches to come are like, behind a worker.
+ *
+ * @example
+ *   const shape: AsyncWarmUpShape = { batch: 16, k: 8, nprobe: 4 };
+ */
 export interface AsyncWarmUpShape extends Omit<WarmUpShape, "filter">, Pick<AsyncSearchOptions, "filter"> {}
 
-/** Options of a blend behind a worker. */
+/**
+ * Options of a blend behind a worker.
+ *
+ * @example
+ *   const options: AsyncBlendOptions = { rate: 0.75, nprobe: 4 };
+ */
 export interface AsyncBlendOptions extends Omit<BlendOptions, "filter">, Pick<AsyncSearchOptions, "filter"> {}
 
 /**

@@ -33,33 +33,64 @@ export type {
 } from "./async-index.js";
 export type { WorkerLike } from "./start.js";
 
-/** What an index behind a worker is made with. */
+/**
+ * What an index behind a worker is made with.
+ *
+ * @example
+ *   const options: AsyncOptions = { threads: 4 };
+ */
 export interface AsyncOptions extends EngineOptions {
   /**
    * A worker to put the index in: one whose script imports "cellist/worker-script". It can hold several, and is left running when
    * they are disposed of. One that does not answer within ten seconds counts as failed. Default: one is started for the index, and
    * ended with it.
+   *
+   * @example
+   *   const worker = new Worker(new URL("mine.js", import.meta.url), { type: "module" }); // imports "cellist/worker-script"
+   *   const index = await indexFactory(768, "IVF512,Flat", METRIC_L2, { worker });
    */
   worker?: WorkerLike | undefined;
   /**
    * Threads that share training, adding and blocks of queries, the worker being one of them: 1 to 64, as many as the machine has cores at
    * most. They are shared by all indexes that have some. Where there is no shared memory, as in a page that is not cross-origin isolated,
    * there is one, and WARN_THREADS. Results and files are the same for any number. Default: 1.
+   *
+   * @example
+   *   const index = await indexFactory(768, "IVF512,Flat", METRIC_L2, { threads: navigator.hardwareConcurrency });
    */
   threads?: number | undefined;
 }
 
-/** Options of this entry's {@link indexFactory}. */
+/**
+ * Options of this entry's {@link indexFactory}.
+ *
+ * @example
+ *   const options: AsyncFactoryOptions = { threads: 2, signal };
+ */
 export interface AsyncFactoryOptions extends AsyncOptions {
-  /** Gives up waiting for the worker. */
+  /**
+   * Gives up waiting for the worker.
+   *
+   * @example
+   *   const index = await indexFactory(768, "Flat", METRIC_L2, { signal: AbortSignal.timeout(5000) });
+   */
   signal?: AbortSignal;
 }
 
-/** Options of this entry's {@link readIndex}. */
+/**
+ * Options of this entry's {@link readIndex}.
+ *
+ * @example
+ *   const options: AsyncReadOptions = { transfer: true, onProgress };
+ */
 export interface AsyncReadOptions extends AsyncOptions, Work, Handover, Pick<ReadOptions, "bytes"> {}
 
 /**
  * Makes an empty index behind a worker: see indexFactory of "cellist".
+ *
+ * @example
+ *   const index = await indexFactory(384, "IVF256,Flat");
+ *   await index.train(vectors);
  *
  * @returns rejects as that one does, and with ERR_UNSUPPORTED or ERR_DISPOSED where the worker can't be had
  */
@@ -77,6 +108,9 @@ export async function indexFactory<I extends IdType = "int32">(
 /**
  * Reads a faiss file behind a worker: see readIndex of "cellist". A Blob is read there; a response, a stream or chunks are
  * passed on as they come, no faster than they are used; bytes are copied, unless `transfer` hands them over.
+ *
+ * @example
+ *   const index = await readIndex(await fetch("alice.index"), { onProgress });
  *
  * @returns rejects as that one does, and with ERR_UNSUPPORTED or ERR_DISPOSED where the worker can't be had
  */

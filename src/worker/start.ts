@@ -1,8 +1,18 @@
 import { fail } from "../errors.js";
 
-/** A worker of a page, of Deno, Bun, or of Node's worker_threads. */
+/**
+ * A worker of a page, of Deno, Bun, or of Node's worker_threads.
+ *
+ * @example
+ *   const worker: WorkerLike = new Worker(new URL("mine.js", import.meta.url), { type: "module" });
+ */
 export interface WorkerLike {
-  /** `never`, because a page and Node have different types for what can be transferred. */
+  /**
+   * `never`, because a page and Node have different types for what can be transferred.
+   *
+   * @example
+   *   worker.postMessage({ mine: true }, []);
+   */
   postMessage(message: unknown, transfer: never[]): void;
 }
 
