@@ -316,6 +316,18 @@ function codedLists(code: F32, rowCodes: RowCodes, plan: Plan, lists: Lists, fou
   const nprobe = plan.nprobe;
   const places = scan.rest;
   const pairs = places + ((<usize>(nlist + 1)) << 2);
+  if (plan.nq == 1) {
+    // One query takes its lists as they come, which is in order: no two tables of all lists are made for sixteen of them.
+    store<i32>(pairs, 0);
+    for (let p = 0; p < nprobe; p++) {
+      const list = load<i32>(plan.probes + ((<usize>p) << 2));
+      if (list < 0) break;
+      const at = (<usize>list) << 2;
+      scanRun(scan, load<i32>(lists.starts + at), load<i32>(lists.sizes + at), pairs, pairs + 4, true);
+    }
+    found.close(found.seat(0));
+    return;
+  }
   for (let pass = 0; pass < (nprobe > 1 ? 2 : 1); pass++) {
     groupByList(plan.probes, plan.nq, nprobe, pass, pass == 0 ? 1 : nprobe, nlist, places, pairs);
     let from = pairs;

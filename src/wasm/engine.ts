@@ -55,7 +55,7 @@ export interface EngineOptions {
    */
   maxBytes?: number | undefined;
   /**
-   * Make what speeds up exact searches beside the vectors, at most .3 of the bytes: heads of the centroids when cells are learnt or
+   * Make what speeds up exact searches beside the vectors, at most .3 of their bytes: heads of the centroids (.4 of theirs) when cells are learnt or
    * read, 8-bit codes of the vectors by `warmUp`. Results are the same without. Default: true.
    *
    * @example
