@@ -32,6 +32,8 @@ async function reads(bytes: Uint8Array): Promise<boolean> {
   }
   const { distances } = index.search(new Float32Array(index.d), 3, { nprobe: 8 });
   expect(distances.some(Number.isNaN)).toBe(false);
+  const compact = await readVoice(bytes, { maxBytes: 64 << 20, compact: true });
+  expect(compact.search(new Float32Array(index.d), 3, { nprobe: 8 }).distances.some(Number.isNaN)).toBe(false);
   const again = await readVoice(index.toBytes());
   expect(Buffer.compare(again.toBytes(), index.toBytes())).toBe(0);
   return true;

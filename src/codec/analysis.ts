@@ -2,6 +2,7 @@ import { fail } from "../errors.js";
 import { symmetricEigen } from "../training/eigen.js";
 import type { Eigen } from "../training/eigen.js";
 import { Engine } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/engine.js";
 import type { Pace } from "../work/pace.js";
 import type { Cells } from "./cells.js";
 import { MAX_D } from "./head.js";
@@ -38,11 +39,11 @@ export class Analysis {
   directions: Eigen = { values: new Float64Array(0), vectors: new Float64Array(0) };
   readonly ntotal: number;
 
-  private constructor(cells: Cells, maxBytes?: number) {
+  private constructor(cells: Cells, options: EngineOptions) {
     if (cells.d > MAX_D)
       fail("ERR_UNSUPPORTED", `vectors have ${cells.d} dimensions: a voice file takes up to ${MAX_D}`);
     this.cells = cells;
-    this.engine = new Engine(maxBytes === undefined ? {} : { maxBytes });
+    this.engine = new Engine(options);
     this.kernels = kernelsOf(this.engine);
     const nlist = cells.sizes.length;
     this.starts = new Uint32Array(nlist + 1);
@@ -65,8 +66,8 @@ export class Analysis {
   }
 
   /** Looks at all vectors. Rejects with ERR_NOT_FINITE, ERR_UNSUPPORTED, ERR_MEMORY, or the signal's reason. */
-  static async of(cells: Cells, maxBytes: number | undefined, pace: Pace): Promise<Analysis> {
-    const analysis = new Analysis(cells, maxBytes);
+  static async of(cells: Cells, options: EngineOptions, pace: Pace): Promise<Analysis> {
+    const analysis = new Analysis(cells, options);
     await analysis.#look(pace);
     return analysis;
   }

@@ -40,20 +40,14 @@ function groupFor(rows: number, width: number): number {
 }
 
 /**
- * Encodes vectors at steps, each a layer and a third of the one before; or, as an `estimate`, a part of them, for the size.
+ * Encodes vectors at steps, each a layer and a third of the one before.
  *
  * @returns rejects with ERR_MEMORY, or the signal's reason
  */
-export async function encode(
-  analysis: Analysis,
-  steps: readonly number[],
-  pace: Pace,
-  estimate = false,
-): Promise<Encoded> {
-  const encoder = new Encoder(analysis, steps);
+export async function encode(analysis: Analysis, steps: readonly number[], pace: Pace): Promise<Encoded> {
+  const encoder = await Encoder.at(analysis, steps, pace);
   try {
-    await encoder.prepare(pace);
-    return await encoder.lists(pace, estimate);
+    return await encoder.encode(steps, pace);
   } finally {
     encoder.release();
   }
@@ -97,15 +91,23 @@ interface Sample {
   sizes: Float32Array;
 }
 
-class Encoder {
+/**
+ * What makes files of one basis and centroids, which are those for some steps and do for others near them: a file's size at a few steps is
+ * asked for at the price of one basis.
+ *
+ *     const encoder = await Encoder.at(analysis, [0.2], pace);
+ *     if ((await encoder.estimate([0.19], pace)) <= bytes) file = await encoder.encode([0.19], pace);
+ *     encoder.release();
+ */
+export class Encoder {
   readonly #analysis: Analysis;
   readonly #engine: Engine;
   readonly #kernels: CodecKernels;
   readonly #blocks: number[] = [];
   readonly #bases: Basis[] = [];
-  readonly #steps: readonly number[];
   readonly #widths: number[];
   readonly #basisStep: number;
+  /** The step of centroids, for a radius of 1. */
   readonly #centroidStep: number;
   readonly #prefix = new Bytes();
   #seed = 1;
@@ -113,30 +115,45 @@ class Encoder {
   #basis: Basis | undefined;
   #radii = new Uint8Array(0);
   #list: ListMemory | undefined;
+  /** Projections, by how many rows were wanted. */
+  readonly #samples = new Map<number, Sample>();
   /** The streams of the rows of the basis that come with each layer. */
   #basisStreams: Uint8Array[] = [];
 
-  constructor(analysis: Analysis, steps: readonly number[]) {
+  private constructor(analysis: Analysis, steps: readonly number[]) {
     this.#analysis = analysis;
     this.#engine = analysis.engine;
     this.#kernels = kernelsOf(analysis.engine);
-    this.#steps = steps.map(Math.fround);
     const { d } = analysis.cells;
     const { values } = analysis.directions;
-    const settings = settingsOf(this.#steps[0]);
+    const [first] = steps;
+    const settings = settingsOf(first);
     // What centroids are coarse by is in all directions, those that no residual had included.
-    const coarse = (settings.centroidStep * this.#steps[0]) ** 2 / 12;
+    const coarse = (settings.centroidStep * first) ** 2 / 12;
     let least = 1;
-    this.#widths = this.#steps.map((step) => {
+    this.#widths = steps.map((step) => {
       const limit = (settingsOf(step).least * step) ** 2;
       let width = 0;
       while (width < d && values[width] + coarse > limit) width++;
       return (least = Math.min(d, Math.max(least, Math.ceil(width / 8) * 8, 8)));
     });
     this.#basisStep = Math.fround(settings.basisStep / Math.sqrt(d));
-    this.#centroidStep = Math.fround(settings.centroidStep);
+    this.#centroidStep = settings.centroidStep * first;
   }
 
+  /** Makes the basis and the centroids for these steps. Rejects as {@link encode}; the engine's memory is then as it was. */
+  static async at(analysis: Analysis, steps: readonly number[], pace: Pace): Promise<Encoder> {
+    const encoder = new Encoder(analysis, steps);
+    try {
+      await encoder.#prepare(pace);
+      return encoder;
+    } catch (error) {
+      encoder.release();
+      throw error;
+    }
+  }
+
+  /** Gives its memory back. */
   release(): void {
     for (const basis of this.#bases) basis.release();
     for (const address of this.#blocks) this.#engine.release(address);
@@ -150,7 +167,7 @@ class Encoder {
   }
 
   /** The basis and the centroids: what the prefix has, and what vectors are then compared with. */
-  async prepare(pace: Pace): Promise<void> {
+  async #prepare(pace: Pace): Promise<void> {
     const { cells, ids } = this.#analysis;
     const prefix = this.#prefix;
     for (const size of cells.sizes) prefix.varint(size);
@@ -233,7 +250,7 @@ class Encoder {
     const nlist = sizes.length;
     const engine = this.#engine;
     const kernels = this.#kernels;
-    const step = this.#centroidStep * this.#steps[0];
+    const step = this.#centroidStep;
 
     const all = rmsOf(residuals);
     this.#radii = Uint8Array.from(sizes, (size, cell) => {
@@ -406,13 +423,33 @@ class Encoder {
     }
   }
 
+  /** The file at as many steps as it was made for, near those. */
+  async encode(steps: readonly number[], pace: Pace): Promise<Encoded> {
+    return this.#encode(steps, pace, false);
+  }
+
+  /** About how many bytes it has: within 2 %, always on the same side. */
+  async estimate(steps: readonly number[], pace: Pace): Promise<number> {
+    return (await this.#encode(steps, pace, true)).size;
+  }
+
+  async #encode(steps: readonly number[], pace: Pace, estimate: boolean): Promise<Encoded> {
+    const sample = await this.#sample(estimate ? ESTIMATE_ROWS : SAMPLE_ROWS, pace);
+    const kept = this.#blocks.length;
+    try {
+      return await this.#lists(steps.map(Math.fround), sample, pace, estimate);
+    } finally {
+      for (const block of this.#blocks.splice(kept)) this.#engine.release(block);
+      this.#list = undefined;
+    }
+  }
+
   /** Encodes the lists, and puts the file together. */
-  async lists(pace: Pace, estimate: boolean): Promise<Encoded> {
+  async #lists(steps: readonly number[], sample: Sample, pace: Pace, estimate: boolean): Promise<Encoded> {
     const { cells, starts } = this.#analysis;
     const nlist = cells.sizes.length;
     const ntotal = starts[nlist];
-    const sample = await this.#sample(estimate ? ESTIMATE_ROWS : SAMPLE_ROWS, pace);
-    const layers = this.#openLayers(sample);
+    const layers = this.#openLayers(steps, sample);
     let rows = 0;
     for (const cell of estimate ? sample.cells : cells.sizes.keys()) {
       this.#writeList(cell, layers);
@@ -443,7 +480,7 @@ class Encoder {
       seed: this.#seed,
       unit: this.#analysis.unit,
       basisStep: this.#basisStep,
-      centroidStep: this.#centroidStep,
+      centroidStep: Math.fround(this.#centroidStep / steps[0]),
       prefixBytes: prefix.length,
       prefixCrc: estimate ? 0 : crc32(prefix),
       layers: layers.map(({ step, width, group, data }, i) => ({
@@ -473,6 +510,8 @@ class Encoder {
 
   /** Projections of a part of the cells, from all of them alike. */
   async #sample(most: number, pace: Pace): Promise<Sample> {
+    const kept = this.#samples.get(most);
+    if (kept !== undefined) return kept;
     const { cells, starts } = this.#analysis;
     const nlist = cells.sizes.length;
     const every = Math.max(1, Math.ceil(starts[nlist] / most));
@@ -499,7 +538,9 @@ class Encoder {
       row += cells.sizes[cell];
       await pace.step("fit", row, rows);
     }
-    return { cells: chosen, rows, z, sizes };
+    const sample = { cells: chosen, rows, z, sizes };
+    this.#samples.set(most, sample);
+    return sample;
   }
 
   /** Numbers from one row to the next: a multiple of 4, so that registers of four fit. */
@@ -524,7 +565,7 @@ class Encoder {
   }
 
   /** Fits the models of all layers to a sample. */
-  #openLayers({ cells: chosen, rows, z, sizes }: Sample): OpenLayer[] {
+  #openLayers(steps: readonly number[], { cells: chosen, rows, z, sizes }: Sample): OpenLayer[] {
     const engine = this.#engine;
     const kernels = this.#kernels;
     const { cells, starts } = this.#analysis;
@@ -538,14 +579,14 @@ class Encoder {
     const clear = (count: number): void => void engine.f64.fill(0, sums >>> 3, (sums >>> 3) + count);
     const radii = Uint8Array.from(chosen.flatMap((cell) => Array<number>(cells.sizes[cell]).fill(this.#radii[cell])));
     let predicted: Int32Array | undefined;
-    return this.#steps.map((step, number) => {
+    return steps.map((step, number) => {
       const width = this.#widths[number];
       const group = groupFor(starts[cells.sizes.length], width);
       const known = number === 0 ? 0 : this.#widths[number - 1];
       const ratio = number === 0 ? 0 : RATIO;
       const least = Math.fround(0.5 + settingsOf(step).deadZone);
       // Where layers follow, only 0 has a part that is not of one step: the parts of the other numbers are whole ones of the next layer.
-      const round = this.#steps.length > 1 ? 0.5 : Math.fround(0.5 - settingsOf(step).shrink);
+      const round = steps.length > 1 ? 0.5 : Math.fround(0.5 - settingsOf(step).shrink);
       [before, numbers] = [numbers, before];
       this.#factors(sizes, step, factors);
       kernels.quantize(z, rows, width, stride, factors, round, least, numbers, stride);

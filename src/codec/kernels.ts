@@ -1,4 +1,5 @@
 import { fail } from "../errors.js";
+import { compiledOnce } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 import { bytesOf } from "../wasm/text.js";
 import { codecKernels } from "./kernels.gen.js";
@@ -6,14 +7,24 @@ import type { CodecKernels } from "./kernels.gen.js";
 
 export type { CodecKernels } from "./kernels.gen.js";
 
-let compiled: WebAssembly.Module | undefined;
-
-/** The codec's kernels on the memory of an engine. */
+/** The codec's kernels on the memory of an engine. ERR_PARAMETER for a `codecModule` that is another module. */
 export function kernelsOf(engine: Engine): CodecKernels {
+  const given = engine.options.codecModule;
+  if (given === undefined)
+    return attach(
+      engine,
+      compiledOnce(engine.options, "codec", () => bytesOf(codecKernels)),
+    );
+  let reason = "it has not the kernels";
   try {
-    compiled ??= new WebAssembly.Module(bytesOf(codecKernels));
+    const kernels = attach(engine, given);
+    if ("foldRows" in kernels) return kernels;
   } catch (error) {
-    fail("ERR_UNSUPPORTED", `the runtime does not compile the codec's WebAssembly (${String(error)})`);
+    reason = String(error);
   }
-  return engine.attach(compiled) as unknown as CodecKernels;
+  return fail("ERR_PARAMETER", `codecModule can't be used (${reason}): give the codec.wasm of this version`);
+}
+
+function attach(engine: Engine, module: WebAssembly.Module): CodecKernels {
+  return engine.attach(module) as unknown as CodecKernels;
 }

@@ -20,7 +20,7 @@ export interface Settings {
 const TABLE: readonly Settings[] = [
   { step: 0.005, deadZone: 0, shrink: 0, centroidStep: 1.5, basisStep: 0.05, least: 0.28 },
   { step: 0.024, deadZone: 0, shrink: 0, centroidStep: 1.5, basisStep: 0.07, least: 0.28 },
-  { step: 0.2, deadZone: 0.03, shrink: 0, centroidStep: 1, basisStep: 0.25, least: 0.28 },
+  { step: 0.2, deadZone: 0.08, shrink: 0.02, centroidStep: 1, basisStep: 0.25, least: 0.28 },
   { step: 0.7, deadZone: 0.13, shrink: 0.06, centroidStep: 0.3, basisStep: 0.3, least: 0.33 },
   { step: 1.4, deadZone: 0.13, shrink: 0.13, centroidStep: 0.2, basisStep: 0.3, least: 0.4 },
   { step: 2.6, deadZone: 0.13, shrink: 0.13, centroidStep: 0.12, basisStep: 0.35, least: 0.45 },

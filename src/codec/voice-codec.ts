@@ -154,6 +154,7 @@ async function fold(
     });
     if (kernels.fromHalves(scales, n, Math.fround(head.unit / HALF_UNIT), factors) !== 0)
       wrong(`list ${list}`, "has a scale that can't be");
+    if (engine.kernels.firstNotFinite(factors, n) >= 0) wrong(`list ${list}`, "has rows that are not finite");
     const at = rows + row * rowBytes;
     most = Math.max(most, kernels.foldRows(numbers, n, width, stride, ones, twos, factors, list, wide ? 1 : 0, at));
     if (!wide && most > 127) {
@@ -161,11 +162,11 @@ async function fold(
       for (const block of [rows, labels, ones, numbers, scales, factors]) engine.release(block);
       return undefined;
     }
+    // Infinite for rows whose squares no float holds: they are compared without bounds then.
     for (let i = 1; i <= n; i++) square = Math.max(square, engine.f32[((at + i * rowBytes) >>> 2) - 4]);
     row += n;
     await pace.step("decode", row, ntotal);
   }
-  if (!(square < Infinity)) wrong("a list", "has rows that are not finite");
   if (ids !== undefined) engine.i64.set(ids, labels >>> 3);
   else for (let i = 0; i < ntotal; i++) engine.i64[(labels >>> 3) + i] = BigInt(i);
   const basis = await decoder.completeBasis(pace);

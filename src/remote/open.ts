@@ -71,6 +71,7 @@ export interface RemoteOptions extends EngineOptions {
 const NAMES = new Set([
   "module",
   "moreModule",
+  "codecModule",
   "more",
   "relaxed",
   "maxBytes",

@@ -3,7 +3,7 @@ import { what } from "../checks.js";
 import { Analysis } from "../codec/analysis.js";
 import { cellsOf } from "../codec/cells.js";
 import type { Cells } from "../codec/cells.js";
-import { encode, RATIO } from "../codec/encoder.js";
+import { encode, Encoder, RATIO } from "../codec/encoder.js";
 import type { Encoded } from "../codec/encoder.js";
 import { COARSEST, FINEST } from "../codec/settings.js";
 import { voiceCodec } from "../codec/voice-codec.js";
@@ -23,7 +23,12 @@ const FIRST_STEP = 1.35;
 /** Layers that end at a step of 1/20, for such a caller. */
 const LAYERS = 4;
 /** How much smaller than asked a file may be. */
-const SLACK = 0.008;
+const SLACK = 0.002;
+/** A basis does for steps so many times as large or small: at an eighth, one of steps 1.4 times as coarse changed the size by .1 %. */
+const NEAR = 1.25;
+/** How often another basis is made, and files of one, until a size is met. */
+const MOVES = 12;
+const TRIES = 4;
 /** Sizes, in bytes a number, and errors that steps are known to give: where a search begins. */
 const KNOWN: readonly { step: number; bytes: number; error: number }[] = [
   { step: 0.024, bytes: 0.887, error: 0.006 },
@@ -264,7 +269,7 @@ async function shrink(index: Index<IdType>, options: ShrinkOptions): Promise<Shr
       const celled = cellsOf(node) === undefined ? await withCells(node, seed, options) : undefined;
       try {
         const cells = cellsOf(celled?.node ?? node) ?? fail("ERR_UNSUPPORTED", "the index has no cells");
-        const analysis = await Analysis.of(cells, options.maxBytes, pace);
+        const analysis = await Analysis.of(cells, engineOf(options), pace);
         return await search(analysis, cells, target, frames, options, pace);
       } finally {
         celled?.dispose();
@@ -331,8 +336,8 @@ async function withCells(node: VectorIndex["node"], seed: number, options: Shrin
   const n = ids.length;
   const nlist = Math.max(1, Math.min(Math.floor(16 * Math.sqrt(n)), Math.floor(n / 39)));
   const { d, metric } = node;
-  const { signal, onProgress, maxBytes } = options;
-  const index = await indexFactory(d, `IVF${nlist},Flat`, metric, { maxBytes });
+  const { signal, onProgress } = options;
+  const index = await indexFactory(d, `IVF${nlist},Flat`, metric, engineOf(options));
   try {
     await index.train(vectors, { seed, signal, onProgress });
     await index.addWithIds(vectors, ids, { signal, onProgress });
@@ -386,42 +391,72 @@ async function forBytes(
   pace: Pace,
 ): Promise<Encoded> {
   const { bytes, layers } = target;
+  const numbers = cells.ids.length * cells.d;
   const coarsest = COARSEST / RATIO ** (layers - 1);
-  const sizeAt = async (step: number): Promise<number> =>
-    (await encode(analysis, stepsOf(step, layers), pace, true)).size;
-  // How much larger a file is than its estimate; known once there is one.
-  let more = 1;
-  let step = between(bytes / (cells.ids.length * cells.d), "bytes", FINEST, coarsest);
-  let fine = FINEST;
-  let coarse = coarsest;
-  for (let round = 0; ; round++) {
-    // Estimates first: half a dozen lead to half a percent.
-    let [wide, narrow] = [fine, coarse];
-    for (let i = 0; i < 6; i++) {
-      const size = (await sizeAt(step)) * more;
-      if (size <= bytes && size >= bytes * (1 - SLACK / 2)) break;
-      if (size > bytes) wide = step;
-      else narrow = step;
-      if (narrow / wide < 1.001) break;
-      // Sizes go with the logarithm of steps: a share of the size is about as many halves of a bit.
-      const next = step * (1 + ((size / bytes - (1 - SLACK / 4)) * size * 8) / (cells.ids.length * cells.d) / 0.9);
-      step = next > wide && next < narrow ? next : Math.sqrt(wide * narrow);
+  let step = between(bytes / numbers, "bytes", FINEST, coarsest);
+  for (let moves = 0; ; moves++) {
+    const [from, to] = [Math.max(FINEST, step / NEAR), Math.min(coarsest, step * NEAR)];
+    const encoder = await Encoder.at(analysis, stepsOf(step, layers), pace);
+    try {
+      const sizeAt = (own: number): Promise<number> => encoder.estimate(stepsOf(own, layers), pace);
+      // How much larger a file is than its estimate; known once there is one.
+      let more = 1;
+      let best: Encoded | undefined;
+      for (let tries = 0; tries < TRIES; tries++) {
+        step = await stepFor(sizeAt, (bytes * (1 - SLACK / 2)) / more, step, from, to, numbers);
+        // Another basis suits it better.
+        if (tries === 0 && moves < MOVES && ((step === from && from > FINEST) || (step === to && to < coarsest))) break;
+        const encoded = await encoder.encode(stepsOf(step, layers), pace);
+        const { size } = encoded;
+        if (size > bytes && step === coarsest)
+          fail("ERR_PARAMETER", `bytes is ${bytes}, and ${size} are needed at the least: ask for more`);
+        if (size <= bytes && size > (best?.size ?? 0)) best = encoded;
+        if (size <= bytes && (size >= bytes * (1 - SLACK) || step === FINEST)) break;
+        more = size / (await sizeAt(step));
+      }
+      if (best !== undefined) return best;
+    } finally {
+      encoder.release();
     }
-    const encoded = await encode(analysis, stepsOf(step, layers), pace);
-    const { size } = encoded;
-    if (size <= bytes && (size >= bytes * (1 - SLACK) || step <= FINEST * 1.001 || round >= 2)) return encoded;
-    if (size > bytes && (step >= coarsest * 0.999 || round >= 4)) {
-      fail("ERR_PARAMETER", `bytes is ${bytes}, and ${size} are needed at the least: ask for more`);
-    }
-    if (size > bytes) fine = step;
-    else coarse = step;
-    more = size / (await sizeAt(step));
-    if (coarse / fine < 1.0005) {
-      if (size <= bytes) return encoded;
-      step = Math.min(coarsest, step * 1.002);
-      coarse = coarsest;
-    }
+    // Sizes that jump, of a handful of vectors: a coarser one then.
+    if (moves > MOVES) step = Math.min(coarsest, step * NEAR);
   }
+}
+
+/** The step between two at which a size is about the one that is wanted; sizes fall as steps grow. */
+async function stepFor(
+  sizeAt: (step: number) => Promise<number>,
+  wanted: number,
+  first: number,
+  from: number,
+  to: number,
+  numbers: number,
+): Promise<number> {
+  let [fine, coarse] = [from, to];
+  let [fineKnown, coarseKnown] = [false, false];
+  let step = first;
+  // Octaves of the step for each byte: at first as where a step half as large is nearly a bit more a number.
+  let slope = 8 / numbers / 0.9;
+  let before: { step: number; size: number } | undefined;
+  for (let i = 0; i < 10; i++) {
+    const size = await sizeAt(step);
+    if (Math.abs(size / wanted - 1) < SLACK / 8) return step;
+    if (size > wanted ? step === to : step === from) return step;
+    if (size > wanted) [fine, fineKnown] = [step, true];
+    else [coarse, coarseKnown] = [step, true];
+    if (coarse / fine < 1 + SLACK / 8) return coarse;
+    if (before !== undefined && before.size !== size) {
+      const measured = Math.log2(step / before.step) / (before.size - size);
+      if (measured > 0) slope = measured;
+    }
+    before = { step, size };
+    const next = step * 2 ** ((size - wanted) * slope);
+    const middle = Math.sqrt(fine * coarse);
+    if (next <= fine) step = fineKnown ? middle : fine;
+    else if (next >= coarse) step = coarseKnown ? middle : coarse;
+    else step = next;
+  }
+  return coarse;
 }
 
 /** The coarsest step whose file has at most so much of an error. */
@@ -473,9 +508,14 @@ function between(value: number, name: "bytes" | "error", least: number, most: nu
   return Math.max(least, Math.min(most, step > 0 ? step : least));
 }
 
+/** What engines are made with. */
+function engineOf({ module, moreModule, codecModule, more, relaxed, maxBytes }: ShrinkOptions): EngineOptions {
+  return { module, moreModule, codecModule, more, relaxed, maxBytes };
+}
+
 /** Opens what was encoded, as it will be from a file. */
 async function open({ bytes }: Encoded, options: ShrinkOptions): Promise<VectorIndex> {
-  const { module, relaxed, maxBytes, bounds, onWarning, signal, onProgress } = options;
-  const index = await readVoice(bytes, { module, relaxed, maxBytes, bounds, onWarning, signal, onProgress });
+  const { bounds, onWarning, signal, onProgress } = options;
+  const index = await readVoice(bytes, { ...engineOf(options), bounds, onWarning, signal, onProgress });
   return voiceOf("index", index);
 }

@@ -31,6 +31,8 @@ export interface EngineOptions {
    *   const index = await readIndex(file, { module, moreModule, more });
    */
   moreModule?: WebAssembly.Module | undefined;
+  /** As `module`, of the package's `codec.wasm`: the kernels of voice files ("cellist/rvc"). */
+  codecModule?: WebAssembly.Module | undefined;
   /**
    * `more` of "cellist/more", the kinds of index that the core does not carry. Default: imported when one is asked for, which a runtime
    * such as an AudioWorklet or a service worker does not do.
@@ -192,7 +194,7 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
       `the runtime does not compile WebAssembly (${String(error)}): allow a page of yours 'wasm-unsafe-eval' in its ` +
         `Content-Security-Policy; on a page of others, as a content script, put the index into the extension's service worker or ` +
         `offscreen document and send it the features; elsewhere import "cellist/cellist.wasm" and give it as the option module ` +
-        `("cellist/more.wasm" as moreModule)`,
+        `("cellist/more.wasm" as moreModule, "cellist/codec.wasm" as codecModule)`,
     );
   }
 }
@@ -211,10 +213,11 @@ function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Ke
 /** The options of an engine, checked and copied: what the caller does to the object later is nothing to the index. */
 function readOptions(options: unknown): Readonly<EngineOptions> {
   checkOptions(options);
-  const { module, moreModule, relaxed, maxBytes, bounds, onWarning, crew } = options as EngineOptions;
+  const { module, moreModule, codecModule, relaxed, maxBytes, bounds, onWarning, crew } = options as EngineOptions;
   for (const [name, value, file] of [
     ["module", module, "cellist.wasm"],
     ["moreModule", moreModule, "more.wasm"],
+    ["codecModule", codecModule, "codec.wasm"],
   ] as const)
     if (value !== undefined && tagOf(value) !== "WebAssembly.Module")
       fail("ERR_PARAMETER", `${name} is ${what(value)}: give new WebAssembly.Module of the bytes of ${file}`);
@@ -224,7 +227,7 @@ function readOptions(options: unknown): Readonly<EngineOptions> {
     if (value !== undefined && typeof value !== "boolean")
       fail("ERR_PARAMETER", `${name} is ${what(value)}: give true or false`);
   checkCallback("onWarning", onWarning);
-  return { module, moreModule, relaxed, maxBytes, bounds, onWarning, crew };
+  return { module, moreModule, codecModule, relaxed, maxBytes, bounds, onWarning, crew };
 }
 
 /**

@@ -68,16 +68,15 @@ export async function runSearches(cellist, file, { engine = {} } = {}) {
     ];
     const { index } = await cellist.buildVoiceIndex(slices, { version: "v1", seed: SEED, ...engine });
     sums["voice file"] = checksum(index.toBytes());
-    // The codec has a module of its own, which a runtime that may not compile can't be given yet.
-    if (engine.module === undefined) {
-      // Made small: the same bytes everywhere, and the same vectors of them.
-      const { index: small } = await cellist.shrinkVoice(index, { layers: 2, sample: 16, ...engine });
-      const bytes = small.toBytes();
-      sums["small voice"] = checksum(bytes);
-      const read = await cellist.readVoice(bytes, { ...engine });
-      sums["small voice decoded"] = checksum(read.reconstructBatch(Array.from({ length: read.ntotal }, (_, i) => i)));
-      for (const voice of [small, read]) voice.dispose();
-    }
+    // Made small: the same bytes everywhere, and the same vectors of them, be they floats or kept as they are.
+    const { index: small } = await cellist.shrinkVoice(index, { layers: 2, sample: 16, ...engine });
+    const bytes = small.toBytes();
+    sums["small voice"] = checksum(bytes);
+    const read = await cellist.readVoice(bytes, { ...engine });
+    sums["small voice decoded"] = checksum(read.reconstructBatch(Array.from({ length: read.ntotal }, (_, i) => i)));
+    const compact = await cellist.readVoice(bytes, { ...engine, compact: true });
+    sums["small voice compact"] = checksum(compact.search(slices[1].data, K, { nprobe: 4 }).distances);
+    for (const voice of [small, read, compact]) voice.dispose();
     index.dispose();
   }
   return sums;

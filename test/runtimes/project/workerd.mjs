@@ -2,6 +2,7 @@
 
 import module from "cellist/cellist.wasm";
 import moreModule from "cellist/more.wasm";
+import codecModule from "cellist/codec.wasm";
 import * as core from "cellist";
 import * as rvc from "cellist/rvc";
 import file from "vectors.npy";
@@ -13,7 +14,7 @@ export default {
     if (error.code !== "ERR_UNSUPPORTED")
       throw new Error("an index without a module was made: nothing is forbidden here");
     const sums = await runSearches({ ...core, ...rvc }, new Uint8Array(file), {
-      engine: { module, moreModule },
+      engine: { module, moreModule, codecModule },
     });
     console.log(JSON.stringify(sums));
   },
