@@ -16,7 +16,8 @@ const MAX_CORE = 60_000;
 /** What esbuild makes of src/classic.ts. */
 const CLASSIC = "dist/cellist.iife.js";
 /** All that a package may hold. */
-const PUBLISHED = /^(dist\/.+\.(js|d\.ts)|dist\/(cellist|more|codec)\.wasm|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
+const PUBLISHED =
+  /^(dist\/.+\.(js|d\.ts)|dist\/(cellist|more|codec)\.wasm|package\.json|README\.md|LICENSE|CHANGELOG\.md)$/;
 
 const BUNDLE = {
   bundle: true,
