@@ -121,7 +121,7 @@ const RECORDS = {
   RowCodes: "assembly/coded-search.ts",
   Best: "assembly/found/best.ts",
   Within: "assembly/found/within.ts",
-  Packed: "assembly/fastscan.ts",
+  Packed: "assembly/packed.ts",
   Scalar: "assembly/codes/scalar.ts",
   Half: "assembly/codes/half.ts",
   Product: "assembly/codes/pq.ts",

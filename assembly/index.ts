@@ -24,7 +24,7 @@ export { firstNotFinite, gatherRows, hasWideIds, mapSlots, mapSlotsWide, scatter
 export { blendRows } from "./blend";
 export { dequantize, lookUpTable, quantize, transposeCodebook } from "./pq";
 export { rangePacked, searchPacked, searchPackedScratch } from "./fastscan";
-export { packCodes, unpackCodes } from "./packed";
+export { arrangeCodes, copyCodes } from "./packed";
 export { compareMatches, refineRows } from "./refine";
 export { addCentroids, lessCentroids } from "./residuals";
 export { scanF32Best, scanF32Within } from "./codes/f32";

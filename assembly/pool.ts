@@ -37,7 +37,7 @@ export function pour(open: i32, sums: usize, slot: i32, pool: usize, k: i32, mos
 }
 
 /** Keeps the k smallest of more sums, the first of equals, in their order. Returns the largest that is kept. */
-function sift(pool: usize, count: i32, k: i32): i32 {
+export function sift(pool: usize, count: i32, k: i32): i32 {
   const sums = pool + 4;
   const size = poolSize(k);
   const slots = sums + ((<usize>size) << 1);

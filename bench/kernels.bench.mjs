@@ -131,12 +131,14 @@ function scans(engine) {
   engine.u8[numbers] = 1;
   const zeros = engine.allocate(4 * d * 4);
   engine.u8.fill(0, zeros, zeros + 4 * d * 4);
-  kernels.packCodes(numbers, 1, M, M, bbs, zeros, codes);
+  const places = engine.allocate(M * 4);
+  for (let m = 0; m < M; m++) engine.i32[(places >>> 2) + m] = m;
+  kernels.copyCodes(numbers, 1, M, M, bbs, places, zeros, codes, true);
   const size = engine.allocate(4);
   const keys = engine.allocate(4 * 4);
   const slots = engine.allocate(4 * 4);
-  const scratch = engine.allocate(kernels.searchPackedScratch(d, M, M, 1, 1, 1));
-  const own = record(engine, CODE, Packed, { M, M2: M, bbs, transposed, guard: 1 });
+  const scratch = engine.allocate(kernels.searchPackedScratch(d, M, M, 1, 1, 1, 0));
+  const own = record(engine, CODE, Packed, { M, M2: M, bbs, places, transposed, guard: 1 });
   const search = (nq, n) => {
     engine.u32[size >>> 2] = n;
     const plan = { queries: zeros, nq, d, metric: 1, probes: zeros, nprobe: 1, atLeast: 1, scratch };

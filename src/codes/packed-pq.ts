@@ -49,10 +49,11 @@ export class PackedPqCode extends Code {
     this.quantizer.dequantize(loose, n, vectors);
   }
 
-  scanScratch(_lists: Lists, _nq: number, nprobe: number, k: number): number {
+  scanScratch(lists: Lists, _nq: number, nprobe: number, k: number): number {
     const { M, M2 } = this.layout;
     const tables = this.residual && this.metric === METRIC_L2 ? nprobe : 1;
-    return scratchSize(this.engine.kernels.searchPackedScratch(this.d, M, M2, nprobe, tables, k));
+    const listed = lists.isNumbered ? lists.count : 0;
+    return scratchSize(this.engine.kernels.searchPackedScratch(this.d, M, M2, nprobe, tables, k, listed));
   }
 
   scan(scan: Scan): void {
@@ -82,8 +83,10 @@ export class PackedPqCode extends Code {
     const at = CODE >>> 2;
     i32[at + Packed.M] = this.layout.M;
     i32[at + Packed.M2] = this.layout.M2;
-    i32[at + Packed.bbs] = this.layout.bbs;
+    i32[at + Packed.bbs] = this.layout.perBlock;
+    i32[at + Packed.places] = this.layout.places;
     i32[at + Packed.transposed] = this.quantizer.transposed;
+    i32[at + Packed.listed] = scan.lists.isNumbered ? scan.lists.count : 0;
     // In an IVF faiss always guards.
     i32[at + Packed.guard] = scan.lists.isNumbered && this.layout.M <= UNGUARDED ? 0 : 1;
   }

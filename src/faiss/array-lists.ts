@@ -25,7 +25,7 @@ export function writeLists(writer: Writer, lists: Lists): void {
   }
   for (let list = 0; lists.count > 0 && list < lists.nlist; list++) {
     const { codes, ids } = lists.bytes(list);
-    writer.raw(layout.filed(codes));
+    writer.raw(codes);
     writer.raw(ids);
   }
 }

@@ -1,5 +1,6 @@
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
+import { PackedLayout } from "../lists/layout.js";
 import type { Layout } from "../lists/layout.js";
 import { Lists } from "../lists/lists.js";
 import type { Engine } from "../wasm/engine.js";
@@ -101,6 +102,7 @@ export async function readBlockLists(
     return lists;
   }
   codes = engine.resize(codes, room, used);
+  if (layout instanceof PackedLayout) codes = layout.arrange(engine, codes, used / blockBytes);
   const ids = engine.allocate((used / layout.blockBytes) * layout.perBlock * 8);
   let slot = 0;
   for (let list = 0; list < nlist; list++) {

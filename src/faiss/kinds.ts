@@ -53,8 +53,9 @@ type PackedTree = IndexTree & { kind: "pqfs" };
 /** Indexes that number their vectors as they come. */
 const NUMBERED: ReadonlySet<IndexTree["kind"]> = new Set(["flat", "sq", "pq", "pqfs", "rabitq", "rabitqfs", "eden"]);
 
-function packedCode({ m, bbs, residual }: PackedTree, { engine, d, metric }: Site): PackedPqCode {
-  return new PackedPqCode(engine, metric, new ProductQuantizer(engine, d, m, 4), new PackedLayout(m, bbs), residual);
+function packedCode({ m, bbs, residual }: PackedTree, { engine, d, metric }: Site, isNumbered: boolean): PackedPqCode {
+  const quantizer = new ProductQuantizer(engine, d, m, 4);
+  return new PackedPqCode(engine, metric, quantizer, new PackedLayout(quantizer, bbs, isNumbered), residual);
 }
 
 /**
@@ -81,7 +82,7 @@ export const KINDS: readonly Kind[] = [
     name: "PQ16x4fs",
     fourccs: ["IPfs"],
     build(tree, site) {
-      const code = packedCode(tree, site);
+      const code = packedCode(tree, site, true);
       return new ListIndex(code, undefined, packedWire(code));
     },
     read: (reader, engine) => readPacked(reader, engine),
@@ -91,7 +92,7 @@ export const KINDS: readonly Kind[] = [
     fourccs: ["IwPf"],
     is: ({ code }) => code.kind === "pqfs",
     build({ coarse, nlist, code }, site) {
-      const packed = packedCode(code as PackedTree, site);
+      const packed = packedCode(code as PackedTree, site, false);
       return new ListIndex(packed, new Coarse(site.build(coarse), nlist), ivfPackedWire(packed));
     },
     read: (reader, engine, _fourcc, nested) => readIvfPacked(reader, engine, nested),

@@ -38,9 +38,9 @@ export function packedWire(code: PackedPqCode, { implem, qbs }: Choice = NO_CHOI
       writer.i32(Number(qbs));
       writer.i64(Math.ceil(ntotal / layout.bbs) * layout.bbs);
       writer.i64(layout.M2);
-      const { codes } = lists.bytes(0);
-      writer.i64(codes.length);
-      writer.raw(codes);
+      const bytes = Math.ceil(ntotal / layout.bbs) * layout.fileBytes;
+      writer.i64(bytes);
+      writer.raw(lists.bytes(0).codes.subarray(0, bytes));
     },
   };
 }
@@ -68,17 +68,20 @@ export async function readPacked(reader: Reader, engine: Engine): Promise<ListIn
   const { d, ntotal, isTrained, metric } = await readHeader(reader);
   const quantizer = await ProductQuantizer.read(reader, engine, d, 4, 4);
   const implem = await reader.i32("implem");
-  const layout = new PackedLayout(quantizer.M, await readBbs(reader));
+  const layout = new PackedLayout(quantizer, await readBbs(reader), true);
   const qbs = BigInt(await reader.i32("qbs"));
   const rounded = await reader.count("ntotal2", Number.MAX_SAFE_INTEGER);
   const blocks = Math.ceil(ntotal / layout.bbs);
   if (rounded !== blocks * layout.bbs) reader.wrong("ntotal2", 8, `is ${rounded}, not ${blocks * layout.bbs}`);
   const M2 = await reader.i64("M2");
   if (M2 !== layout.M2) reader.wrong("M2", 8, `is ${M2}, not ${layout.M2}`);
-  const bytes = blocks * layout.blockBytes;
+  const bytes = blocks * layout.fileBytes;
   await reader.expectVector("codes", 1, bytes);
   const lists = new Lists(engine, 0, layout);
-  if (ntotal > 0) lists.adopt(await reader.block(engine, "codes", bytes), 0, Uint32Array.of(ntotal));
+  if (ntotal > 0) {
+    const block = await reader.block(engine, "codes", bytes);
+    lists.adopt(layout.arrange(engine, block, blocks), 0, Uint32Array.of(ntotal));
+  }
   if (!isTrained && ntotal > 0) reader.wrong("is_trained", 0, `says no, and there are ${ntotal} vectors`);
   const code = new PackedPqCode(engine, metric, quantizer, layout, false);
   const index = new ListIndex(code, undefined, packedWire(code, { implem, qbs }), lists);
@@ -97,7 +100,7 @@ export async function readIvfPacked(reader: Reader, engine: Engine, readNode: No
   const implem = await reader.i32("implem");
   const [qbs] = await reader.i64s("qbs2", 1);
   const quantizer = await ProductQuantizer.read(reader, engine, d, 4, 4);
-  const layout = new PackedLayout(quantizer.M, bbs);
+  const layout = new PackedLayout(quantizer, bbs, false);
   if (M2 !== layout.M2 || codeBytes !== quantizer.codeBytes) {
     reader.wrong("code_size or M2", 0, `is ${codeBytes} or ${M2}, with M = ${layout.M}`);
   }

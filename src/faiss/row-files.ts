@@ -21,7 +21,7 @@ import { readIvfHeader } from "./ivf-header.js";
 /** Writes rows as a vector of bytes. */
 export function writeRows({ lists }: ListIndex, layout: RowLayout, writer: Writer): void {
   writer.i64(lists.count * layout.fileBytes);
-  if (lists.count > 0) writer.raw(layout.filed(lists.bytes(0).codes));
+  if (lists.count > 0) writer.raw(lists.bytes(0).codes);
 }
 
 /** Reads a vector of the rows of `ntotal` vectors. */

@@ -351,13 +351,13 @@ export class Lists {
     return removed;
   }
 
-  /** The codes and the ids of a list, as views to be copied at once. */
+  /** The codes and the ids of a list, as files have them and in whole blocks: views to be copied at once, mostly. */
   bytes(list: number): { codes: Uint8Array; ids: Uint8Array } {
     const { u8 } = this.#engine;
     const start = this.start(list);
     const size = this.size(list);
     return {
-      codes: u8.subarray(this.#codeAt(start), this.#codeAt(start + this.#whole(size))),
+      codes: this.layout.filed(u8.subarray(this.#codeAt(start), this.#codeAt(start + this.#whole(size))), this.#engine),
       ids: this.isNumbered ? u8.subarray(0, 0) : u8.subarray(this.#ids + start * 8, this.#ids + (start + size) * 8),
     };
   }

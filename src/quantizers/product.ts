@@ -12,6 +12,9 @@ const MAX_POINTS = 256;
 const MIN_POINTS = 39;
 /** Bits of a number at most: kernels read it from three bytes. faiss allows 24, which nobody can train. */
 export const MAX_BITS = 16;
+/** Bits of the numbers that can be packed. */
+const PACKED_BITS = 4;
+
 /**
  * A product quantizer: cuts vectors of d dimensions into M sub-vectors and keeps of each the number of the nearest of 2^nbits
  * centroids. A vector becomes M numbers.
@@ -50,6 +53,11 @@ export class ProductQuantizer {
   /** Address of the transposed codebook: what searches take tables from. */
   get transposed(): number {
     return this.#transposed;
+  }
+
+  /** Address of where packed codes have each sub-quantizer (i32), the widest first; 0 until there is a codebook. */
+  get places(): number {
+    return this.#transposed === 0 ? 0 : this.#transposed + this.d * this.lanes * 4;
   }
 
   /** Bytes of a vector's code in a file, before packing. */
@@ -127,12 +135,13 @@ export class ProductQuantizer {
 
   /** Takes a codebook, [M][K][d / M]. Throws ERR_MEMORY, having changed nothing. */
   setCodebook(codebook: Float32Array): void {
-    const { d, M, K, lanes } = this;
+    const { d, M, K, lanes, nbits } = this;
     const engine = this.#engine;
+    const places = nbits === PACKED_BITS ? placesOf(codebook, M) : [];
     const own = engine.allocate(codebook.byteLength);
     let transposed;
     try {
-      transposed = engine.allocate(this.d * this.lanes * 4);
+      transposed = engine.allocate(d * lanes * 4 + (M + 1) * 4);
     } catch (error) {
       engine.release(own);
       throw error;
@@ -142,6 +151,7 @@ export class ProductQuantizer {
     this.clear();
     this.#codebook = own;
     this.#transposed = transposed;
+    engine.i32.set(places, this.places >>> 2);
   }
 
   /** Forgets the codebook. */
@@ -201,4 +211,29 @@ export class ProductQuantizer {
     quantizer.setCodebook(new Float32Array((await reader.bytes("codebook", size * 4)).buffer));
     return quantizer;
   }
+}
+
+/**
+ * Where each of M sub-quantizers stands, and the one that an odd M lacks: the wider their centroids are spread, the further in front, by the
+ * sum of the squared distances to their mean.
+ */
+function placesOf(codebook: Float32Array, M: number): Int32Array {
+  const size = codebook.length / M;
+  const sub = size / 2 ** PACKED_BITS;
+  const spreads = Array.from({ length: M }, (_, m) => {
+    let spread = 0;
+    for (let j = 0; j < sub; j++) {
+      let [sum, squares] = [0, 0];
+      for (let at = m * size + j; at < (m + 1) * size; at += sub) {
+        sum += codebook[at];
+        squares += codebook[at] * codebook[at];
+      }
+      spread += squares - (sum * sum) / 2 ** PACKED_BITS;
+    }
+    return spread;
+  });
+  const places = new Int32Array(M + 1).fill(M);
+  const order = spreads.map((_, m) => m).sort((a, b) => spreads[b] - spreads[a] || a - b);
+  for (const [place, m] of order.entries()) places[m] = place;
+  return places;
 }
