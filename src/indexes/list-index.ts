@@ -14,7 +14,7 @@ import type { Coarse } from "./coarse.js";
 import { describeTree } from "./describe.js";
 import { DirectMap } from "./direct-map.js";
 import { writeHeader } from "./header.js";
-import { checkFinite, checkLearnt, IndexNode, NOTHING } from "./node.js";
+import { checkFinite, checkLearnt, IndexNode, keptOf, NOTHING } from "./node.js";
 import type { Merging, Parameter, SearchParams } from "./node.js";
 import type { IndexTree } from "./tree.js";
 
@@ -159,7 +159,7 @@ export class ListIndex extends IndexNode {
     const n = vectors.length / d;
     if (n === 0) return;
     if (coarse === undefined && code.isFloat) return this.#addRows(vectors, n, pace, first);
-    const own = vectors.slice();
+    const own = keptOf(vectors);
     const ownIds = ids?.slice();
 
     const more = new Uint32Array(lists.nlist);

@@ -247,6 +247,23 @@ export function checkFinite(engine: Engine, address: number, n: number, d: numbe
   }
 }
 
+/** Vectors that nobody writes to while they are added: copies made for that, and what came from another thread. */
+const kept = new WeakSet<Float32Array>();
+
+/** Says of vectors that nobody else has them. */
+export function keep(vectors: Float32Array): Float32Array {
+  kept.add(vectors);
+  return vectors;
+}
+
+/**
+ * Vectors that stay as they are until they are added, whatever the caller does with those given: to be read, not written to. One copy is
+ * made for all nodes of a tree.
+ */
+export function keptOf(vectors: Float32Array): Float32Array {
+  return kept.has(vectors) ? vectors : keep(vectors.slice());
+}
+
 /** Whether all labels that are stored are from 0 to n - 1, each once, as an index around the node takes for granted. */
 export function hasPlacesForLabels(node: IndexNode, n: number): boolean {
   let fine = true;

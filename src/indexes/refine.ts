@@ -10,7 +10,7 @@ import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { describeTree } from "./describe.js";
 import { otherMetric, readHeader, writeHeader } from "./header.js";
-import { decodedAtOnce, hasPlacesForLabels, IndexNode } from "./node.js";
+import { decodedAtOnce, hasPlacesForLabels, IndexNode, keptOf } from "./node.js";
 import type { Merging, NodeReader, Parameter, SearchParams } from "./node.js";
 
 /** faiss 1.15 takes no other factors from a file. */
@@ -75,7 +75,7 @@ export class RefineNode extends IndexNode {
     if (ids !== undefined) {
       fail("ERR_UNSUPPORTED", `this index numbers its vectors itself: make an "IDMap,…" to give ids of your own`);
     }
-    const own = vectors.slice();
+    const own = keptOf(vectors);
     const before = this.ntotal;
     await this.#refine.add(own, undefined, pace);
     try {

@@ -76,6 +76,15 @@ export class Channel {
     worker.postMessage(hello, [port2] as never[]);
   }
 
+  /** Tells the caller's onWarning; what it throws, the calls that wait reject with. */
+  warn(warning: Warning): void {
+    try {
+      this.#onWarning?.(warning);
+    } catch (error) {
+      for (const id of this.#calls.keys()) this.#stop(id, error);
+    }
+  }
+
   /** Has something done when there are no more calls. */
   afterwards(what: () => void): void {
     this.#after = what;
@@ -175,11 +184,7 @@ export class Channel {
         if (reply.lock !== undefined) awaitLock(reply.lock, this.#watch.signal, () => this.#fail("it has ended"));
         return;
       case "warning":
-        try {
-          this.#onWarning?.(reply.warning);
-        } catch (error) {
-          for (const id of this.#calls.keys()) this.#stop(id, error);
-        }
+        this.warn(reply.warning);
         return;
       case "pull":
         void this.#feed();

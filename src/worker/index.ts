@@ -182,7 +182,10 @@ function teamOf(channel: Channel, threads: number, options: AsyncOptions): Team 
   let team: Team | undefined;
   try {
     if (why === undefined) {
-      const hired = hire(threads - 1);
+      const hired = hire(threads - 1, (reason) => {
+        const message = `a thread has ended (${reason}): the others do its work`;
+        channel.warn({ code: "WARN_THREADS", message });
+      });
       channel.afterwards(hired.release);
       ({ team } = hired);
       if (team.helpers.length < threads - 1) why = "others have ended";

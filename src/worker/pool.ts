@@ -38,7 +38,8 @@ interface Pool {
   helpers: { number: number; worker: OwnWorker; forget: () => void }[];
   /** Helpers that ever were: numbers are not given twice. */
   last: number;
-  slots: Set<number>;
+  /** Those that are taken, and who wants to know of threads that end. */
+  slots: Map<number, (reason: string) => void>;
 }
 
 let pool: Pool | undefined;
@@ -63,12 +64,16 @@ export function whyNoThreads({ module, moreModule }: EngineOptions): string | un
   return undefined;
 }
 
-/** Hires helpers for an index, starting those that are not there. Throws ERR_UNSUPPORTED where a worker can't be started. */
-export function hire(count: number): Hired {
+/**
+ * Hires helpers for an index, starting those that are not there. Throws ERR_UNSUPPORTED where a worker can't be started.
+ *
+ * @param lost told when one of the pool has ended, and why
+ */
+export function hire(count: number, lost: (reason: string) => void): Hired {
   const hired = (pool ??= open());
   const { words, helpers, slots } = hired;
   const slot = freeSlot(hired);
-  slots.add(slot);
+  slots.set(slot, lost);
   try {
     while (helpers.length < count && hired.last < MOST_HELPERS) start(hired);
     if (helpers.length === 0) fail("ERR_UNSUPPORTED", "all threads that were started have ended");
@@ -91,7 +96,7 @@ export function hire(count: number): Hired {
 
 function open(): Pool {
   const control = new SharedArrayBuffer(CONTROL_BYTES);
-  return { control, words: new Int32Array(control), helpers: [], last: 0, slots: new Set() };
+  return { control, words: new Int32Array(control), helpers: [], last: 0, slots: new Map() };
 }
 
 /** A slot that no index has, and in which no helper is at work for one that had it. */
@@ -108,20 +113,21 @@ function start(hired: Pool): void {
   const worker = startWorker();
   const number = hired.last++;
   const watch = new AbortController();
-  const gone = (): void => {
+  const gone = (reason: string): void => {
     const at = helpers.indexOf(helper);
     if (at >= 0) helpers.splice(at, 1);
     helper.forget();
     void worker.terminate();
     bury(words, number);
+    for (const lost of hired.slots.values()) lost(reason);
   };
-  const forgetFailure = onFailure(worker, () => {
-    gone();
+  const forgetFailure = onFailure(worker, (reason) => {
+    gone(reason);
     return true;
   });
   // In a page there is no other sign that a worker has ended.
   const onMessage = ({ data }: MessageEvent<{ lock?: string } | undefined>): void => {
-    if (typeof data?.lock === "string") awaitLock(data.lock, watch.signal, gone);
+    if (typeof data?.lock === "string") awaitLock(data.lock, watch.signal, () => gone("it has ended"));
   };
   const target = worker as unknown as Partial<EventTarget>;
   target.addEventListener?.("message", onMessage as EventListener);

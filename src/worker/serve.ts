@@ -11,6 +11,7 @@ import type {
   WarmUpShape,
   Work,
 } from "../api.js";
+import { kindOf } from "../checks.js";
 import { CellistError } from "../errors.js";
 import { makeIndex } from "../factory/build.js";
 import { openIndex } from "../faiss/read.js";
@@ -19,6 +20,7 @@ import type { Bytes } from "../format/source.js";
 import { IdFilter } from "../handle/filter.js";
 import { floatsOf } from "../handle/input.js";
 import { VectorIndex } from "../handle/vector-index.js";
+import { keep } from "../indexes/node.js";
 import type { Where } from "../handle/where.js";
 import { more } from "../more/index.js";
 import { blend } from "../rvc/blend.js";
@@ -128,12 +130,12 @@ export function serve(port: MessagePort): void {
     switch (method) {
       case "train":
       case "add":
-        return index[method](args[0] as Vectors, { ...(args[1] as object), ...work });
+        return index[method](ours(args[0]), { ...(args[1] as object), ...work });
       case "mergeFrom":
         return mergeFrom(index, args[0] as Uint8Array, { ...(args[1] as object), ...work });
       case "addWithIds":
       case "upsert":
-        return index[method](args[0] as Vectors, args[1] as Ids, { ...(args[2] as object), ...work });
+        return index[method](ours(args[0]), args[1] as Ids, { ...(args[2] as object), ...work });
       case "warmUp":
         index.warmUp(withFilter(args[0]) as unknown as WarmUpShape);
         return undefined;
@@ -232,6 +234,11 @@ export function serve(port: MessagePort): void {
       send({ kind: "thrown", id, error: new Error(String(error)) });
     }
   }
+}
+
+/** Vectors that came by a message: nobody else has them. */
+function ours(vectors: unknown): Vectors {
+  return kindOf(vectors) === "Float32Array" ? keep(vectors as Float32Array) : (vectors as Vectors);
 }
 
 /** Merges an index that came as a file: what another worker holds can't be reached. */

@@ -41,6 +41,12 @@ const PATIENCE = 60_000;
 const LONG = 300_000;
 /** Characters of a line that an error may print: those of dist are broken from 160 on, but not within a string. */
 const LONGEST_LINE = 300;
+const THREADS = `${HELPER}, 3 threads`;
+/** What a page must be sent with that is to have shared memory. */
+const ISOLATED = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+};
 const CSP = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript" };
 
@@ -157,6 +163,7 @@ async function runConsoles(remote) {
   for (const [script, what] of [
     ["console.mjs", ""],
     ["helper.mjs", HELPER],
+    ["threads.mjs", THREADS],
   ]) {
     for (const node of nodes) await runConsole("Node", node, [script], what);
     await runConsole("Deno", deno, [...denoRun, script], what);
@@ -304,6 +311,7 @@ async function runExamples() {
 async function runBrowsers(remote) {
   const { chromium, firefox } = await browsers();
   const unbundled = `${await serve(project)}/unbundled.html`;
+  const isolated = `${await serve(project, ISOLATED)}/unbundled.html`;
   for (const { browser, title } of [chromium, firefox]) {
     await runPage(browser, title, unbundled, {
       page: "page",
@@ -311,7 +319,9 @@ async function runBrowsers(remote) {
       worklet: "AudioWorklet",
       classic: "AudioWorklet, classic script",
       helper: `page, ${HELPER}`,
+      alone: "page that is not isolated, 3 threads asked for",
     });
+    await runPage(browser, title, isolated, { threads: `isolated page, ${THREADS}` });
     const visited = `${new URL(unbundled).origin}/remote.html#${remote.folder()}`;
     await runPage(browser, title, visited, { first: "page, cellist/remote" }, "remote");
     await runPage(browser, title, visited, { again: "page, cellist/remote, without a connection" }, "remote");
@@ -336,10 +346,16 @@ async function runBrowsers(remote) {
       helper: `page by ${name}, ${HELPER}`,
     });
     if (name === "esbuild") {
-      await runPage(browser, title, `${await serve(folder, { "content-security-policy": CSP })}/index.html`, {
-        page: "page, strict CSP",
-        helper: `page, strict CSP, ${HELPER}`,
-      });
+      await runPage(
+        browser,
+        title,
+        `${await serve(folder, { "content-security-policy": CSP, ...ISOLATED })}/index.html`,
+        {
+          page: "page, strict CSP",
+          helper: `page, strict CSP, ${HELPER}`,
+          threads: `isolated page, strict CSP, ${THREADS}`,
+        },
+      );
     }
   }
 }

@@ -3,7 +3,7 @@
 import * as core from "cellist";
 import * as rvc from "cellist/rvc";
 import * as worker from "cellist/worker";
-import { behindWorker, checkWorker, runSearches } from "./searches.mjs";
+import { behindWorker, checkWorker, runSearches, THREADED } from "./searches.mjs";
 
 const load = async () => new Uint8Array(await (await fetch("/vectors.npy")).arrayBuffer());
 
@@ -13,5 +13,16 @@ window.runs = {
   helper: async () => {
     await checkWorker(worker, await load());
     return runSearches(behindWorker(worker, rvc), await load());
+  },
+  threads: async () => {
+    await checkWorker(worker, await load(), THREADED);
+    return runSearches(behindWorker(worker, rvc), await load(), { engine: THREADED });
+  },
+  alone: async () => {
+    const codes = new Set();
+    const onWarning = ({ code }) => codes.add(code);
+    const sums = await runSearches(behindWorker(worker, rvc), await load(), { engine: { threads: 3, onWarning } });
+    if (!codes.has("WARN_THREADS")) throw new Error("a page that is not isolated was not warned");
+    return sums;
   },
 };

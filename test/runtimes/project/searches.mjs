@@ -13,6 +13,14 @@ export const INDEXES = {
   hnsw: ["HNSW16", 1, {}],
 };
 
+/** Of "cellist/worker": threads, of which none may be missing. */
+export const THREADED = {
+  threads: 3,
+  onWarning: ({ code, message }) => {
+    if (code === "WARN_THREADS") throw new Error(message);
+  },
+};
+
 export const blendOptions = (options) => ({ k: K, rate: 0.75, ...options });
 
 /** The vectors and the queries of vectors.npy. */
@@ -99,8 +107,8 @@ export function behindWorker(worker, { buildVoiceIndex, shrinkVoice, readVoice }
 }
 
 /** Throws unless progress comes out of a worker, and an abort gets in and leaves the index as it was. */
-export async function checkWorker({ indexFactory }, file) {
-  const index = await indexFactory(D, "IVF512,Flat");
+export async function checkWorker({ indexFactory }, file, engine = {}) {
+  const index = await indexFactory(D, "IVF512,Flat", 1, engine);
   const controller = new AbortController();
   const reason = new Error("enough");
   const work = { signal: controller.signal, onProgress: () => controller.abort(reason) };
