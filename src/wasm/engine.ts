@@ -166,10 +166,12 @@ function compiled(options: EngineOptions): WebAssembly.Module {
 
 /** A module, compiled when it is first asked for by this name; for those who share their memory, as such a one. */
 export function compiledOnce(
-  { crew }: EngineOptions,
+  options: EngineOptions,
   name: string,
   bytes: () => Uint8Array<ArrayBuffer>,
 ): WebAssembly.Module {
+  // An option that declarations do not have can't be named in one.
+  const { crew } = options;
   return ((crew?.modules ?? modules)[name] ??= compile(crew?.shared(bytes()) ?? bytes()));
 }
 
