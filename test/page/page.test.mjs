@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { readIndex } from "cellist";
+import { indexFactory, readIndex } from "cellist";
 import { measureVoice, readVoice } from "cellist/rvc";
 import { BROWSERS, commandLine, file, launch, measured, open, shrunk, SPEECH, voiceFile, zipOf } from "./harness.mjs";
 
@@ -114,6 +114,32 @@ for (const name of BROWSERS) {
       await tab.setInputFiles("#file", small.path);
       await tab.waitForSelector("#card");
       assert.equal(await tab.textContent("#problem"), "");
+    });
+
+    on("voices that are hardly any are shown as well", async (tab) => {
+      const tiny = await indexFactory(256, "IVF1,Flat");
+      const rows = Float32Array.from({ length: 40 * 256 }, (_, i) => Math.sin(i * i));
+      await tiny.train(rows);
+      await tiny.add(rows);
+      await tab.setInputFiles("#file", file("tiny.index", tiny.toBytes()));
+      await shrunk(tab);
+      assert.match(
+        await tab.textContent("#better"),
+        /1\/16 of the size can’t be had of this voice. It has too few frames/,
+      );
+      assert.equal(await tab.getAttribute("#size", "max"), "3");
+      const silence = await indexFactory(256, "Flat");
+      await silence.add(new Float32Array(500 * 256));
+      await tab.setInputFiles("#file", file("silence.index", silence.toBytes()));
+      await measured(tab, 2);
+      assert.equal(await tab.textContent(".number"), "0%");
+      const coded = await indexFactory(256, "PCA16,IVF4,SQ8");
+      await coded.train(rows);
+      await coded.add(rows);
+      await tab.setInputFiles("#file", file("coded.faiss", coded.toBytes()));
+      await measured(tab, 3);
+      assert.equal(await tab.getAttribute("#nprobe", "max"), "2");
+      assert.match(await tab.textContent("#take"), /coded_nprobe_\d\.index/);
     });
 
     on("the sliders choose, by keys too, and the choice is what is saved", async (tab) => {

@@ -1,5 +1,4 @@
-import { dot, line, plot } from "@observablehq/plot";
-import { h, tableBehind } from "./dom.js";
+import { h, svg, tableBehind } from "./dom.js";
 import { count } from "./words.js";
 
 /** Cells with more than so many times the mean are overfull: a search that hits one pays for it. */
@@ -21,52 +20,30 @@ export function cellPlot({ cells, columns, walk }, width, steps) {
     .map(({ spread }) => spread)
     .sort((a, b) => a - b);
   const at = (q) => spreads[Math.floor(q * (spreads.length - 1))] ?? 0;
-  const path = walk.slice(0, steps).map((cell) => cells[cell]);
-  return plot({
-    width,
-    height: Math.round(rows * step) + 4,
-    margin: step / 2,
-    style: { background: "none", overflow: "visible" },
-    x: { axis: null, domain: [0, columns - 1] },
-    y: { axis: null, domain: [rows - 1, 0] },
-    r: { type: "identity" },
-    color: {
-      type: "linear",
-      domain: [at(0.02), at(0.98)],
-      range: ["var(--near)", "var(--far)"],
-      interpolate: mix,
-      clamp: true,
-    },
-    marks: [
-      dot(
-        cells.filter(({ size }) => size > 0),
-        { x: "x", y: "y", r: radius, fill: "spread" },
-      ),
-      dot(
-        cells.filter(({ size }) => size === 0),
-        { x: "x", y: "y", r: step * 0.2, stroke: "var(--today)", strokeDasharray: "2,2" },
-      ),
-      dot(
-        cells.filter(({ size }) => size > mean * OVERFULL),
-        { x: "x", y: "y", r: radius, stroke: "var(--today)", strokeWidth: 2 },
-      ),
-      line(path, {
-        x: "x",
-        y: "y",
-        stroke: "var(--ink)",
-        strokeWidth: 1.6,
-        strokeOpacity: 0.8,
-        strokeLinejoin: "round",
-      }),
-      dot(path.slice(0, 1), { x: "x", y: "y", r: 4, fill: "var(--paper)", stroke: "var(--ink)", strokeWidth: 1.5 }),
-      dot(path.slice(-1), { x: "x", y: "y", r: 5, fill: "var(--ink)", stroke: "var(--paper)", strokeWidth: 2 }),
-    ],
-  });
-}
-
-/** Colours of the page's own scheme, whatever that is, can be mixed by the browser alone. */
-function mix(from, to) {
-  return (t) => `color-mix(in oklab, ${to} ${(t * 100).toFixed(0)}%, ${from})`;
+  const colour = (spread) => {
+    const t = Math.min(1, Math.max(0, (spread - at(0.02)) / (at(0.98) - at(0.02) || 1)));
+    return `color-mix(in oklab, var(--far) ${(t * 100).toFixed(0)}%, var(--near))`;
+  };
+  const height = Math.round(rows * step) + 4;
+  const place = ({ x, y }) => ({ cx: ((x + 0.5) * step).toFixed(1), cy: ((y + 0.5) * step + 2).toFixed(1) });
+  const disc = (cell) => {
+    if (cell.size === 0) return { r: step * 0.2, fill: "none", stroke: "var(--today)", "stroke-dasharray": "2,2" };
+    const outline = cell.size > mean * OVERFULL ? { stroke: "var(--today)", "stroke-width": 2 } : {};
+    return { r: radius(cell).toFixed(1), fill: colour(cell.spread), ...outline };
+  };
+  const path = walk.slice(0, steps).map((cell) => place(cells[cell]));
+  return svg(
+    "svg",
+    { class: "plot", width, height, viewBox: `0 0 ${width} ${height}` },
+    ...cells.map((cell) => svg("circle", { ...place(cell), ...disc(cell) })),
+    ...(path.length === 0
+      ? []
+      : [
+          svg("path", { d: `M${path.map(({ cx, cy }) => `${cx},${cy}`).join("L")}`, class: "walk" }),
+          svg("circle", { ...path[0], r: 4, fill: "var(--paper)", stroke: "var(--ink)", "stroke-width": 1.5 }),
+          svg("circle", { ...path.at(-1), r: 5, fill: "var(--ink)", stroke: "var(--paper)", "stroke-width": 2 }),
+        ]),
+  );
 }
 
 /** What the picture says, in words. */

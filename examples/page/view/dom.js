@@ -6,7 +6,15 @@
  * @param {...(Node | string | undefined)} children
  */
 export function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+  return made(document.createElement(tag), attributes, children);
+}
+
+/** An element of a picture. */
+export function svg(tag, attributes = {}, ...children) {
+  return made(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function made(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2).toLowerCase(), value);
     else if (value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);

@@ -1,10 +1,10 @@
-import { dot, line, plot, ruleX, text } from "@observablehq/plot";
-import { tableBehind } from "./dom.js";
+import { svg, tableBehind } from "./dom.js";
 import { megabytes, milliseconds } from "./words.js";
 
 /** ms until RVC's next block of 16 frames comes: what all work on one together may take. */
 export const BUDGET = 250;
-const FONT = { fontSize: "13px", fontFamily: "inherit", background: "none" };
+/** ms to the right end of the picture. */
+const LONGEST = 400;
 
 /** The words for a size. */
 export function sizeName(size) {
@@ -20,80 +20,94 @@ const SHARES = { half: "1/2", quarter: "1/4", eighth: "1/8", sixteenth: "1/16" }
  */
 export function tradeOff({ points, today, choice, other = [] }, width) {
   const narrow = width < 500;
-  const x = "ms";
-  const y = "error";
-  const low = Math.min(0.1, ...[...points, ...other].map(({ ms }) => ms * 0.8));
-  const most = Math.max(0.1, ...[...points, ...other].map(({ error }) => error));
+  const height = narrow ? 300 : 360;
+  const all = [...points, ...other];
+  const low = Math.min(0.1, ...all.map(({ ms }) => ms * 0.8));
+  const most = Math.ceil(Math.max(0.1, ...all.map(({ error }) => error)) * 10.5) / 10;
+  const [left, right, top, bottom] = [46, width - (narrow ? 16 : 24), 34, height - 44];
+  const x = (ms) => left + ((right - left) * Math.log(ms / low)) / Math.log(LONGEST / low);
+  const y = (error) => bottom + ((top - bottom) * error) / most;
+  const at = ({ ms, error }) => ({ cx: x(ms), cy: y(error) });
   const faint = ({ size }) => (size === choice.size ? 0.9 : 0.35);
-  const note = { x, y, fontSize: 13, fontWeight: 600, stroke: "var(--paper)", strokeWidth: 5, paintOrder: "stroke" };
-  return plot({
-    width,
-    height: narrow ? 300 : 360,
-    marginLeft: 46,
-    marginRight: narrow ? 16 : 24,
-    marginTop: 34,
-    marginBottom: 44,
-    style: FONT,
-    x: {
-      type: "log",
-      domain: [low, 400],
-      label: "ms a block on this machine →",
-      ticks: [0.01, 0.1, 1, 10, 100].filter((tick) => tick >= low),
-      tickFormat: String,
-    },
-    y: {
-      domain: [0, Math.ceil(most * 10.5) / 10],
-      label: "↑ blend error",
-      tickFormat: (v) => `${Math.round(v * 100)} %`,
-      grid: true,
-      ticks: 5,
-    },
-    marks: [
-      ruleX([BUDGET], { stroke: "var(--today)", strokeDasharray: "2,4" }),
-      text([{ x: BUDGET }], {
-        x: "x",
-        frameAnchor: "top",
-        text: () => (narrow ? "250 ms" : "the next block comes: 250 ms"),
-        textAnchor: "end",
-        dx: -6,
-        dy: 2,
-        fill: "var(--today)",
+  const path = (line) => `M${line.map(({ ms, error }) => `${x(ms).toFixed(1)},${y(error).toFixed(1)}`).join("L")}`;
+  const lines = (of, stroke, dash) =>
+    [...new Set(of.map(({ size }) => size))].map((size) =>
+      svg("path", {
+        d: path(of.filter((point) => point.size === size)),
+        fill: "none",
+        stroke,
+        "stroke-opacity": dash === undefined ? faint({ size }) : 1,
+        "stroke-width": 1.5,
+        "stroke-dasharray": dash,
       }),
-      line(other, { x, y, z: "size", stroke: "var(--other)", strokeWidth: 1.5, strokeDasharray: "4,3" }),
-      dot(other, { x, y, r: 3, fill: "var(--other)" }),
-      line(points, { x, y, z: "size", stroke: "var(--choice)", strokeOpacity: faint, strokeWidth: 1.5 }),
-      dot(points, {
-        x,
-        y,
+    );
+  /** Words over what they stand on. */
+  const note = (point, words, fill, dx, dy, anchor = "start") =>
+    label(x(point.ms) + dx, y(point.error) + dy, words, anchor, { fill, class: "note" });
+
+  return svg(
+    "svg",
+    { class: "plot", width, height, viewBox: `0 0 ${width} ${height}` },
+    ...steps(most).flatMap((error) => [
+      svg("line", { x1: left, x2: right, y1: y(error), y2: y(error), class: "grid" }),
+      label(left - 8, y(error), `${Math.round(error * 100)} %`, "end"),
+    ]),
+    ...[0.01, 0.1, 1, 10, 100]
+      .filter((ms) => ms >= low)
+      .flatMap((ms) => [
+        svg("line", { x1: x(ms), x2: x(ms), y1: bottom, y2: bottom + 5, stroke: "currentColor" }),
+        label(x(ms), bottom + 15, String(ms), "middle"),
+      ]),
+    label(0, 12, "↑ blend error", "start"),
+    label(right, height - 8, "ms a block on this machine →", "end"),
+    svg("line", {
+      x1: x(BUDGET),
+      x2: x(BUDGET),
+      y1: top,
+      y2: bottom,
+      stroke: "var(--today)",
+      "stroke-dasharray": "2,4",
+    }),
+    label(x(BUDGET) - 6, top + 8, narrow ? "250 ms" : "the next block comes: 250 ms", "end", { fill: "var(--today)" }),
+    ...lines(other, "var(--other)", "4,3"),
+    ...other.map((point) => svg("circle", { ...at(point), r: 3, fill: "var(--other)" })),
+    ...lines(points, "var(--choice)"),
+    ...points.map((point) =>
+      svg("circle", {
+        ...at(point),
         r: 3.5,
         fill: "var(--paper)",
         stroke: "var(--choice)",
-        strokeOpacity: faint,
-        strokeWidth: 1.5,
+        "stroke-opacity": faint(point),
+        "stroke-width": 1.5,
       }),
-      text(ends(points), {
-        x,
-        y,
-        text: ({ size }) => (size === "full" ? "full size" : SHARES[size]),
-        textAnchor: "start",
-        dx: 9,
+    ),
+    ...ends(points).map((point) =>
+      label(x(point.ms) + 9, y(point.error), point.size === "full" ? "full size" : SHARES[point.size], "start", {
         fill: "var(--soft)",
       }),
-      dot([choice], { x, y, r: 8, fill: "var(--choice)", stroke: "var(--paper)", strokeWidth: 2 }),
-      dot([today], { x, y, r: 6, fill: "var(--today)", symbol: "diamond", stroke: "var(--paper)", strokeWidth: 2 }),
-      text([today], { ...note, text: () => "today", fill: "var(--today)", textAnchor: "start", dx: 11 }),
-      choice === today
-        ? undefined
-        : text([choice], {
-            ...note,
-            text: () => "your choice",
-            fill: "var(--choice)",
-            textAnchor: narrow ? "start" : "end",
-            dx: narrow ? 11 : -13,
-            dy: narrow ? -12 : 3,
-          }),
-    ],
-  });
+    ),
+    svg("circle", { ...at(choice), r: 8, fill: "var(--choice)", ...EDGE }),
+    svg("path", { d: `M${x(today.ms)},${y(today.error) - 9}l5,9l-5,9l-5,-9z`, fill: "var(--today)", ...EDGE }),
+    note(today, "today", "var(--today)", 11, 0),
+    choice === today
+      ? undefined
+      : narrow
+        ? note(choice, "your choice", "var(--choice)", 11, -12)
+        : note(choice, "your choice", "var(--choice)", -13, 3, "end"),
+  );
+}
+
+const EDGE = { stroke: "var(--paper)", "stroke-width": 2 };
+
+function label(x, y, words, anchor, attributes = {}) {
+  return svg("text", { x, y, dy: "0.32em", "text-anchor": anchor, fill: "currentColor", ...attributes }, words);
+}
+
+/** Some round errors up to the largest. */
+function steps(most) {
+  const step = [0.02, 0.05, 0.1, 0.2, 0.5].find((size) => most / size <= 6) ?? 1;
+  return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, i) => i * step);
 }
 
 /** Where the line of each size ends, and its name goes: unless names would lie over each other. */
