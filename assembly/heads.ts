@@ -20,7 +20,7 @@ import { sumError } from "./rounding";
 import { addMultiple, centre } from "./rows";
 
 /** What a length may have lost because squares below 1e-45 are zero: the root of d of them, d being at most 2^20. */
-const LOST: f32 = 1e-19;
+export const LOST: f32 = 1e-19;
 /** Rounds in which R turns towards the directions of the largest spread, and the rows that it looks at. */
 const ROUNDS: i32 = 3;
 const SAMPLE: i32 = 1024;

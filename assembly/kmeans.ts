@@ -1,8 +1,8 @@
 // The two halves of a k-means iteration: which centroid is nearest, and where the points of a centroid lie on average.
 
 import { fourKeys, innerProducts, pairKey } from "./distance";
-import { slackOf } from "./heads";
-import { lane4, madd } from "./lanes";
+import { LOST, slackOf } from "./heads";
+import { lane4 } from "./lanes";
 import { INNER_PRODUCT, NOTHING } from "./metric";
 import { sumError, TINY } from "./rounding";
 import { TILE_ROWS } from "./scan/all";
@@ -82,23 +82,52 @@ function takeNearest(products: usize, half: usize, count: i32, first: i32, score
 /** Centroids of a block: four vectors of lanes. */
 const BLOCK_CENTROIDS: i32 = 16;
 
+/** What the length of a head becomes in whole numbers: with what rounding adds, its square stays below 2^31. */
+const LENGTH: f32 = 32000;
+/** What stands before the blocks: the length that LENGTH stands for (f32). */
+const HEADER: usize = 16;
+
+/** Pairs of numbers in a head of m. */
+@inline
+function pairs(m: i32): usize {
+  return (<usize>m + 1) >> 1;
+}
+
 /** Bytes of the blocks that blockHeads writes. */
 export function blockHeadsBytes(k: i32, m: i32): i32 {
-  return ((k + BLOCK_CENTROIDS - 1) & -BLOCK_CENTROIDS) * m * 4;
+  return <i32>HEADER + ((k + BLOCK_CENTROIDS - 1) & -BLOCK_CENTROIDS) * <i32>pairs(m) * 4;
+}
+
+/** The length of a head of m numbers, at least. */
+function lengthOf(head: usize, m: i32): f32 {
+  return sqrt(-pairKey(head, head, m, INNER_PRODUCT)) * <f32>1.001 + LOST;
+}
+
+/** Writes a head as whole numbers (i16), two of them every `step` bytes, LENGTH standing for `length`. */
+function roundHead(head: usize, m: i32, length: f32, out: usize, step: usize): void {
+  const scale = LENGTH / length;
+  for (let j = 0; j < m; j++, head += 4) {
+    const whole = <i32>nearest(load<f32>(head) * scale);
+    store<i16>(out + <usize>(j >> 1) * step + <usize>((j & 1) << 1), <i16>whole);
+  }
 }
 
 /**
- * Heads of m numbers of k centroids, sixteen centroids a block, in which lanes are centroids:
+ * Heads of m numbers of k centroids as whole numbers of 16 bits, sixteen centroids a block, in which lanes are centroids:
  *
- *     | number 0 of centroids 0 … 15 | number 1 of 0 … 15 | … | number m - 1 of 0 … 15 |  then those of 16 … 31
+ *     | numbers 0, 1 of centroid 0 | 0, 1 of 1 | … | 0, 1 of 15 | 2, 3 of 0 | … | m - 2, m - 1 of 15 |  then those of 16 … 31
  *
- * What is missing of the last block is zero.
+ * What is missing of the last block, or of the last pair, is zero.
  */
 export function blockHeads(heads: usize, k: i32, m: i32, out: usize): void {
   memory.fill(out, 0, blockHeadsBytes(k, m));
-  for (let i = 0; i < k; i++) {
-    const block = out + ((<usize>((i & -BLOCK_CENTROIDS) * m)) << 2) + ((<usize>(i & (BLOCK_CENTROIDS - 1))) << 2);
-    for (let j: usize = 0; j < <usize>m; j++, heads += 4) store<f32>(block + (j << 6), load<f32>(heads));
+  let longest: f32 = 0;
+  for (let i = 0; i < k; i++) longest = max(longest, lengthOf(heads + ((<usize>(i * m)) << 2), m));
+  store<f32>(out, longest);
+  out += HEADER;
+  for (let i = 0; i < k; i++, heads += (<usize>m) << 2) {
+    const block = out + <usize>(i / BLOCK_CENTROIDS) * (pairs(m) << 6) + ((<usize>(i % BLOCK_CENTROIDS)) << 2);
+    roundHead(heads, m, longest, block, 64);
   }
 }
 
@@ -108,6 +137,8 @@ class Seeker {
   /** A centroid whose bound is above this is not the one: 2 score + above. */
   limit: f32;
   above: f32;
+  /** What turns a product of whole numbers into twice a product of heads. */
+  scale: f32;
   /** Centroids that wait to be compared, three at most, and how many. */
   waiting: i32;
   a: i32;
@@ -115,9 +146,9 @@ class Seeker {
   c: i32;
 }
 
-/** Bytes of scratch that assignByHeads takes for n points. */
-export function assignByHeadsScratch(n: i32): i32 {
-  return n * <i32>offsetof<Seeker>();
+/** Bytes of scratch that assignByHeads takes for n points, by heads of m numbers. */
+export function assignByHeadsScratch(n: i32, m: i32): i32 {
+  return n * (<i32>offsetof<Seeker>() + ((<i32>pairs(m)) << 2));
 }
 
 /**
@@ -130,9 +161,17 @@ export function assignByHeadsScratch(n: i32): i32 {
  * (|x - c|² - |x|²) / 2 but for rounding, so where v > 2b + |x|² + rounding. A score is |c|²/2 - x·c, two sums that are off
  * by at most g (rounding.ts), so it is off by at most g(|x|² + |c|²), of which eight times are taken.
  *
+ * The heads x and c are taken as whole numbers p and q, x = s p + e and c = t q + f, s and t being a 32000th of the lengths X of x and C of
+ * the longest c, at least. Each number is off by half of s at most, so |e| by s r / 2, r the root of m, and
+ *
+ *     |xc - s t (p q)|  =  |ec + s p f|  <=  r (s C + X t) / 2 (1 + tiny)  =  r X C / 32000 (1 + tiny)
+ *
+ * Twice of that, and a fortieth of it for what is tiny or rounded, is added to the limit. |p| and |q| are at most 32000 + r / 2, so products
+ * and all their parts stay below 2^31.
+ *
  *                 c0..3   c4..7  c8..11  c12..15
  *     point i   |  s00  |  s01  |  s02  |  s03  |   eight accumulators, lanes are centroids: nothing is summed across lanes, and the
- *     point i+1 |  s10  |  s11  |  s12  |  s13  |   products become bounds where they are. With heads lying as rows do, it took half more.
+ *     point i+1 |  s10  |  s11  |  s12  |  s13  |   products become bounds where they are. Each step takes two numbers of 16 bits a lane.
  */
 export function assignByHeads(
   points: usize,
@@ -154,6 +193,10 @@ export function assignByHeads(
 ): void {
   const size = (<usize>d) << 2;
   const headSize = (<usize>m) << 2;
+  const wholeSize = pairs(m) << 2;
+  const wholes = scratch + <usize>n * offsetof<Seeker>();
+  const farthest = load<f32>(blocks);
+  const lost = ((sqrt(<f32>m) * <f32>2.05) / LENGTH) * farthest;
   const g = sumError(d);
   const longest = load<f32>(basis) + load<f32>(basis, 4);
   for (let i = 0; i < n; i++) {
@@ -164,19 +207,25 @@ export function assignByHeads(
     const score = load<f32>(half + ((<usize>list) << 2)) + key;
     const norm = load<f32>(norms + at);
     store<f32>(scores + at, score);
-    seeker.above = norm + 8 * g * (norm + longest * longest) + TINY;
+    const reach = lengthOf(pointHeads + <usize>i * headSize, m);
+    const whole = wholes + <usize>i * wholeSize;
+    store<i32>(whole + wholeSize - 4, 0);
+    roundHead(pointHeads + <usize>i * headSize, m, reach, whole, 4);
+    seeker.scale = (reach / LENGTH) * (farthest / LENGTH) * 2;
+    seeker.above = norm + 8 * g * (norm + longest * longest) + lost * reach + TINY;
     seeker.limit = 2 * score + seeker.above;
     seeker.waiting = 0;
   }
   const shrink = f32x4.splat(1 - slackOf(basis));
-  for (let first = 0; first < k; first += BLOCK_CENTROIDS, blocks += headSize << 4) {
+  blocks += HEADER;
+  for (let first = 0; first < k; first += BLOCK_CENTROIDS, blocks += wholeSize << 4) {
     for (let i = 0; i < n; i += 2) {
       const pair = i + 1 < n;
-      let x = pointHeads + <usize>i * headSize;
-      let y = pair ? x + headSize : x;
-      const end = x + headSize;
+      let x = wholes + <usize>i * wholeSize;
+      let y = pair ? x + wholeSize : x;
+      const end = x + wholeSize;
       let h = blocks;
-      let s00 = f32x4.splat(0);
+      let s00 = i32x4.splat(0);
       let s01 = s00;
       let s02 = s00;
       let s03 = s00;
@@ -188,17 +237,17 @@ export function assignByHeads(
         const u = v128.load32_splat(x);
         const v = v128.load32_splat(y);
         let w = v128.load(h);
-        s00 = madd(u, w, s00);
-        s10 = madd(v, w, s10);
+        s00 = i32x4.add(s00, i32x4.dot_i16x8_s(u, w));
+        s10 = i32x4.add(s10, i32x4.dot_i16x8_s(v, w));
         w = v128.load(h, 16);
-        s01 = madd(u, w, s01);
-        s11 = madd(v, w, s11);
+        s01 = i32x4.add(s01, i32x4.dot_i16x8_s(u, w));
+        s11 = i32x4.add(s11, i32x4.dot_i16x8_s(v, w));
         w = v128.load(h, 32);
-        s02 = madd(u, w, s02);
-        s12 = madd(v, w, s12);
+        s02 = i32x4.add(s02, i32x4.dot_i16x8_s(u, w));
+        s12 = i32x4.add(s12, i32x4.dot_i16x8_s(v, w));
         w = v128.load(h, 48);
-        s03 = madd(u, w, s03);
-        s13 = madd(v, w, s13);
+        s03 = i32x4.add(s03, i32x4.dot_i16x8_s(u, w));
+        s13 = i32x4.add(s13, i32x4.dot_i16x8_s(v, w));
       }
       const at = (<usize>i) << 2;
       const own = lengths + ((<usize>first) << 2);
@@ -247,21 +296,25 @@ export function assignByHeads(
 function below(p0: v128, p1: v128, p2: v128, p3: v128, length: f32, lengths: usize, shrink: v128, seeker: usize): i32 {
   const length4 = f32x4.splat(length);
   const limit = v128.load32_splat(seeker);
-  return (
-    65535 &
-    ~(
-      i32x4.bitmask(f32x4.gt(bound(p0, length4, v128.load(lengths), shrink), limit)) |
-      (i32x4.bitmask(f32x4.gt(bound(p1, length4, v128.load(lengths, 16), shrink), limit)) << 4) |
-      (i32x4.bitmask(f32x4.gt(bound(p2, length4, v128.load(lengths, 32), shrink), limit)) << 8) |
-      (i32x4.bitmask(f32x4.gt(bound(p3, length4, v128.load(lengths, 48), shrink), limit)) << 12)
-    )
+  const scale = v128.load32_splat(seeker + offsetof<Seeker>("scale"));
+  const above = i8x16.narrow_i16x8_s(
+    i16x8.narrow_i32x4_s(
+      f32x4.gt(bound(p0, scale, length4, v128.load(lengths), shrink), limit),
+      f32x4.gt(bound(p1, scale, length4, v128.load(lengths, 16), shrink), limit),
+    ),
+    i16x8.narrow_i32x4_s(
+      f32x4.gt(bound(p2, scale, length4, v128.load(lengths, 32), shrink), limit),
+      f32x4.gt(bound(p3, scale, length4, v128.load(lengths, 48), shrink), limit),
+    ),
   );
+  return 65535 ^ i8x16.bitmask(above);
 }
 
-/** (|x|² + |c|²)(1 - slack) - 2 product. */
+/** (|x|² + |c|²)(1 - slack) - scale product. */
 @inline
-function bound(product: v128, length: v128, lengths: v128, shrink: v128): v128 {
-  return f32x4.sub(f32x4.mul(f32x4.add(length, lengths), shrink), f32x4.add(product, product));
+function bound(product: v128, scale: v128, length: v128, lengths: v128, shrink: v128): v128 {
+  const products = f32x4.mul(f32x4.convert_i32x4_s(product), scale);
+  return f32x4.sub(f32x4.mul(f32x4.add(length, lengths), shrink), products);
 }
 
 /** Compares the centroids of a block that are open, four at a time; what is left over waits. */

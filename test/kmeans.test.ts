@@ -40,7 +40,7 @@ function compare({ points: pointFill, centroids: centroidFill, k, d, n, m, seed 
   const blocks = engine.allocate(kernels.blockHeadsBytes(k, m));
   kernels.blockHeads(heads, k, m, blocks);
   const tile = engine.allocate(kernels.assignScratch(n));
-  const seekers = engine.allocate(kernels.assignByHeadsScratch(n));
+  const seekers = engine.allocate(kernels.assignByHeadsScratch(n, m));
   const [expected, given] = [false, true].map((bounded) => {
     const [lists, scores] = [floats(n), floats(n)];
     if (bounded) {
@@ -106,7 +106,7 @@ describe("heads leave an assignment alone", () => {
     engine.i32[list >>> 2] = 0;
     const blocks = engine.allocate(kernels.blockHeadsBytes(k, m));
     kernels.blockHeads(heads, k, m, blocks);
-    const seekers = engine.allocate(kernels.assignByHeadsScratch(n));
+    const seekers = engine.allocate(kernels.assignByHeadsScratch(n, m));
     // prettier-ignore
     kernels.assignByHeads(
       point, n, rows, half, k, d, norm, m, basis, pointLength, pointHead, lengths, blocks, list, score, seekers,

@@ -71,7 +71,7 @@ export const SHARES: Readonly<Record<string, Sharing>> = {
     most: POINTS,
     count: 1,
     steps: { 0: d * 4, 6: 4, 9: 4, 10: m * 4, 13: 4, 14: 4 },
-    scratch: [15, kernels.assignByHeadsScratch(POINTS)],
+    scratch: [15, kernels.assignByHeadsScratch(POINTS, m)],
   }),
   searchRows: searching,
   searchBounded: searching,

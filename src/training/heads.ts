@@ -42,7 +42,7 @@ export class Heads {
     this.#heads = engine.allocate(k * this.#m * 4);
     this.#blocks = engine.allocate(kernels.blockHeadsBytes(k, this.#m));
     this.#scratch = engine.allocate(
-      Math.max(kernels.makeHeadsScratch(d, this.#m), kernels.assignByHeadsScratch(CHUNK)),
+      Math.max(kernels.makeHeadsScratch(d, this.#m), kernels.assignByHeadsScratch(CHUNK, this.#m)),
     );
   }
 
