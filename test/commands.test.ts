@@ -25,7 +25,7 @@ import { writeFiles } from "../src/cli/output.js";
 import { takesControlCodes } from "../src/cli/progress.js";
 import { indexFactory, METRIC_INNER_PRODUCT, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
-import { blend, measureVoice, shrinkVoice } from "../src/rvc/index.js";
+import { blend, measureVoice, readVoice, shrinkVoice } from "../src/rvc/index.js";
 import { randomOf, uniform } from "./random.js";
 import { zipOf } from "./zips.js";
 
@@ -216,6 +216,21 @@ describe.concurrent("info", () => {
     rmSync(at("big.index"));
   });
 
+  test("of a voice file: from its head alone, what it is read as", async () => {
+    const small = await shrinkVoice(await open("voice.index"), { ratio: 4 });
+    small.index.nprobe = 3;
+    const bytes = small.index.toBytes();
+    writeFileSync(at("info.voice"), bytes);
+    const { description, d, ntotal } = await readVoice(bytes);
+    const expected = { description, d, ntotal, metric: "L2", isTrained: true, nlist: 20, nprobe: 3 };
+    expect(await json("info", "info.voice")).toEqual({ ...expected, bytes: bytes.length });
+    // What is behind the head is not looked at, nor need it be there.
+    writeFileSync(at("info.begun.voice"), bytes.subarray(0, 400));
+    expect(await json("info", "info.begun.voice")).toEqual({ ...expected, bytes: 400 });
+    writeFileSync(at("info.cut.voice"), bytes.subarray(0, 60));
+    expect(await failing(1, "info", "info.cut.voice")).toContain("info.cut.voice: ");
+  });
+
   test("points at what a wider search would find", async () => {
     expect((await cellist("info", "voice.index")).stdout).toContain("cellist set voice.index nprobe=8");
     await write("wide.index", "IVF20,Flat");
@@ -331,6 +346,21 @@ describe.concurrent("merge", () => {
     const own = await failing(1, "merge", "merge.flat.index", "merge.odd.index", "--out", "merged/no.index");
     expect(own).toContain('--to "IDMap,Flat"');
     expect(existsSync(at("merged/no.index"))).toBe(false);
+  });
+
+  test("moves codes as they are where cells and codes are the same", async () => {
+    const codes = async (from: number, to: number): Promise<Index> => {
+      const index = await indexFactory(D, "IVF8,PQ4x4fs");
+      await index.train(vectors, { seed: 3 });
+      await index.add(vectors.subarray(from * D, to * D));
+      return index;
+    };
+    const [first, second] = [await codes(0, 300), await codes(300, 800)];
+    writeFileSync(at("merge.1.index"), first.toBytes());
+    writeFileSync(at("merge.2.index"), second.toBytes());
+    await json("merge", "merge.1.index", "merge.2.index", "--out", "merged/codes.index");
+    // Codes of decoded vectors would be others: of a residual quantizer they are not what they were made of.
+    expect(Buffer.compare(bytesOf("merged/codes.index"), (await codes(0, 800)).toBytes())).toBe(0);
   });
 
   test("refuses other dimensions and other metrics", async () => {

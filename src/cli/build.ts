@@ -104,7 +104,7 @@ async function build(paths: string[], flags: BuildFlags, watch: Watch, ask: Ask 
     file,
   });
   const title = version === undefined ? name : `${name}, RVC ${version}`;
-  const hint = nprobeHint(index, file);
+  const hint = nprobeHint({ ...cellsOf(index), metric: index.metric }, file);
   return {
     text: `${title}: ${index.description} of ${d} dimensions\n${fields}${hint === undefined ? "" : `\n\n${hint}`}`,
     data: {

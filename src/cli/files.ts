@@ -4,6 +4,8 @@ import { Socket } from "node:net";
 import { basename, join } from "node:path";
 import type { IdType, Index, Metric } from "../api.js";
 import { voiceCodec } from "../codec/voice-codec.js";
+import { FOURCC, headBytes, MAX_LAYERS, readHead } from "../codec/head.js";
+import type { Head } from "../codec/head.js";
 import { CellistError } from "../errors.js";
 import { indexFactory, readIndex, skimIndex } from "../open.js";
 import { openNpy } from "../format/npy.js";
@@ -101,6 +103,30 @@ export async function openIndex(path: string, watch: Watch): Promise<{ index: Ve
 /** Opens what a file says of an index: its vectors are not read. */
 export async function openOutline(path: string, watch: Watch): Promise<{ index: VectorIndex; bytes: number }> {
   return opened(path, watch, (source, options) => skimIndex(source, { ...options, codecs: [voiceCodec] }));
+}
+
+/**
+ * What the head of a voice file says, and the bytes of the file: nothing behind it is read. Undefined for any other file, and for a stream,
+ * which can't be begun again.
+ */
+export async function openVoiceHead(path: string): Promise<{ head: Head; bytes: number } | undefined> {
+  if (path === STDIN) return undefined;
+  const stats = await stat(path).catch(() => undefined);
+  if (stats?.isFile() !== true) return undefined;
+  try {
+    const file = await open(path);
+    try {
+      const { buffer, bytesRead } = await file.read(new Uint8Array(headBytes(MAX_LAYERS)), { position: 0 });
+      const bytes = buffer.subarray(0, bytesRead);
+      if (Array.from({ length: 4 }, (_, i) => bytes[i]).some((byte, i) => byte !== FOURCC.charCodeAt(i)))
+        return undefined;
+      return { head: readHead(bytes), bytes: stats.size };
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw pathError("read", path, error);
+  }
 }
 
 async function opened(

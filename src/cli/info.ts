@@ -1,8 +1,9 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
 import { METRIC_L2 } from "../api.js";
-import type { VectorIndex } from "../handle/vector-index.js";
-import { openOutline, titleOf } from "./files.js";
+import type { Metric } from "../api.js";
+import type { Head } from "../codec/head.js";
+import { openOutline, openVoiceHead, titleOf } from "./files.js";
 import { jsonOption } from "./options.js";
 import { cellsOf } from "./parts.js";
 import { report, run } from "./run.js";
@@ -47,9 +48,9 @@ export function addInfo(program: Command): void {
 }
 
 async function infoOf(file: string, watch: Watch): Promise<Answer> {
-  const { index, bytes } = await openOutline(file, watch);
-  const { description, d, ntotal, metric, isTrained } = index;
-  const { nlist, nprobe } = cellsOf(index);
+  const voice = await openVoiceHead(file);
+  const found = voice === undefined ? await outlineOf(file, watch) : voiceOf(voice.head, voice.bytes);
+  const { description, d, ntotal, metric, isTrained, nlist, nprobe, bytes } = found;
   const fields = table({
     description,
     d: String(d),
@@ -60,17 +61,43 @@ async function infoOf(file: string, watch: Watch): Promise<Answer> {
     nprobe: whole(nprobe),
     bytes: size(bytes),
   });
-  const hint = nprobeHint(index, file);
+  const hint = nprobeHint(found, file);
   return {
     text: `${basename(titleOf(file))}\n${fields}${hint === undefined ? "" : `\n\n${hint}`}`,
     data: { description, d, ntotal, metric, isTrained, nlist, nprobe, bytes },
   };
 }
 
+/** What is said of a file. */
+interface Outline {
+  description: string;
+  d: number;
+  ntotal: number;
+  metric: Metric;
+  isTrained: boolean;
+  nlist: number | null;
+  nprobe: number | null;
+  bytes: number;
+}
+
+async function outlineOf(file: string, watch: Watch): Promise<Outline> {
+  const { index, bytes } = await openOutline(file, watch);
+  const { description, d, ntotal, metric, isTrained } = index;
+  return { description, d, ntotal, metric, isTrained, ...cellsOf(index), bytes };
+}
+
+/** A voice file stands for the IVF,Flat that it is read as. */
+function voiceOf({ d, ntotal, metric, nlist, nprobe }: Head, bytes: number): Outline {
+  const description = `IVF${nlist},Flat`;
+  return { description, d, ntotal, metric, isTrained: true, nlist, nprobe: Math.min(nprobe, nlist), bytes };
+}
+
 /** What a voice gains from a wider search, where it has RVC's narrowest: with 500 cells, 8 neighbours are found .5 of at 1 and .9 at 8. */
-export function nprobeHint(index: VectorIndex, file: string): string | undefined {
-  const { nlist, nprobe } = cellsOf(index);
-  if (nlist === null || nlist < 8 || nprobe !== 1 || index.metric !== METRIC_L2) return undefined;
+export function nprobeHint(
+  { nlist, nprobe, metric }: Pick<Outline, "nlist" | "nprobe" | "metric">,
+  file: string,
+): string | undefined {
+  if (nlist === null || nlist < 8 || nprobe !== 1 || metric !== METRIC_L2) return undefined;
   return (
     `A search scans 1 of ${whole(nlist)} lists, and may miss half of the neighbours: cellist set ${file} nprobe=8 changes what the file ` +
     `says,\nfor RVC and all else that reads it (cellist measure ${file} shows the difference).`

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
+import { CellistError } from "../errors.js";
 import type { VectorIndex } from "../handle/vector-index.js";
 import { openIndex } from "./files.js";
 import { forceOption, jsonOption } from "./options.js";
@@ -69,27 +70,44 @@ async function take(index: VectorIndex, path: string, ids: Set<bigint>, watch: W
     throw new InputError(
       `${path} is for ${metricName(other.metric)}, and the first file for ${metricName(index.metric)}: they can't be one index`,
     );
-  const stored = await storedVectors(other.node, new Pace(watch));
-  other.dispose();
+  const theirs = entriesOf(other.node)
+    .map(({ id }) => id)
+    .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   const takes = idsTaken(index);
-  const numbered = stored.inSequence && isSequence(ids);
-  if (numbered && takes !== "always") {
-    await index.add(stored.vectors, watch);
-  } else if (takes === "none") {
+  const numbered = theirs.every((id, i) => id === BigInt(i)) && isSequence(ids);
+  const shift = numbered ? BigInt(ids.size) : 0n;
+  if (takes === "none" && !numbered)
     throw new InputError(
       `${path} has ids of its own, and ${index.description} numbers its vectors itself: cellist convert the first file --to ` +
         `"IDMap,${index.description}"`,
     );
-  } else {
-    const own = numbered ? stored.ids.map((id) => id + BigInt(ids.size)) : stored.ids;
-    const twice = own.find((id) => ids.has(id));
-    if (twice !== undefined)
-      throw new InputError(`the id ${twice} is in ${path} and in a file before it: an id may be in one of them only`);
-    await index.addWithIds(stored.vectors, own, watch);
-    for (const id of own) ids.add(id);
-    return;
+  const twice = theirs.find((id) => ids.has(id + shift));
+  if (twice !== undefined)
+    throw new InputError(`the id ${twice} is in ${path} and in a file before it: an id may be in one of them only`);
+  if (!(await moved(index, other, takes === "none" ? 0n : shift, watch))) {
+    const stored = await storedVectors(other.node, new Pace(watch));
+    if (numbered && takes !== "always") await index.add(stored.vectors, watch);
+    else
+      await index.addWithIds(
+        stored.vectors,
+        stored.ids.map((id) => id + shift),
+        watch,
+      );
   }
-  for (let left = stored.ids.length; left > 0; left--) ids.add(BigInt(ids.size));
+  other.dispose();
+  for (const id of theirs) ids.add(id + shift);
+}
+
+/** Moves what another index of the same kind and training holds, codes as they are; false where it is another kind, or was trained otherwise. */
+async function moved(index: VectorIndex, other: VectorIndex, addId: bigint, watch: Watch): Promise<boolean> {
+  try {
+    await index.mergeFrom(other, { addId, ...watch });
+    return true;
+  } catch (error) {
+    if (error instanceof CellistError && (error.code === "ERR_PARAMETER" || error.code === "ERR_NOT_TRAINED"))
+      return false;
+    throw error;
+  }
 }
 
 /** Whether ids are 0, 1, 2 … */

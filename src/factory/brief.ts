@@ -8,7 +8,7 @@ const BRIEF = /^(?:(IDMap2?),)?(?:IVF(\d{1,9}),)?(?:Flat|PQ(\d{1,9})x4fs(r?)(?:_
  * closely, what is wrong included. Programs that need no other kind go without the grammar.
  */
 export function parseBrief(d: number, description: string): IndexTree | undefined {
-  const match = BRIEF.exec(description);
+  const match = typeof description === "string" ? BRIEF.exec(description) : null;
   if (match === null || !(Number.isInteger(d) && d >= 1 && d < 2 ** 31)) return undefined;
   const [, before, nlist, m, residual, bbs, refined, behind] = match;
   if (before !== undefined && behind !== undefined) return undefined;

@@ -91,6 +91,11 @@ export async function* eachSlice(slices: Slices): AsyncGenerator<NamedSlice> {
 export async function sliceRows({ name, data }: NamedSlice, d: number, pace: Pace): Promise<Float32Array> {
   const given = await data;
   // A generator may give the same array for each slice, filled anew.
+  if (typeof given === "string")
+    fail(
+      "ERR_PARAMETER",
+      `${name} is ${named(given)}: a path is not opened here: give await readFile(path), or await fetch(url)`,
+    );
   if (!(holdsFile(given) || isStream(given))) return rowsOf(name, given, d).slice();
   const source = openSource(given);
   try {
