@@ -23,7 +23,7 @@ import { dump } from "npyjs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeFiles } from "../src/cli/output.js";
 import { takesControlCodes } from "../src/cli/progress.js";
-import { indexFactory, METRIC_INNER_PRODUCT, readIndex } from "../src/index.js";
+import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
 import { blend, measureVoice, readVoice, shrinkVoice } from "../src/rvc/index.js";
 import { randomOf, uniform } from "./random.js";
@@ -222,7 +222,7 @@ describe.concurrent("info", () => {
     const bytes = small.index.toBytes();
     writeFileSync(at("info.voice"), bytes);
     const { description, d, ntotal } = await readVoice(bytes);
-    const expected = { description, d, ntotal, metric: "L2", isTrained: true, nlist: 20, nprobe: 3 };
+    const expected = { description, d, ntotal, metric: METRIC_L2, isTrained: true, nlist: 20, nprobe: 3 };
     expect(await json("info", "info.voice")).toEqual({ ...expected, bytes: bytes.length });
     // What is behind the head is not looked at, nor need it be there.
     writeFileSync(at("info.begun.voice"), bytes.subarray(0, 400));
