@@ -52,9 +52,11 @@ export async function withFaults<T>(
     });
     restore.push(() => Object.defineProperty(prototype, name, { ...method }));
   };
-  before(Engine.prototype, "allocate", () => {
-    if (isOver()) fail("ERR_MEMORY", "no block, for a test");
-  });
+  for (const name of ["allocate", "borrow"]) {
+    before(Engine.prototype, name, () => {
+      if (isOver()) fail("ERR_MEMORY", "no block, for a test");
+    });
+  }
   before(WebAssembly.Memory.prototype, "grow", () => {
     if (isOver()) throw new RangeError("WebAssembly.Memory.grow(): Unable to grow instance memory");
   });

@@ -7,6 +7,8 @@ import { VectorIndex } from "../src/handle/vector-index.js";
 import { countCoded } from "./coded.js";
 import { withFaults } from "./faults.js";
 import { concat, i32, i64 } from "./files.js";
+import { damageStructure, structureOf } from "./fuzz-structure.js";
+import type { Structure } from "./fuzz-structure.js";
 import { goldenCases, goldenFolder } from "./golden.js";
 import { below, pick, randomOf, uniform } from "./random.js";
 import type { Random } from "./random.js";
@@ -17,6 +19,8 @@ export interface Seed {
   bytes: Uint8Array<ArrayBuffer>;
   /** Where fields of sizes and kinds are: the beginning, and what is near a fourcc. */
   fields: number[];
+  /** What the reader sees in it. */
+  structure: Structure;
 }
 
 /** What there is to damage: faiss' files, and each of them again with a few vectors only, of which thousands are read in a second. */
@@ -24,10 +28,10 @@ export async function seeds(): Promise<{ small: Seed[]; large: Seed[] }> {
   const all: Seed[] = [];
   for (const { name, file } of goldenCases(goldenFolder)) {
     const bytes = new Uint8Array(readFileSync(new URL(file, goldenFolder)));
-    all.push(seedOf(name, bytes));
+    all.push(await seedOf(name, bytes));
     if (bytes.length < 30_000) continue;
     try {
-      all.push(seedOf(`${name}, 5 vectors`, await withFew(bytes, 5)));
+      all.push(await seedOf(`${name}, 5 vectors`, await withFew(bytes, 5)));
     } catch (error) {
       // Not every index takes removals.
       if (!(error instanceof CellistError)) throw error;
@@ -37,7 +41,7 @@ export async function seeds(): Promise<{ small: Seed[]; large: Seed[] }> {
   nested.set("nprobe=2,quantizer_nprobe=2");
   await nested.train(uniform(randomOf(1), 90));
   await nested.addWithIds(uniform(randomOf(2), 15), [5, 6, 7, 8, 9]);
-  all.push(seedOf("nested", nested.toBytes()));
+  all.push(await seedOf("nested", nested.toBytes()));
   const graphs = ["HNSW3", "HNSW2,SQ6", "HNSW2,PQ3x2", "HNSW2,IDMap", "IVF4_HNSW2,Flat"];
   const transforms = ["PCAWR2,Flat", "Pad5,HR,Flat,IDMap", "L2norm,RR2,IVF4,Flat", "PCA2,Flat,RFlat"];
   for (const description of [...graphs, ...transforms]) {
@@ -45,14 +49,14 @@ export async function seeds(): Promise<{ small: Seed[]; large: Seed[] }> {
     const rows = uniform(randomOf(5), 60);
     await index.train(rows);
     await (description.endsWith("IDMap") ? index.addWithIds(rows, [...rows.keys()].slice(20, 40)) : index.add(rows));
-    all.push(seedOf(description, index.toBytes()));
+    all.push(await seedOf(description, index.toBytes()));
   }
   for (const description of ["Flat", "IVF4,Flat"]) {
     // Wide enough for codes of rows.
     const wide = await indexFactory(128, description);
     await wide.train(uniform(randomOf(3), 20 * 128));
     await wide.add(uniform(randomOf(4), 50 * 128));
-    all.push(seedOf(`wide ${description}`, wide.toBytes()));
+    all.push(await seedOf(`wide ${description}`, wide.toBytes()));
   }
   return {
     small: all.filter(({ bytes }) => bytes.length < 30_000),
@@ -67,7 +71,7 @@ async function withFew(bytes: Uint8Array<ArrayBuffer>, keep: number): Promise<Ui
   return index.toBytes();
 }
 
-function seedOf(name: string, bytes: Uint8Array<ArrayBuffer>): Seed {
+async function seedOf(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<Seed> {
   const fields = new Set<number>();
   const text = Buffer.from(bytes).toString("latin1");
   for (const { index } of text.matchAll(
@@ -76,7 +80,7 @@ function seedOf(name: string, bytes: Uint8Array<ArrayBuffer>): Seed {
     for (let at = Math.max(0, index - 40); at < Math.min(bytes.length, index + 80); at++) fields.add(at);
   }
   for (let at = Math.max(0, bytes.length - 40); at < bytes.length; at++) fields.add(at);
-  return { name, bytes, fields: [...fields] };
+  return { name, bytes, fields: [...fields], structure: await structureOf(bytes) };
 }
 
 const HOSTILE = [0n, 1n, 2n, 7n, -1n, 127n, 255n, 65536n, 1n << 20n, 1n << 30n, (1n << 31n) - 1n, 1n << 31n];
@@ -89,7 +93,13 @@ export function damage(
 ): { bytes: Uint8Array<ArrayBuffer>; story: string } {
   const random = randomOf(number);
   const draw = (): Seed => pick(random, large.length > 0 && random() < 0.03 ? large : small);
-  const { name, bytes: whole, fields } = draw();
+  const { name, bytes: whole, fields, structure } = draw();
+  // Every other file by what is known of its structure.
+  if (number % 2 === 1) {
+    const other = draw();
+    const { bytes, story } = damageStructure(random, whole, structure, other.bytes, other.structure);
+    return { bytes, story: `${name}: ${story} (${other.name})` };
+  }
   let bytes = whole.slice();
   const story = [name];
   for (let left = pick(random, [1, 1, 1, 2, 3]); left > 0 && bytes.length > 0; left--) {

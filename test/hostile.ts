@@ -19,6 +19,9 @@ export const FILLS: Record<string, Fill> = {
   "too long": (_i, _j, random) => 1e18 * gauss(random),
   short: (_i, _j, random) => 1e-15 * gauss(random),
   "very short": (_i, _j, random) => 1e-30 * gauss(random),
+  // Lengths so much larger than what tells rows apart that a bound without its rounding is wrong half of the time.
+  "far groups": (i, j, random) => (j % 5 === 0 ? (i % 2) * 2000 - 1000 : 0) + 0.01 * gauss(random),
+  "a line of few places": (i, j) => (((i * 7) % 4) * 600 - 900) * Math.cos(j) + ((i * 5) % 3) * 2 ** -12,
   mixed: (i, _j, random) => 10 ** ((i % 21) - 10) * gauss(random),
 };
 

@@ -105,3 +105,32 @@ describe.each(Object.entries(KINDS))("%s", (kind, first) => {
     expect(index.memory).toBeLessThanOrEqual(limit);
   });
 });
+
+test.each(["IVF64,Flat", "IVF64,PQ32x4fs", "IVF64,PQ32x4fs,RFlat,IDMap"])(
+  "%s: a window that wanders from cell to cell takes what its vectors take",
+  async (kind) => {
+    const [cells, window] = [64, 500];
+    const random = randomOf(8);
+    const centres = uniform(random, cells * D, 10);
+    const near = (cell: number, n: number): Float32Array =>
+      Float32Array.from({ length: n * D }, (_, i) => centres[cell * D + (i % D)] + 0.1 * random());
+    const idsOf = (cell: number): number[] => Array.from({ length: window }, (_, i) => cell * window + i);
+    const index = await indexFactory(D, kind);
+    await index.train(
+      Float32Array.from(
+        { length: cells * 20 * D },
+        (_, i) => centres[Math.floor(i / 20 / D) * D + (i % D)] + 0.1 * random(),
+      ),
+    );
+    let most = 0;
+    for (let cell = 0; cell < cells; cell++) {
+      await index.addWithIds(near(cell, window), idsOf(cell));
+      if (cell > 0) expect(index.removeIds(idsOf(cell - 1))).toBe(window);
+      most = Math.max(most, index.memory);
+    }
+    expect(index.ntotal).toBe(window);
+    // Two windows at the most, and an eighth; pages are 64 KB.
+    const again = await readIndex(index.toBytes());
+    expect(most).toBeLessThan(2.5 * again.memory + (128 << 10));
+  },
+);

@@ -1,12 +1,13 @@
-// Mutates kernels: makes one small fault at a time in assembly/, builds, runs tests, and lists the faults that no test notices.
+// Makes one small fault at a time in assembly/ or src/, builds, runs the tests of that room, and lists the faults that no test notices.
 //
-//     npm run mutate -- assembly/blend.ts test/blend.test.ts [more tests]     all faults of one kernel by the tests that hold it
-//     … --every 5 --jobs 2                                                    a fifth of them, two at a time
+//     npm run mutate -- assembly/blend.ts src/handle/range.ts     all faults of some files
+//     npm run mutate -- --sample 200 --seed 1                     so many, drawn from all files but the command line's
+//     … --jobs 2 --tests test/blend.test.ts                       two at a time; these tests in place of the room's
 //
-// What is left over goes to docs/mutations.md, with the reason why it is no fault.
+// What is left over goes to docs/mutations.md, with the reason why it is no fault, or to a new test.
 
 import { spawn } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,6 +24,9 @@ const OPERATORS = [
   [/ <= /g, " < "],
   [/ > /g, " >= "],
   [/ >= /g, " > "],
+  [/ === /g, " !== "],
+  [/ !== /g, " === "],
+  [/ \?\? /g, " && "],
   [/ == /g, " != "],
   [/ != /g, " == "],
   [/ && /g, " || "],
@@ -43,39 +47,85 @@ const OPERATORS = [
   [/& ~3\b/g, "& ~7"],
   [/\?(?= )/g, "== false ?"],
 ];
+/** Which tests hold which room; the first that fits. */
+const ROOMS = [
+  [/kmeans|heads|training|mini-batch/, ["kmeans", "kmeans-faiss", "training", "steps"]],
+  [/assembly\/(bounds|candidates)|bounds\/sketch/, ["bounds", "filter"]],
+  [/row-codes|coded-search/, ["row-codes", "filter"]],
+  [/fastscan|packed|pool/, ["fastscan", "ivf-pq", "filter"]],
+  [/transforms|linear|opq|eigen/, ["transforms", "eigen"]],
+  [/graph/, ["hnsw", "filter"]],
+  [/codes|quantizers|pq|scalar|residuals/, ["codes", "product-quantizer", "faiss-files", "filter", "ivf-pq"]],
+  [/blend/, ["blend", "allocation"]],
+  [/src\/rvc/, ["blend", "voice-inputs", "npy", "steps", "training"]],
+  [/codec/, ["voice-file", "voice-damage"]],
+  [/remote/, ["remote", "remote-sources"]],
+  [/worker/, ["worker", "handle-worker"]],
+  [/src\/format/, ["reading", "sources", "npy", "faiss-files"]],
+  [/src\/faiss/, ["faiss-files", "reading", "old-files", "storage"]],
+  [/src\/factory/, ["grammar", "errors", "storage"]],
+  [/src\/work/, ["steps", "kmeans-faiss"]],
+  [/src\/lists|src\/wasm/, ["update", "storage", "limits", "filter", "faults", "ivf-pq"]],
+  [/src\/handle/, ["handle", "handle-inputs", "filter", "id-selectors", "errors"]],
+  [/./, ["search", "filter", "update", "storage", "faiss-files", "ivf-pq", "steps"]],
+];
 /** A mutant that runs longer hangs, which counts as noticed. */
-const PATIENCE = 180_000;
+const PATIENCE = 300_000;
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { every: { type: "string" }, jobs: { type: "string" } },
+  options: {
+    sample: { type: "string" },
+    seed: { type: "string", default: "1" },
+    jobs: { type: "string" },
+    tests: { type: "string", multiple: true },
+  },
 });
-const [file, ...tests] = positionals;
-const every = Number(values.every ?? 1);
 const jobs = Number(values.jobs ?? Math.max(1, availableParallelism() >> 1));
-
-const mutants = mutantsOf(readFileSync(join(root, file), "utf8")).filter((_, i) => i % every === 0);
+const mutants = drawn(filesOf(positionals).flatMap((file) => mutantsOf(file, readFileSync(join(root, file), "utf8"))));
 const survivors = [];
 let [killed, unbuilt, next] = [0, 0, 0];
 await Promise.all(Array.from({ length: jobs }, (_, job) => work(join(root, "build/mutants", String(job)))));
 const tried = killed + survivors.length;
 console.log(
-  `${file}: ${killed} of ${tried} faults noticed (${((100 * killed) / tried).toFixed(1)} %), ${unbuilt} did not compile`,
+  `${killed} of ${tried} faults noticed (${((100 * killed) / tried).toFixed(1)} %), ${unbuilt} did not compile`,
 );
-for (const { line, before, after } of survivors) console.log(`  line ${line}: ${before}\n        -> ${after}`);
+for (const { file, line, before, after } of survivors) console.log(`  ${file}:${line}: ${before}\n        -> ${after}`);
 
-/** All faults of a source, comments and imports left alone. */
-function mutantsOf(source) {
+/** The files asked for, or all that are written by hand and in the library. */
+function filesOf(given) {
+  if (given.length > 0) return given;
+  const all = ["assembly", "src"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, name)),
+  );
+  return all.filter((name) => /(?<!\.gen|index|api)\.ts$/.test(name) && !name.startsWith("src/cli")).sort();
+}
+
+/** As many of them as are wanted, by a seeded shuffle. */
+function drawn(all) {
+  if (values.sample === undefined) return all;
+  let state = Number(values.seed);
+  for (let i = all.length - 1; i > 0; i--) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    const j = Math.floor((state / 2 ** 32) * (i + 1));
+    [all[i], all[j]] = [all[j], all[i]];
+  }
+  return all.slice(0, Number(values.sample));
+}
+
+/** All faults of a source, comments, imports and messages left alone. */
+function mutantsOf(file, source) {
   const lines = source.split("\n");
   const found = [];
   lines.forEach((text, i) => {
-    const code = text.replace(/\/\/.*/, "");
-    if (/^\s*(\*|\/\*|import |export \{)/.test(text)) return;
+    const code = text.replace(/\/\/.*/, "").replace(/"[^"]*"|`[^`]*`/g, (quoted) => "_".repeat(quoted.length));
+    if (/^\s*(\*|\/\*|import |export \{|\} from )/.test(text)) return;
     for (const [pattern, by] of OPERATORS) {
       for (const { 0: match, index } of code.matchAll(pattern)) {
         const after = text.slice(0, index) + by + text.slice(index + match.length);
         found.push({
+          file,
           line: i + 1,
           before: text.trim(),
           after: after.trim(),
@@ -87,36 +137,51 @@ function mutantsOf(source) {
   return found;
 }
 
+/** Tests that hold a file. */
+function testsOf(file) {
+  if (values.tests !== undefined) return values.tests;
+  const [, names] = ROOMS.find(([room]) => room.test(file));
+  return names.map((name) => `test/${name}.test.ts`).filter((path) => existsSync(join(root, path)));
+}
+
 /** Tries one mutant after the other in a copy of the project. */
 async function work(folder) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const copied = [
-    "assembly",
-    "src",
-    "test",
-    "bench",
-    "asconfig.json",
-    "package.json",
-    "tsconfig.json",
-    "vitest.config.ts",
-  ];
+  const copied = ["assembly", "src", "test", "bench", "dist", "docs", "examples", "README.md", "package.json"];
+  copied.push(...readdirSync(root).filter((name) => /^(asconfig|tsconfig|vitest).*/.test(name)));
   for (const name of copied) cpSync(join(root, name), join(folder, name), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   mkdirSync(join(folder, "build"));
+  // Whether the kernels that stand there are a mutant's.
+  let stale = false;
   while (next < mutants.length) {
     const mutant = mutants[next++];
-    writeFileSync(join(folder, file), mutant.source);
+    const path = join(folder, mutant.file);
+    const original = readFileSync(path);
+    writeFileSync(path, mutant.source);
     process.stderr.write(`${next} of ${mutants.length}, ${survivors.length} left over\r`);
-    if (!(await succeeds(folder, "npm", "run", "--silent", "build:kernels"))) {
+    const isKernel = mutant.file.startsWith("assembly");
+    // A worker runs what is built.
+    const build = isKernel || stale ? ["build:kernels"] : [];
+    if (mutant.file.startsWith("src/worker")) build.push("build:ts");
+    stale = isKernel;
+    if (!(await each(build, (script) => succeeds(folder, "npm", "run", "--silent", script)))) {
       unbuilt++;
-    } else if (await succeeds(folder, "npx", "vitest", "run", "--bail=1", ...tests)) {
+    } else if (await succeeds(folder, "npx", "vitest", "run", "--bail=1", ...testsOf(mutant.file))) {
       survivors.push(mutant);
+      console.log(`left over: ${mutant.file}:${mutant.line}: ${mutant.before}\n        -> ${mutant.after}`);
     } else {
       killed++;
     }
+    writeFileSync(path, original);
   }
   rmSync(folder, { recursive: true, force: true });
+}
+
+async function each(items, succeed) {
+  for (const item of items) if (!(await succeed(item))) return false;
+  return true;
 }
 
 function succeeds(cwd, command, ...args) {

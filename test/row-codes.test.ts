@@ -7,6 +7,7 @@ import { Random } from "../src/work/random.js";
 import { Engine } from "../src/wasm/engine.js";
 import { countCoded } from "./coded.js";
 import { FILLS, place, placeQueries } from "./hostile.js";
+import type { Fill } from "./hostile.js";
 import { code, oneList, records, rowCodes } from "./records.js";
 
 // Searches by codes must give the bits of those without, whatever the rows are: bounds that are not true would lose neighbours.
@@ -191,6 +192,47 @@ describe("codes leave the answer alone", () => {
     const far = (nearest + 200) % n;
     engine.f32.copyWithin((rows >>> 2) + far * d, queries >>> 2, (queries >>> 2) + d);
     expect(search()).toBe(nearest);
+  });
+});
+
+describe("the error of a code is at least what the code leaves of its row", () => {
+  /** Compares what is stored of each row with the same in f64. */
+  function expectTrue(n: number, d: number, fill: Fill): void {
+    const engine = new Engine();
+    const { kernels } = engine;
+    const rows = place(engine, n, d, fill, new Random(d));
+    const codes = engine.allocate(kernels.rowCodesBytes(n, d));
+    const sample = engine.allocate(4);
+    engine.i32[sample >>> 2] = 0;
+    kernels.meanOfRows(rows, sample, 1, d, codes);
+    expect(kernels.encodeRows(rows, 0, n, d, codes, n, engine.allocate(kernels.encodeRowsScratch(d)))).toBe(1);
+    const { f32 } = engine;
+    const D = (d + 15) & ~15;
+    const room = (n + 7) & ~3;
+    const scales = (codes >>> 2) + D;
+    const numbers = new Int8Array(engine.u8.buffer, (scales + 3 * room) * 4);
+    for (let i = 0; i < n; i++) {
+      let square = 0;
+      for (let j = 0; j < d; j++) {
+        const image = f32[scales + i] * numbers[i * D + j];
+        square += (f32[(rows >>> 2) + i * d + j] - f32[(codes >>> 2) + j] - image) ** 2;
+      }
+      expect(f32[scales + 2 * room + i], `row ${i}`).toBeGreaterThanOrEqual(Math.sqrt(square));
+    }
+  }
+
+  test.each(Object.keys(FILLS).filter((name) => name !== "too long"))("%s", (name) => {
+    for (const d of [16, 77, 515]) expectTrue(60, d, FILLS[name]);
+  });
+
+  test("where the mean is lost in the last bit of a row", () => {
+    // Whole numbers with 127 among them are their own codes, and the mean is less than half a bit of each.
+    expectTrue(40, 64, (i, j) => (i === 0 ? 1e-8 * (1 + (j % 3)) : j === i ? 127 : 1 + ((i * j) % 126)));
+  });
+
+  test("where a sum of squares loses all but its first", () => {
+    // Too short for a scale: all of the row is error. The small squares are below half a bit of the large ones, and thousands.
+    expectTrue(3, 4096, (i, j) => (i === 0 ? 0 : j < 4 ? 1e-11 : 1e-11 * 2 ** -13.2));
   });
 });
 
