@@ -3,6 +3,7 @@ import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src
 import type { Index, Progress, Work } from "../src/index.js";
 import { buildVoiceIndex } from "../src/rvc/index.js";
 import * as miniBatch from "../src/training/mini-batch.js";
+import { Pace } from "../src/work/pace.js";
 import { flatFile, refineFile } from "./files.js";
 import { randomOf, uniform } from "./random.js";
 
@@ -98,7 +99,10 @@ describe.each(Object.keys(WORK))("%s", (name) => {
           if (later) setImmediate(() => controller.abort(reason));
           else controller.abort(reason);
         };
-        const ended = await WORK[name]({ signal: controller.signal, onProgress }).then(
+        const ended = await WORK[name]({
+          signal: controller.signal,
+          onProgress,
+        }).then(
           () => "done",
           (error: unknown) => error,
         );
@@ -113,6 +117,39 @@ describe.each(Object.keys(WORK))("%s", (name) => {
       }
     }
   });
+});
+
+test("a Refine whose second index is not trained to the end has forgotten its first", async () => {
+  hurry();
+  const description = "PQ16x4fs,Refine(PQ16x4fs)";
+  const train = async (abortAt: number): Promise<[index: Index, steps: number]> => {
+    const index = await indexFactory(D, description);
+    const controller = new AbortController();
+    let steps = 0;
+    const onProgress = (): void => void (++steps === abortAt && controller.abort());
+    await index.train(rows, { signal: controller.signal, onProgress }).catch(() => undefined);
+    return [index, steps];
+  };
+  const [, steps] = await train(Infinity);
+  const [index, seen] = await train(Math.floor(steps * 0.75));
+  expect(seen).toBe(Math.floor(steps * 0.75));
+  const untrained = await indexFactory(D, description);
+  expect(Buffer.compare(index.toBytes(), untrained.toBytes())).toBe(0);
+  await index.train(rows);
+  await untrained.train(rows);
+  expect(Buffer.compare(index.toBytes(), untrained.toBytes())).toBe(0);
+});
+
+test("where no time passes, each phase is told of at its first step and at its end", async () => {
+  vi.spyOn(Date, "now").mockReturnValue(0);
+  const seen: string[] = [];
+  const pace = new Pace({
+    onProgress: ({ phase, done, total }) => seen.push(`${phase} ${done}/${total}`),
+  });
+  for (let i = 1; i <= 10; i++) await pace.step("assign", i, 10);
+  await pace.step("assign", 10, 10);
+  for (let i = 1; i <= 3; i++) await pace.step("encode", i, 3);
+  expect(seen).toEqual(["assign 1/10", "assign 10/10", "encode 1/3", "encode 3/3"]);
 });
 
 describe("how many candidates are compared again", () => {
@@ -176,7 +213,15 @@ describe("a voice of more than 200,000 rows", () => {
       [1, true],
     ] as const) {
       const slices = [slice, slice, uniform(randomOf(5), extra * d)].map((data, i) => ({ name: `${i}`, data }));
-      const { index, rows: stored, nlist } = await buildVoiceIndex(slices, { version: "v1", seed: 9, factory: "Flat" });
+      const {
+        index,
+        rows: stored,
+        nlist,
+      } = await buildVoiceIndex(slices, {
+        version: "v1",
+        seed: 9,
+        factory: "Flat",
+      });
       expect(spy.mock.calls.length).toBe(reduced ? 1 : 0);
       expect([stored, index.ntotal]).toEqual(reduced ? [10_000, 10_000] : [200_000, 200_000]);
       expect(nlist).toBe(reduced ? 256 : 5128);

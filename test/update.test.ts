@@ -23,6 +23,8 @@ const fill = (index: Index, from: number, to: number): Promise<void> =>
 const KINDS = [
   "Flat",
   "IVF6,Flat",
+  // Lists longer than what is copied at a time.
+  "IVF2,Flat",
   "PQ8x4fs",
   "PQ8x4fs_64",
   "IVF6,PQ8x4fs",

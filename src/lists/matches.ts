@@ -46,15 +46,6 @@ export class Matches {
     return (this.#address >>> 2) + i * 3;
   }
 
-  /** Takes a match in. */
-  put(query: number, slot: number, distance: number): void {
-    if (this.count === this.#room) this.reserve(Math.max(FIRST, this.count * 2));
-    const at = this.wordOf(this.count++);
-    this.#engine.i32[at] = query;
-    this.#engine.i32[at + 1] = slot;
-    this.#engine.f32[at + 2] = distance;
-  }
-
   release(): void {
     this.#engine.release(this.#address);
     this.#address = this.#room = this.count = 0;
