@@ -126,7 +126,9 @@ test("a Refine whose second index is not trained to the end has forgotten its fi
     const index = await indexFactory(D, description);
     const controller = new AbortController();
     let steps = 0;
-    const onProgress = (): void => void (++steps === abortAt && controller.abort());
+    const onProgress = (): void => {
+      if (++steps === abortAt) controller.abort();
+    };
     await index.train(rows, { signal: controller.signal, onProgress }).catch(() => undefined);
     return [index, steps];
   };
