@@ -99,10 +99,7 @@ describe.each(Object.keys(WORK))("%s", (name) => {
           if (later) setImmediate(() => controller.abort(reason));
           else controller.abort(reason);
         };
-        const ended = await WORK[name]({
-          signal: controller.signal,
-          onProgress,
-        }).then(
+        const ended = await WORK[name]({ signal: controller.signal, onProgress }).then(
           () => "done",
           (error: unknown) => error,
         );
@@ -145,9 +142,7 @@ test("a Refine whose second index is not trained to the end has forgotten its fi
 test("where no time passes, each phase is told of at its first step and at its end", async () => {
   vi.spyOn(Date, "now").mockReturnValue(0);
   const seen: string[] = [];
-  const pace = new Pace({
-    onProgress: ({ phase, done, total }) => seen.push(`${phase} ${done}/${total}`),
-  });
+  const pace = new Pace({ onProgress: ({ phase, done, total }) => seen.push(`${phase} ${done}/${total}`) });
   for (let i = 1; i <= 10; i++) await pace.step("assign", i, 10);
   await pace.step("assign", 10, 10);
   for (let i = 1; i <= 3; i++) await pace.step("encode", i, 3);
@@ -215,15 +210,7 @@ describe("a voice of more than 200,000 rows", () => {
       [1, true],
     ] as const) {
       const slices = [slice, slice, uniform(randomOf(5), extra * d)].map((data, i) => ({ name: `${i}`, data }));
-      const {
-        index,
-        rows: stored,
-        nlist,
-      } = await buildVoiceIndex(slices, {
-        version: "v1",
-        seed: 9,
-        factory: "Flat",
-      });
+      const { index, rows: stored, nlist } = await buildVoiceIndex(slices, { version: "v1", seed: 9, factory: "Flat" });
       expect(spy.mock.calls.length).toBe(reduced ? 1 : 0);
       expect([stored, index.ntotal]).toEqual(reduced ? [10_000, 10_000] : [200_000, 200_000]);
       expect(nlist).toBe(reduced ? 256 : 5128);
