@@ -142,9 +142,9 @@ export async function open(browser, { address = ADDRESS, ...options } = {}) {
   return tab;
 }
 
-/** Waits until a voice was made smaller, too. */
+/** Waits until a voice was made smaller, too: four times, which is most of what the page does. */
 export function shrunk(tab) {
-  return tab.waitForFunction(() => window.shrunk > 0);
+  return tab.waitForFunction(() => window.shrunk > 0, undefined, { timeout: 3 * PATIENCE });
 }
 
 /** Waits until so many voices are measured. */
