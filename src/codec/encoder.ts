@@ -12,7 +12,7 @@ import { kernelsOf } from "./kernels.js";
 import type { CodecKernels } from "./kernels.js";
 import { fitTables, placeModels, plainModel, shiftFor, writeModel } from "./models.js";
 import type { Model } from "./models.js";
-import { settingsOf } from "./settings.js";
+import { BASIS_SHARE, settingsOf } from "./settings.js";
 
 /** Rows that models are fitted to, at most: a third of a voice of ten minutes, for tables of a few numbers each. */
 const SAMPLE_ROWS = 6_144;
@@ -137,7 +137,9 @@ export class Encoder {
       while (width < d && values[width] + coarse > limit) width++;
       return (least = Math.min(d, Math.max(least, Math.ceil(width / 8) * 8, 8)));
     });
-    this.#basisStep = Math.fround(settings.basisStep / Math.sqrt(d));
+    // The more vectors share a basis, the finer it pays to be.
+    const share = Math.min(1, Math.sqrt(d / Math.max(1, analysis.ntotal) / BASIS_SHARE));
+    this.#basisStep = Math.fround((settings.basisStep * share) / Math.sqrt(d));
     this.#centroidStep = settings.centroidStep * first;
   }
 

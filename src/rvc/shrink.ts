@@ -31,6 +31,7 @@ const MOVES = 12;
 const TRIES = 4;
 /** Sizes, in bytes a number, and errors that steps are known to give: where a search begins. */
 const KNOWN: readonly { step: number; bytes: number; error: number }[] = [
+  { step: 0.0127, bytes: 1, error: 0.0023 },
   { step: 0.024, bytes: 0.887, error: 0.006 },
   { step: 0.2, bytes: 0.49, error: 0.046 },
   { step: 0.7, bytes: 0.255, error: 0.15 },
