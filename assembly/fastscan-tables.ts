@@ -1,6 +1,5 @@
 // What a query brings to a scan of packed codes: its look-up tables, rounded as faiss rounds them, and what its sums mean.
 
-import { pairKey } from "./distance";
 import { INNER_PRODUCT, L2 } from "./metric";
 import { PLANE, Packed } from "./packed";
 import { lookUpTable, spreadMax, spreadMin } from "./pq";
@@ -27,7 +26,10 @@ export class Job {
   lists: Lists;
   /** A table for each probe, not one for all. */
   perProbe: bool;
-  difference: usize;
+  /** Of residuals under L2: d zeros, the query's products with the codebook, and the codebook's squared lengths. */
+  zeros: usize;
+  products: usize;
+  lengths: usize;
   floats: usize;
   bytes: usize;
   /** The order in which probes are scanned. */
@@ -58,14 +60,20 @@ export function openJob(job: Job, code: Packed, plan: Plan, lists: Lists): void 
   job.lists = lists;
   job.perProbe = plan.centroids != 0 && plan.metric == L2;
   const tables = job.perProbe ? plan.nprobe : 1;
-  job.difference = plan.scratch + offsetof<Job>();
-  job.floats = job.difference + ((<usize>plan.d) << 2);
+  job.zeros = plan.scratch + offsetof<Job>();
+  job.products = job.zeros + ((<usize>plan.d) << 2);
+  job.lengths = job.products + ((<usize>code.M) << 6);
+  job.floats = job.lengths + ((<usize>code.M) << 6);
   job.bytes = job.floats + ((<usize>(tables * code.M)) << 6);
   job.order = job.bytes + <usize>tables * tableBytes(code.M2);
   job.sums = job.order + (nprobe << 2);
   job.low = job.sums + (nprobe << 2);
   job.keys = job.low + (nprobe << 2);
   job.plane = <usize>(code.bbs / GROUP) * <usize>(PLANE << 4);
+  if (!job.perProbe) return;
+  // The squared distances of the codebook to nothing.
+  memory.fill(job.zeros, 0, (<usize>plan.d) << 2);
+  lookUpTable(job.zeros, code.M, K, plan.d / code.M, code.transposed, L2, job.lengths);
 }
 
 /** Makes the tables of query i, as faiss rounds them, and orders its probes. */
@@ -107,7 +115,9 @@ function makeTables(job: Job, query: usize): void {
     farthest = max(farthest, bias);
   }
 
-  // Tables, and what the smallest entries of each probe add up to.
+  if (perProbe) lookUpTable(query, M, K, d / M, code.transposed, INNER_PRODUCT, job.products);
+
+  // Tables, and what the smallest entries of each probe add up to; of residuals from the coarse distance on, as faiss has it.
   let spread: f32 = 0;
   let widest: f32 = 0;
   let total: f32 = 0;
@@ -115,19 +125,20 @@ function makeTables(job: Job, query: usize): void {
   let base: f32 = Infinity;
   for (let p = 0; p < made; p++) {
     const table = job.floats + ((<usize>(p * M)) << 6);
-    let from = query;
-    if (perProbe) {
-      from = job.difference;
-      const list = <usize>load<i32>(lists + ((<usize>p) << 2));
-      subtract(query, centroids + ((list * d) << 2), d, from);
-    }
-    lookUpTable(from, M, K, d / M, code.transposed, metric, table);
     let spans: f32 = 0;
-    if (perProbe) spans = load<f32>(coarse + ((<usize>p) << 2)) - nearest;
-    else if (residual) spans = farthest - nearest;
-    const bias = spans;
     let least: f32 = 0;
+    if (perProbe) {
+      const list = <usize>load<i32>(lists + ((<usize>p) << 2));
+      lookUpTable(centroids + ((list * d) << 2), M, K, d / M, code.transposed, INNER_PRODUCT, table);
+      least = load<f32>(coarse + ((<usize>p) << 2));
+      spans = least - nearest;
+    } else {
+      lookUpTable(query, M, K, d / M, code.transposed, metric, table);
+      if (residual) spans = farthest - nearest;
+    }
+    const bias = spans;
     for (let m = 0, at = table; m < M; m++, at += 64) {
+      if (perProbe) ofResiduals(at, job.products + (at - table), job.lengths + (at - table));
       const a = v128.load(at);
       const b = v128.load(at, 16);
       const c = v128.load(at, 32);
@@ -140,12 +151,6 @@ function makeTables(job: Job, query: usize): void {
       least += smallest;
     }
     highest = max(highest, spans - bias);
-    if (perProbe) {
-      // faiss starts from the coarse distance, which is not quite the residual's length where the coarse quantizer is not exact.
-      const list = <usize>load<i32>(lists + ((<usize>p) << 2));
-      const bias = load<f32>(coarse + ((<usize>p) << 2));
-      least += bias - pairKey(query, centroids + ((list * d) << 2), d, L2);
-    }
     store<f32>(job.low + ((<usize>p) << 2), least);
     total = max(total, spans);
     base = min(base, least);
@@ -191,11 +196,17 @@ function makeTables(job: Job, query: usize): void {
   job.base = base;
 }
 
-
+/**
+ * Turns the products of a centroid c with the 16 codes of a sub-quantizer into what such a code r adds to the coarse distance |x - c|²:
+ * |x - c - r|² - |x - c|² = |r|² + 2 cr - 2 xr, rounded after each step as faiss rounds its precomputed tables.
+ */
 @inline
-function subtract(x: usize, y: usize, d: i32, out: usize): void {
-  for (let j: usize = 0, end = (<usize>d) << 2; j < end; j += 4)
-    store<f32>(out + j, load<f32>(x + j) - load<f32>(y + j));
+function ofResiduals(table: usize, products: usize, lengths: usize): void {
+  const two = f32x4.splat(2);
+  for (let at: usize = 0; at < 64; at += 16) {
+    const own = f32x4.add(v128.load(lengths + at), f32x4.mul(two, v128.load(table + at)));
+    v128.store(table + at, f32x4.sub(own, f32x4.mul(two, v128.load(products + at))));
+  }
 }
 
 /** Sorts places of probes by the numbers of their lists (Shell sort: few they are mostly, and many they may be). */

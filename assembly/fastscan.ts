@@ -34,7 +34,7 @@ export function searchPackedScratch(d: i32, M: i32, M2: i32, nprobe: i32, tables
   const table = <f64>(64 * M + <i32>tableBytes(M2));
   const records = <f64>(offsetof<Job>() + offsetof<Sink>() + <i32>GROUP_SCRATCH);
   const long = <f64>longScratch(roomOf(n, M2, k), k);
-  return records + 4 * <f64>d + <f64>tables * table + 12 * <f64>nprobe + 4 + 6 * <f64>poolSize(k) + long;
+  return records + 4 * <f64>d + 128 * <f64>M + <f64>tables * table + 12 * <f64>nprobe + 4 + 6 * <f64>poolSize(k) + long;
 }
 
 /**

@@ -79,9 +79,9 @@ function placesOf(M: number): Int32Array {
 }
 
 /** A query's look-up table, M x 16. */
-function tableOf(shape: Shape, query: Float32Array): Float32Array {
+function tableOf(shape: Shape, query: Float32Array, metric: number): Float32Array {
   const { fround } = Math;
-  const { d, M, metric, codebook } = shape;
+  const { d, M, codebook } = shape;
   const sub = d / M;
   return Float32Array.from({ length: M * K }, (_, entry) => {
     let sum = 0;
@@ -93,6 +93,17 @@ function tableOf(shape: Shape, query: Float32Array): Float32Array {
     }
     return sum;
   });
+}
+
+/**
+ * What each code of a residual adds to the coarse distance, |r|² + 2 cr - 2 xr, rounded as faiss rounds it: the table of a list is made once,
+ * the query's products once a query.
+ */
+function residualTable(shape: Shape, query: Float32Array, centroid: Float32Array): Float32Array {
+  const { fround } = Math;
+  const lengths = tableOf(shape, new Float32Array(shape.d), METRIC_L2);
+  const [own, products] = [centroid, query].map((x) => tableOf(shape, x, METRIC_INNER_PRODUCT));
+  return lengths.map((length, i) => fround(fround(length + fround(2 * own[i])) - fround(2 * products[i])));
 }
 
 /** What a list adds to the sums of its vectors, and the table that it is scanned with. */
@@ -117,14 +128,13 @@ function quantized(shape: Shape, q: number): { probes: QuantizedProbe[]; inverse
   // One table, or one for each list where it depends on the centroid.
   const tables = (perList ? lists : [-1]).map((list, place) => {
     const centroid = centroids === undefined || list < 0 ? undefined : rowOf(centroids, d, list);
-    const from = centroid === undefined ? query : query.map((x, j) => x - centroid[j]);
-    const floats = tableOf(shape, from);
+    const floats = centroid === undefined ? tableOf(shape, query, metric) : residualTable(shape, query, centroid);
     // The sum of the spans begins with what the coarse distances span, as faiss adds it up.
     let spans = 0;
     if (perList) spans = fround(coarse[place] - nearest);
     if (residualProduct) spans = fround(Math.max(...coarse) - nearest);
     let widest = 0;
-    let base = 0;
+    let base = centroid === undefined ? 0 : coarse[place];
     const mins = Array.from({ length: M }, (_, m) => {
       const entries = floats.subarray(m * K, (m + 1) * K);
       const min = Math.min(...entries);
@@ -134,8 +144,6 @@ function quantized(shape: Shape, q: number): { probes: QuantizedProbe[]; inverse
       base = fround(base + min);
       return min;
     });
-    // Where the coarse distance is not exact, it is what counts.
-    if (centroid !== undefined) base = fround(base + fround(coarse[place] - keyOf(query, centroid, metric)));
     return { floats, mins, spans, widest, base };
   });
   const widest = Math.max(...tables.map((table) => table.widest));
