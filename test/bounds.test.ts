@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
+import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
 import { Engine } from "../src/wasm/engine.js";
 import { Random } from "../src/work/random.js";
+import { countKernels } from "./coded.js";
 import { FILLS, place, placeQueries } from "./hostile.js";
 import type { Fill } from "./hostile.js";
 import { code, oneList, records } from "./records.js";
@@ -105,4 +106,20 @@ describe("bounds leave the answer alone", () => {
     kernels.searchBounded(code, bounds, ...records(engine, plan, lists, { keys: key, slots: slot, k: 1 }));
     expect(engine.i32[slot >>> 2]).not.toBe(far);
   });
+});
+
+test("cells are ranked by them, and are the same without", async () => {
+  const d = 256;
+  const random = new Random(4);
+  const rows = Float32Array.from({ length: 700 * d }, (_, at) => FILLS.noise(Math.floor(at / d), at % d, random));
+  const found = [];
+  for (const bounds of [true, false]) {
+    const index = await indexFactory(d, "IVF512,Flat", METRIC_L2, { bounds });
+    await index.train(rows);
+    await index.add(rows);
+    const count = countKernels(index, ["searchBounded"]);
+    found.push(index.search(rows.subarray(0, 20 * d), 3, { nprobe: 4 }));
+    expect(count() > 0).toBe(bounds);
+  }
+  expect(found[1]).toEqual(found[0]);
 });
