@@ -126,11 +126,13 @@ export class ListIndex extends IndexNode {
       await code.train(vectors, seed, pace);
     } else {
       // The caller may overwrite the vectors while the cells are sought.
-      const own = code.isFloat ? vectors : vectors.slice();
+      const own = code.isFloat ? vectors : keptOf(vectors);
       await coarse.train(vectors, seed, pace, async () => {
         if (code.residual) coarse.keepCentroids();
         if (!code.needsTraining) return;
-        const sample = sampleOf(own, this.d, code.sampleLimit, seed);
+        const drawn = sampleOf(own, this.d, code.sampleLimit, seed);
+        // What is kept is others', too, and not to be written to.
+        const sample = code.residual && drawn === own ? own.slice() : drawn;
         if (code.residual) await this.#subtract(coarse, sample, await this.#assign(coarse, sample, pace), pace);
         await code.train(sample, seed, pace);
       });

@@ -247,7 +247,7 @@ export function checkFinite(engine: Engine, address: number, n: number, d: numbe
   }
 }
 
-/** Vectors that nobody writes to while they are added: copies made for that, and what came from another thread. */
+/** Vectors that nobody writes to while an index learns or takes them: copies made for that, and what came from another thread. */
 const kept = new WeakSet<Float32Array>();
 
 /** Says of vectors that nobody else has them. */
@@ -257,7 +257,7 @@ export function keep(vectors: Float32Array): Float32Array {
 }
 
 /**
- * Vectors that stay as they are until they are added, whatever the caller does with those given: to be read, not written to. One copy is
+ * Vectors that stay as they are until they are done with, whatever the caller does with those given: to be read, not written to. One copy is
  * made for all nodes of a tree.
  */
 export function keptOf(vectors: Float32Array): Float32Array {

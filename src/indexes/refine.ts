@@ -60,7 +60,7 @@ export class RefineNode extends IndexNode {
   }
 
   async train(vectors: Float32Array, seed: number, pace: Pace): Promise<void> {
-    const own = vectors.slice();
+    const own = keptOf(vectors);
     const wasTrained = this.base.isTrained;
     await this.base.train(own, seed, pace);
     try {

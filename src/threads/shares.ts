@@ -25,6 +25,8 @@ type Sharing = (args: readonly number[], engine: Engine, kernels: Kernels & More
 
 /** Points whose nearest centroids one call of a kernel finds at most, as its scratch is made for. */
 const POINTS = 64;
+/** Rows that assembly/linear.ts multiplies at a time. */
+const STRIPE = 16;
 /** Queries of a piece at least: with fewer, what a block of them has in common is done too often. */
 const QUERIES = 8;
 /** Queries of a block (assembly/scan/all.ts, BLOCK). */
@@ -103,6 +105,18 @@ export const SHARES: Readonly<Record<string, Sharing>> = {
     steps: { 0: sub * 4, 7: sub * K * 4, 8: (sub * 4) << bits, 9: 4 << bits, 10: 8 },
   }),
   encodeScalar: ([, n, d, , , , , rowBytes]) => encoding(0, 1, d * 4, 6, rowBytes, n),
+  // Rows of the first vectors, in stripes as the kernel takes them; `upper` leaves out more of each row than of the one before.
+  addProducts: ([, total, , dy, n, upper], _, kernels) =>
+    upper
+      ? undefined
+      : {
+          total,
+          least: STRIPE,
+          most: STRIPE,
+          count: 1,
+          steps: { 0: n * 4, 6: dy * 8 },
+          scratch: [7, kernels.addProductsScratch(dy)],
+        },
   applyLinear: ([, total, din, , dout], _, kernels) => ({
     total,
     least: 16,
