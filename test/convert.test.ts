@@ -223,6 +223,17 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
+/** Kinds beside those of the core, and what a file of each says that it is. */
+const MORE = [
+  ["SQ8", "SQ8"],
+  ["IVF10,SQfp16", "IVF10,SQfp16"],
+  ["PQ8x6np", "PQ8x6"],
+  ["HNSW8", "HNSW8"],
+  ["IVF10,RaBitQfs2", "IVF10,RaBitQfs2"],
+  ["EDEN3", "EDEN3"],
+  ["OPQ4_8,IVF10_HNSW8,PQ4,RFlat", "LTra8,IVF10_HNSW8,PQ4,RFlat"],
+] as const;
+
 describe.concurrent("what is written", () => {
   test("codes and back again: the first file, byte for byte", async () => {
     const there = await converted(voiceFile, "IVF10,PQ8x4fs,RFlat", "there.index");
@@ -259,6 +270,17 @@ describe.concurrent("what is written", () => {
     expect(flat.report).toMatchObject({ decoded: true, after: { file: "flat.Flat.index" } });
     expect(flat.index.reconstructBatch(range(N))).toEqual(decoded);
     expect(flat.report.after.measured).toEqual([{ nprobe: null, kFactor: null, recall: 1, blendError: 0 }]);
+  });
+
+  test.each(MORE)("%s and back to floats: what it decodes to", async (to, said) => {
+    const name = to.replace(/\W/g, "_");
+    const there = await converted(voiceFile, to, `${name}.index`, true);
+    expect(there.index.description).toBe(said);
+    expect(there.report).toMatchObject({ decoded: false, ntotal: N });
+    const all = there.index.reconstructBatch(range(N));
+    const back = await converted(`${name}.index`, "Flat", `${name}.flat.index`, true);
+    expect(back.index.reconstructBatch(range(N))).toEqual(all);
+    if (to.endsWith("RFlat") || to === "HNSW8") expect(all).toEqual(vectors);
   });
 
   test("ids of the user's, by any index that has them", async () => {

@@ -1,5 +1,6 @@
 import { fail } from "../errors.js";
 import type { Pace } from "../work/pace.js";
+import { halfToFloat } from "./half.js";
 import { identify } from "./identify.js";
 import { isIndex } from "./index-file.js";
 import { nextBytes } from "./source.js";
@@ -255,15 +256,6 @@ function numbersOf(
     default:
       return raw;
   }
-}
-
-/** A float16: a sign, 5 bits of exponent, 10 of mantissa. */
-function halfToFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const mantissa = bits & 1023;
-  if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
-  return exponent === 0 ? sign * mantissa * 2 ** -24 : sign * (1024 + mantissa) * 2 ** (exponent - 25);
 }
 
 /**

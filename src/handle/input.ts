@@ -1,6 +1,7 @@
 import type { Ids } from "../api.js";
 import { isDetached, kindOf, tagOf, what } from "../checks.js";
 import { fail, makingArrays } from "../errors.js";
+import { halfToFloat } from "../format/half.js";
 
 /** Kinds of arrays whose numbers are taken as they are, rounded to 32 bits. */
 const FLOATS = new Set(["Float32Array", "Float64Array", "Float16Array"]);
@@ -40,7 +41,7 @@ export function rowsOf(name: string, given: unknown, d: number): Float32Array {
   checkLength(name, array, dims, d);
   if (kind === "Float32Array") return array as Float32Array;
   const floats = makingArrays(() => new Float32Array(array.length));
-  if (halves) for (let i = 0; i < array.length; i++) floats[i] = fromHalf(array[i]);
+  if (halves) for (let i = 0; i < array.length; i++) floats[i] = halfToFloat(array[i]);
   else floats.set(array.subarray(0, floats.length));
   return floats;
 }
@@ -135,18 +136,6 @@ function fromRows(name: string, rows: readonly unknown[], d: number): Float32Arr
     }
   }
   return floats;
-}
-
-/** The number that 16 bits stand for: a sign, 5 bits of exponent, 10 of fraction (IEEE 754, binary16). */
-function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  // Both are exact: integers below 2^30, halved a whole number of times. 2^-24 and 2^-25 are written as quotients, no power decides a bit.
-  return exponent === 0
-    ? (sign * fraction) / 0x1000000
-    : (sign * (fraction + 1024) * (1 << (exponent - 1))) / 0x1000000;
 }
 
 /** Copies floats without making a view of a part, which would be an allocation. */

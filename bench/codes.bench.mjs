@@ -1,0 +1,117 @@
+// Scalar and product quantizers in cells, and the training of a rotation: recall, time, and faiss with the same files.
+
+import { readFileSync } from "node:fs";
+import { dump } from "npyjs";
+import { indexFactory, readIndex } from "cellist";
+import { keep, npy, summary, table, timeBlocks } from "./measure.mjs";
+import { startFaiss } from "./native.mjs";
+import { speechlike, speechlikeFile } from "./speechlike.mjs";
+
+const [N, D, K] = [100_000, 256, 8];
+const BASE = [N, D, 1];
+const QUERIES = [512, D, 2];
+const NPROBES = [4, 16];
+/** The index that RVC's users have comes along: by ratios to it, runs on different machines can be held against each other. */
+const FACTORIES = [
+  "IVF1024,PQ128x4fs,RFlat",
+  "IVF1024,SQ8",
+  "IVF1024,SQfp16",
+  "IVF1024,PQ64",
+  "PCA128,IVF1024,Flat",
+  "IVF1024,RaBitQ",
+];
+/** Codes that faiss has since 1.14. */
+const NEW = /RaBitQ|EDEN/;
+const ROUNDS = 5;
+/** Rotations are learnt of so many vectors: native faiss takes minutes for all. */
+const TRAINED = [10_000, D, 1];
+const ROTATION = "OPQ64_128,Flat";
+
+export const title = `Codes: ${N} x ${D}, k ${K}, one query`;
+
+export async function run() {
+  const base = speechlike(...BASE);
+  const queries = speechlike(...QUERIES);
+  const exact = npy(await keep(`exact-${BASE.join("-")}-${QUERIES.join("-")}-flat.npy`, () => nearest(base, queries)));
+  const faiss = startFaiss();
+  try {
+    await searches(base, queries, exact, faiss);
+    await training(faiss);
+  } finally {
+    faiss?.stop();
+  }
+}
+
+async function searches(base, queries, exact, faiss) {
+  const cases = [];
+  for (const factory of FACTORIES) {
+    const file = await keep(`${factory.replace(/\W/g, "_")}-${N}x${D}.index`, () => build(factory, base));
+    const index = await readIndex(readFileSync(file));
+    const native = faiss !== undefined && !NEW.test(factory);
+    if (native) await faiss.call("read", { file });
+    for (const nprobe of NPROBES) {
+      index.warmUp({ batch: 1, k: K, nprobe });
+      cases.push({ factory, index, file, nprobe, native, times: [], theirs: [] });
+    }
+  }
+  // In turns, so that whatever else the machine does befalls all.
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const { index, file, nprobe, native, times, theirs } of cases) {
+      times.push(summary(timeBlocks(index, queries, 1, K, { nprobe })).median);
+      if (!native) continue;
+      const call = { file, queries: speechlikeFile(...QUERIES), k: K, parameters: `nprobe=${nprobe}`, batch: 1 };
+      theirs.push(summary((await faiss.call("search", call)).times).median);
+    }
+  }
+  const yardstick = (nprobe) => summary(cases.find((row) => row.nprobe === nprobe).times).min;
+  table(
+    cases.map(({ factory, index, nprobe, times, theirs }) => ({
+      index: factory,
+      nprobe,
+      "recall@8": share(index, queries, nprobe, exact),
+      "µs a query": summary(times).min * 1e3,
+      [`of ${FACTORIES[0]}`]: summary(times).min / yardstick(nprobe),
+      "of native": theirs.length > 0 ? summary(times).min / summary(theirs).min : "-",
+    })),
+  );
+}
+
+async function training(faiss) {
+  const rows = speechlike(...TRAINED);
+  const index = await indexFactory(D, ROTATION);
+  const before = process.cpuUsage();
+  await index.train(rows);
+  const seconds = process.cpuUsage(before).user / 1e6;
+  const theirs = await faiss?.call("build", { vectors: speechlikeFile(...TRAINED), factory: ROTATION });
+  table([
+    {
+      training: `${ROTATION}, ${TRAINED[0]} vectors`,
+      "CPU s": seconds,
+      "of native": theirs === undefined ? "-" : (seconds * 1e3) / theirs.train,
+    },
+  ]);
+}
+
+async function build(factory, base) {
+  const index = await indexFactory(D, factory);
+  await index.train(base);
+  await index.add(base);
+  return index.toBytes();
+}
+
+/** The share of the nearest that were found, by label: codes have distances of their own. */
+function share(index, queries, nprobe, exact) {
+  const { labels } = index.search(queries, K, { nprobe });
+  let hits = 0;
+  for (let i = 0; i < labels.length; i += K) {
+    const wanted = new Set(exact.subarray(i, i + K));
+    for (let j = i; j < i + K; j++) if (wanted.has(labels[j])) hits++;
+  }
+  return hits / labels.length;
+}
+
+async function nearest(base, queries) {
+  const flat = await indexFactory(D, "Flat");
+  await flat.add(base);
+  return new Uint8Array(dump(Float64Array.from(flat.search(queries, K).labels), [queries.length / D, K]));
+}
