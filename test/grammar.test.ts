@@ -214,7 +214,9 @@ describe("refusals", () => {
     ...[
       ..."IVF10,FlatDedup NSG64 NSG64,Flat LSHrt LSH16rt ITQ8,LSHt LSHrt,Refine(Flat)".split(" "),
       ..."IVF100(LSHr),Flat IVF256(RCQ2x4),RQ3x4 RQ2x16_3x8_6x4 RQ8x8_Nqint8 IVF256,ITQ64,SH1.2".split(" "),
+      "IVF65536_NSG64,Flat",
     ].map((description): [number, unknown, RegExp] => [123, description, /faiss has this one, cellist does not/]),
+    [64, "IVF16,PQ8+8", /\(IVFPQR\) is not built; Refine\(…\) of a finer code does the same/],
   ])("d = %d, %j", (d, description, message) => {
     expect(refusal(d, description)).toMatch(message);
   });

@@ -27,11 +27,15 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
       "name the transform it came from, such as OPQ16_64, PCA64 or RR64",
   ],
   [
-    /^(?:B[FHI]|Flat[DIPL]|IMI|ITQ|LS|MinMax|NSG|PLSQ|P?RQ|RCQ|Residual|SQtq|SVS|Zn)/,
+    /^(?:B[FHI]|Flat[DIPL]|IMI|ITQ|IVF[^,]*_NSG|LS|MinMax|NSG|PLSQ|P?RQ|RCQ|Residual|SQtq|SVS|Zn)/,
     `faiss has this one, cellist does not; it has ${knownKinds()}`,
   ],
   [/^(?:PCA|OPQ|RR|HR|L2[nN]orm|Pad)[^,]*$/, "a transform stands before an index, as in PCA64,Flat"],
   [/^IVF[^,]*$/, "an IVF needs a code after a comma, as in IVF1024,Flat"],
+  [
+    /^PQ[0-9]+\+[0-9]+$/,
+    "a PQ that a second one refines (IVFPQR) is not built; Refine(…) of a finer code does the same, as in IVF1024,PQ16,Refine(SQ8)",
+  ],
   [/^PQ[0-9]+x4fsr(?:_[0-9]+)?$/, "only an IVF has residuals to encode; leave out the r"],
   [/^PQ[0-9]+x(?!4fs)[0-9]*fs/, "FastScan codes have 4 bits, as in PQ16x4fs or PQ16x4fs_64"],
 ];
