@@ -22,7 +22,7 @@ import { floatsOf } from "../handle/input.js";
 import { VectorIndex } from "../handle/vector-index.js";
 import { keep } from "../indexes/node.js";
 import type { Where } from "../handle/where.js";
-import { more } from "../more/index.js";
+import { rest } from "../more/rest.js";
 import { blend } from "../rvc/blend.js";
 import type { BlendOptions } from "../rvc/blend.js";
 import { ThreadCrew } from "../threads/crew.js";
@@ -40,7 +40,7 @@ export interface Shape {
 }
 
 /** What the core has not is here, too: see src/open.ts. */
-const load = async (): Promise<Rest> => more as Rest;
+const load = async (): Promise<Rest> => rest;
 
 /** The worker's end: one index, and a port to call it through. */
 export function serve(port: MessagePort): void {

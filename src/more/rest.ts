@@ -1,0 +1,8 @@
+import { MORE_KINDS } from "../faiss/more-kinds.js";
+import type { Rest } from "../faiss/rest.js";
+import { refuse } from "../faiss/unbuilt.js";
+import { plan } from "../factory/plan.js";
+import { others } from "../format/identify.js";
+
+/** What "cellist/more" has. */
+export const rest: Rest = { kinds: MORE_KINDS, plan, refuse, others };
