@@ -22,7 +22,7 @@ declare const module: WebAssembly.Module;
 export default module;
 `;
 
-process.chdir(fileURLToPath(new URL("../", import.meta.url)));
+process.chdir(fileURLToPath(new URL("../../", import.meta.url)));
 const { exports } = JSON.parse(readFileSync("package.json", "utf8"));
 const files = Object.values(exports).flatMap((target) => Object.values(typeof target === "string" ? [target] : target));
 

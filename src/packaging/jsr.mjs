@@ -4,14 +4,14 @@ import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ENTRIES_OF_NPM_ALONE = ["cli", "classic.ts"];
+const OF_NPM_ALONE = ["cli", "classic.ts", "packaging"];
 /** Imports, exports, types by import(), and the address of the worker. */
 const MODULES = /((?:\bfrom|\bimport|\bimport\(|new URL\()\s*"(?:\.{1,2}\/)?[^"]+)\.js"/g;
 
-process.chdir(fileURLToPath(new URL("../", import.meta.url)));
+process.chdir(fileURLToPath(new URL("../../", import.meta.url)));
 rmSync("build/jsr", { recursive: true, force: true });
 cpSync("src", "build/jsr", { recursive: true });
-for (const name of ENTRIES_OF_NPM_ALONE) rmSync(join("build/jsr", name), { recursive: true });
+for (const name of OF_NPM_ALONE) rmSync(join("build/jsr", name), { recursive: true });
 for (const name of readdirSync("build/jsr", { recursive: true })) {
   if (!name.endsWith(".ts")) continue;
   const path = join("build/jsr", name);

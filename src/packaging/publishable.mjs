@@ -1,10 +1,10 @@
 // What only who publishes can know is filled in, and all say the same version: `npm publish` asks this first, and so can anyone, by
-// `node scripts/publishable.mjs`. CONTRIBUTING.md says what belongs where.
+// `node src/packaging/publishable.mjs`. CONTRIBUTING.md says what belongs where.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-process.chdir(fileURLToPath(new URL("../", import.meta.url)));
+process.chdir(fileURLToPath(new URL("../../", import.meta.url)));
 const read = (path) => JSON.parse(readFileSync(path, "utf8"));
 const [npm, jsr] = [read("package.json"), read("jsr.json")];
 
