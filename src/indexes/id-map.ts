@@ -179,7 +179,9 @@ export class IdMapNode extends Wrapper {
     reader.check(() => {
       if (hasPlacesForLabels(base, ntotal)) return;
       if (!lazy) placeByRank(base, ntotal, engine);
-      else reader.wrong("index under the IDMap", 0, `has labels that are not from 0 to ${ntotal - 1}, each once`);
+      // Another IDMap keeps the ids that it has.
+      if (lazy || !hasPlacesForLabels(base, ntotal))
+        reader.wrong("index under the IDMap", 0, `has labels that are not from 0 to ${ntotal - 1}, each once`);
     });
     return node;
   }
