@@ -5,6 +5,7 @@ import { begin, HEAD, isIndex } from "./index-file.js";
 import type { Begun, Others } from "./index-file.js";
 import { nextBytes } from "./source.js";
 import type { Bytes } from "./source.js";
+import { unreadable } from "./unreadable.js";
 import { openZip } from "./zip.js";
 
 /** What a file is that is no index, and what to do about it. */
@@ -164,7 +165,7 @@ async function open(input: Bytes, begun: Begun, pace: Pace): Promise<Begun> {
 }
 
 /** What readIndex knows of files that are no index. */
-export const others: Others = { open, mangled };
+export const others: Others = { open, mangled, unreadable };
 
 /** All bytes of a source that has given some: a zip is read from its end. */
 async function whole(input: Bytes, { source, chunks }: Begun, pace: Pace): Promise<Blob> {

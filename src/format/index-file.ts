@@ -1,5 +1,7 @@
 import type { Pace } from "../work/pace.js";
-import { before, nextBytes, openSource } from "./source.js";
+import { fail } from "../errors.js";
+import { named } from "./given.js";
+import { before, nextBytes, sourceOf } from "./source.js";
 import type { Bytes, ByteSource } from "./source.js";
 
 /** Bytes that tell what a file is, of an index (which begins with an I) and of all else. */
@@ -22,6 +24,8 @@ export interface Others {
   open(input: Bytes, begun: Begun, pace: Pace): Promise<Begun>;
   /** What to say where the bytes of a file went through text. */
   mangled(head: Uint8Array): string | undefined;
+  /** Says what to do with what no bytes can be read from. */
+  unreadable(input: unknown): never;
 }
 
 /**
@@ -29,7 +33,7 @@ export interface Others {
  *
  * @param expected bytes in all, where the caller knows
  * @param othersOf gives what looks into a file that begins so, where that is wanted and to be had
- * @returns the bytes from the start, and the first of them; rejects as openSource throws, or with ERR_FORMAT that names what the file is
+ * @returns the bytes from the start, and the first of them; rejects as sourceOf throws, with ERR_PARAMETER for what is no file, or with ERR_FORMAT that names what the file is
  */
 export async function openIndexFile(
   input: Bytes,
@@ -37,7 +41,11 @@ export async function openIndexFile(
   pace: Pace,
   othersOf: (head: Uint8Array) => Promise<Others | undefined>,
 ): Promise<{ source: ByteSource; head: Uint8Array }> {
-  const given = openSource(input, expected);
+  const given = sourceOf(input, expected);
+  if (given === undefined) {
+    (await othersOf(new Uint8Array(0)))?.unreadable(input);
+    return fail("ERR_PARAMETER", `can't read a file's bytes from ${named(input)}: give its bytes`);
+  }
   try {
     let begun = await begin(given, pace);
     if (!isIndex(String.fromCharCode(...begun.head.subarray(0, 8)))) {

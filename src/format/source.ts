@@ -39,12 +39,12 @@ export interface ByteSource {
 const MOST_EMPTY = 100_000;
 
 /**
- * Opens whatever readIndex takes.
+ * Opens whatever readIndex takes; undefined for anything else (unreadable.ts says what to do about it).
  *
  * @param bytesInAll as the caller knows, for progress
- * @throws {CellistError} ERR_PARAMETER for anything else, with what to do about it; ERR_FORMAT for a response that is no file
+ * @throws {CellistError} ERR_FORMAT for a response that is no file; ERR_PARAMETER for a number of bytes that is none
  */
-export function openSource(input: Bytes, bytesInAll?: number): ByteSource {
+export function sourceOf(input: Bytes, bytesInAll?: number): ByteSource | undefined {
   const expected = bytesInAll ?? Infinity;
   if (typeof expected !== "number" || !(expected >= 0))
     fail("ERR_PARAMETER", `bytes is ${named(expected)}: give how many bytes the file has`);
@@ -64,7 +64,7 @@ export function openSource(input: Bytes, bytesInAll?: number): ByteSource {
     return fromStream(input as ReadableStream<Uint8Array>, Infinity, expected);
   }
   if (typeof input === "object" && input !== null && areChunks(input)) return fromChunks(input, Infinity, expected);
-  return fail("ERR_PARAMETER", `can't read a file's bytes from ${named(input)}: ${nextStep(input)}`);
+  return undefined;
 }
 
 /** Whether something is a source already: the command line makes its own, of files whose size is known. */
@@ -104,39 +104,6 @@ export function before(chunks: readonly Uint8Array[], rest: ByteSource, expected
       },
     }),
   };
-}
-
-/** What to do with what no bytes can be read from. */
-function nextStep(input: unknown): string {
-  if (typeof input === "string") {
-    if (/^(https?|blob|data):/i.test(input)) return "fetch it first: readIndex(await fetch(url))";
-    if (/^[\w+/]{200,}={0,2}$/.test(input)) return "decode base64 to a Uint8Array first";
-    return "a path is not opened here: give (await readFile(path)) in Node, (await fetch(url)) in a page";
-  }
-  switch (tagOf(input)) {
-    case "Promise":
-      return "await it first, as in readIndex(await fetch(url))";
-    case "URL":
-    case "Request":
-      return "fetch it first: readIndex(await fetch(url)), or (await readFile(url)) for a file in Node";
-    case "FileList":
-      return "give one of its files, such as list[0]";
-    case "FileSystemFileHandle":
-      return "give (await handle.getFile())";
-    case "Array":
-      return "give Uint8Array.from(numbers) if these are bytes";
-  }
-  if (ArrayBuffer.isView(input)) {
-    return (
-      "these are numbers; make an index of vectors by indexFactory, train and add, " +
-      "or give new Uint8Array(array.buffer) if its memory is a file"
-    );
-  }
-  const { createReadStream, body, data } = Object(input) as Record<string, unknown>;
-  if (typeof createReadStream === "function") return "give handle.createReadStream()";
-  if (body !== undefined) return "give its body";
-  if (data !== undefined) return "give its data";
-  return "give a Uint8Array, ArrayBuffer, Blob, Response, ReadableStream, or chunks of bytes";
 }
 
 /** Whether something may be iterated for chunks: arrays of numbers and the like are told by name instead. */

@@ -1,5 +1,5 @@
 import { CellistError, fail } from "../errors.js";
-import { openSource } from "./source.js";
+import { openSource } from "./unreadable.js";
 import type { ByteSource } from "./source.js";
 
 // A zip file ends in a directory of what it holds; only there are sizes always known. Layout: PKWARE's APPNOTE.TXT.

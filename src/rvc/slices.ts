@@ -3,8 +3,9 @@ import { fail } from "../errors.js";
 import { tagOf } from "../checks.js";
 import { bytesOf, named } from "../format/given.js";
 import { openNpy } from "../format/npy.js";
-import { isSource, openSource } from "../format/source.js";
+import { isSource } from "../format/source.js";
 import type { Bytes } from "../format/source.js";
+import { openSource } from "../format/unreadable.js";
 import { rowsOf } from "../handle/input.js";
 import type { Pace } from "../work/pace.js";
 
