@@ -1,7 +1,7 @@
 import { dump, parse } from "npyjs";
 import { describe, expect, test } from "vitest";
 import { openNpy } from "../src/format/npy.js";
-import { openSource } from "../src/format/source.js";
+import { openSource } from "../src/format/unreadable.js";
 import type { Bytes } from "../src/index.js";
 import { Pace } from "../src/work/pace.js";
 import { concat } from "./files.js";

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
 import { Reader } from "../src/format/reader.js";
-import { openSource } from "../src/format/source.js";
+import { openSource } from "../src/format/unreadable.js";
 import { Writer } from "../src/format/writer.js";
 import { ProductQuantizer } from "../src/quantizers/product.js";
 import { permutation } from "../src/work/random.js";
