@@ -31,7 +31,13 @@ export interface EngineOptions {
    *   const index = await readIndex(file, { module, moreModule, more });
    */
   moreModule?: WebAssembly.Module | undefined;
-  /** As `module`, of the package's `codec.wasm`: the kernels of voice files ("cellist/rvc"). */
+  /**
+   * As `module`, of the package's `codec.wasm`: the kernels of voice files ("cellist/rvc").
+   *
+   * @example
+   *   import codecModule from "cellist/codec.wasm";
+   *   const index = await readVoice(file, { module, codecModule });
+   */
   codecModule?: WebAssembly.Module | undefined;
   /**
    * `more` of "cellist/more", the kinds of index that the core does not carry. Default: imported when one is asked for, which a runtime
