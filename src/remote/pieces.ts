@@ -19,6 +19,9 @@ const MOST_BYTES = 1 << 20;
 const MOST_UNDER_WAY = 1 << 20;
 /** What is waited for goes before all that was merely asked for, whenever that was. */
 const URGENT = 2 ** 40;
+/** Ranks of what was asked for begin here, and those of what is only likely to be end below {@link AHEAD}. */
+const ASKED = 1;
+const AHEAD = 0.5;
 
 interface Waiting {
   resolve: () => void;
@@ -203,10 +206,12 @@ export class Pieces {
     if (best < 0 || (this.#rank[best] < URGENT && this.#bytesUnderWay >= MOST_UNDER_WAY)) return false;
     // Neighbours that are wanted too, as long as what lies between is cheap; pieces between come along.
     let [first, last] = [best, best];
+    // What was asked for is not made longer by what is only likely to be.
+    const least = this.#rank[best] >= ASKED ? ASKED : 0;
     for (let next = best + 1; next < this.pieces.length && this.#joins(first, last, next); next++)
-      if (this.#isWanted(next)) last = next;
+      if (this.#isWanted(next, least)) last = next;
     for (let next = best - 1; next >= 0 && this.#joins(first, last, next); next--)
-      if (this.#isWanted(next)) first = next;
+      if (this.#isWanted(next, least)) first = next;
     void this.#request(first, last);
     return true;
   }
@@ -221,16 +226,22 @@ export class Pieces {
     return to - from <= MOST_BYTES && gap <= this.#ranges.bridge;
   }
 
-  #isWanted(piece: number): boolean {
-    return this.there[piece] === 0 && this.#underWay[piece] === 0 && (this.#rank[piece] > 0 || this.#loading > 0);
+  #isWanted(piece: number, least = 0): boolean {
+    if (this.there[piece] === 1 || this.#underWay[piece] === 1) return false;
+    return this.#loading > 0 || (this.#rank[piece] > 0 && this.#rank[piece] >= least);
   }
 
-  /** The piece that is wanted most, or -1: none but what is waited for while some of that is under way, for it would take its share of the line. */
+  /**
+   * The piece that is wanted most, or -1: none but what is waited for while some of that is under way, and nothing ahead while anything is that
+   * was asked for, for it would take its share of the line.
+   */
   #best(): number {
     let best = -1;
     let most = -1;
     for (let piece = 0; piece < this.pieces.length; piece++) {
       if (this.#underWay[piece] === 1 && this.#rank[piece] >= URGENT) most = Math.max(most, URGENT - 1);
+      else if (this.#underWay[piece] === 1 && this.#rank[piece] >= ASKED && this.#loading === 0)
+        most = Math.max(most, AHEAD);
       if (this.#rank[piece] > most && this.#isWanted(piece)) {
         best = piece;
         most = this.#rank[piece];
