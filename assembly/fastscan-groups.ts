@@ -89,7 +89,10 @@ export function finishGroup(job: Job, from: usize, code: usize, group: i32, t: u
   return open;
 }
 
-/** Accumulators of the first plane of some groups of a block, and the least key of each so far (u16): see finishGroup. */
+/**
+ * Accumulators of the first plane of some groups of a block, and the least key of each so far (u16). The sum is finishGroup's, written out again:
+ * a function returns one vector at most, and four that went through memory would leave their registers.
+ */
 export function firstPlanes(code: usize, groups: i32, table: usize, start: i32, partials: usize, least: usize): void {
   const mask = v128.load(table);
   const stop = table + 16 + WIDTH;

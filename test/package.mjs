@@ -166,7 +166,7 @@ function checkPaths() {
   const escape = (path) => path.replace(/[^\w/]/g, "\\$&");
   const folders = [dirname(root), homedir()].filter((path) => path !== "/" && path !== tmpdir());
   // Not where a longer path or a pattern has these names in its middle.
-  const own = new RegExp(`(?<![\\w.~*})-])(${folders.map(escape).join("|")})/`);
+  const own = new RegExp(`(?<![\\w.~*})\\\\-])(${folders.map(escape).join("|")})/`);
   if (folders.length === 0) return;
   const listed = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
     encoding: "utf8",

@@ -16,6 +16,7 @@ import { indexFactory, readIndex } from "../dist/worker/index.js";
 import type { AsyncIndex, AsyncOptions } from "../dist/worker/index.js";
 import { goldenFolder } from "./golden.js";
 import { randomOf, uniform } from "./random.js";
+import { codeOf, errorOf } from "./rejections.js";
 import { shared } from "../src/threads/shared-module.js";
 
 const D = 64;
@@ -51,19 +52,6 @@ function watchThreads(): Worker[] {
   }
   vi.spyOn(process, "getBuiltinModule").mockReturnValue({ ...nodeThreads, Worker: Watched });
   return started;
-}
-
-async function errorOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => expect.fail("nothing was thrown"),
-    (error: unknown) => error,
-  );
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  const error = await errorOf(promise);
-  if (!(error instanceof CellistError)) throw error;
-  return error.code;
 }
 
 /** A checksum of the arrays of an answer: typed arrays are slow to compare one by one. */

@@ -10,12 +10,13 @@ import {
   METRIC_L2,
   readIndex as readHere,
 } from "../dist/index.js";
-import type { Bytes, ErrorCode, Index, Progress, Warning } from "../dist/index.js";
+import type { Bytes, Index, Progress, Warning } from "../dist/index.js";
 import { blend } from "../dist/rvc/index.js";
 import { indexFactory, readIndex } from "../dist/worker/index.js";
 import type { AsyncIndex, AsyncOptions } from "../dist/worker/index.js";
 import { goldenFolder } from "./golden.js";
 import { randomOf, uniform } from "./random.js";
+import { codeOf, errorOf } from "./rejections.js";
 
 const D = 16;
 const rows = uniform(randomOf(1), 2000 * D);
@@ -61,20 +62,6 @@ async function filledHere(description: string): Promise<Index> {
 
 async function read(source: Bytes, options?: Parameters<typeof readIndex>[1]): Promise<AsyncIndex> {
   return kept(await readIndex(source, options));
-}
-
-/** What a promise rejects with. */
-async function errorOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => expect.fail("nothing was thrown"),
-    (error: unknown) => error,
-  );
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<ErrorCode> {
-  const error = await errorOf(promise);
-  if (!(error instanceof CellistError)) throw error;
-  return error.code;
 }
 
 /** Counts the threads that are started, and those that are there. */

@@ -35,11 +35,14 @@ export async function orderBySimilarity(
   const pace = new Pace(readWork({ signal, onProgress }));
   const copy = await readIndex<IdType>(voice.toFaiss(), engine);
   const own = voiceOf("index", copy);
-  const lists = listsOf(own.node);
-  // What is written is right; what was made for searches is not any more, so that nothing but the file is taken of it.
-  await renumber(lists, pace);
-  const bytes = own.toFaiss();
-  own.dispose();
+  let bytes;
+  try {
+    await renumber(listsOf(own.node), pace);
+    // What is written is right; what was made for searches is not any more, so that nothing but the file is taken of it.
+    bytes = own.toFaiss();
+  } finally {
+    own.dispose();
+  }
   return readIndex<IdType>(bytes, engine);
 }
 

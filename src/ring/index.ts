@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { what } from "../checks.js";
+import { tagOf, what } from "../checks.js";
 import { fail } from "../errors.js";
 
 /** Bytes before the numbers: how many were written, and how many were read, both modulo 2^32. */
@@ -39,7 +39,7 @@ export class Ring {
    * @param memory what {@link Ring.memory} made, the same for both ends; ERR_PARAMETER for anything else
    */
   constructor(memory: SharedArrayBuffer) {
-    const shared = typeof SharedArrayBuffer !== "undefined" && (memory as unknown) instanceof SharedArrayBuffer;
+    const shared = tagOf(memory) === "SharedArrayBuffer";
     const size = shared ? (memory.byteLength - HEAD) / 4 : 0;
     // Counts go round at 2^32, and places with them only where their number divides that.
     if (!(size >= 1 && Math.log2(size) % 1 === 0))

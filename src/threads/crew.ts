@@ -48,7 +48,7 @@ export interface Team {
   helpers: readonly { number: number; port: MessagePort }[];
 }
 
-/** Looks at whether others are done before the thread lies down: some 20 us. A thread takes as long to be woken. */
+/** Looks at whether others are done before the thread lies down: .2 ms of them in Node 20, where a thread takes some 10 us to be woken. */
 const LOOKS = 2000;
 /** Numbers that the engines of a slot have in turn. */
 const NUMBERS = 0xffffff;

@@ -24,7 +24,7 @@ import { runPiece } from "./piece.js";
 import type { Kernel } from "./piece.js";
 import { KERNELS } from "./shares.js";
 
-/** Looks at the bell before the thread lies down: some 20 us, which is what one stage of a search is from the next. */
+/** Looks at the bell before the thread lies down: 15 us of them in Node 20, so that it is awake where one stage of a search follows another. */
 const LOOKS = 2000;
 /** How long it lies there, in ms, before it hears messages again: then it takes one to wake it. */
 const LINGER = 50;
