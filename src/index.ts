@@ -3,6 +3,7 @@
  *
  * @module
  */
+import "./wasm/kernels.gen.js"; // The kernels' text stands before all code, not in its midst: 1 KB less gzipped.
 export { METRIC_INNER_PRODUCT, METRIC_L2 } from "./api.js";
 export type {
   AddOptions,
