@@ -135,17 +135,20 @@ const records = Object.entries(RECORDS).map(([name, path]) => recordOf(path, nam
 for (const build of ["baseline", "relaxed", "more-baseline", "more-relaxed", "codec"])
   withoutSpoilt(`build/${build}.wat`);
 
-/** Both builds of a module, as the constants that carry them. */
-function builds(prefix) {
-  const baseline = withoutData(`build/${prefix}baseline.wasm`);
-  const patch = difference(baseline, withoutData(`build/${prefix}relaxed.wasm`));
+/** The baseline build of a module, as the constant that carries it. */
+function baselineOf(prefix) {
   return `/** The baseline build (SIMD128), as text (src/wasm/text.ts). */
 export const baseline: string =
-  "${textOf(baseline)}";
+  "${textOf(withoutData(`build/${prefix}baseline.wasm`))}";
+`;
+}
 
-/** What makes the relaxed-SIMD build of the same source of it (patch.ts), as text. */
-export const relaxedPatch: string =
-  "${textOf(patch)}";
+/** What makes the relaxed build of a module of the baseline one, as a constant. */
+function patchOf(prefix, name, which) {
+  const [baseline, relaxed] = ["baseline", "relaxed"].map((build) => withoutData(`build/${prefix}${build}.wasm`));
+  return `/** What makes the relaxed-SIMD build of ${which} of the baseline one (patch.ts), as text. */
+export const ${name}: string =
+  "${textOf(difference(baseline, relaxed))}";
 `;
 }
 
@@ -159,7 +162,7 @@ ${members("baseline")}
 }
 
 ${records.join("\n")}
-${builds("")}`,
+${baselineOf("")}`,
 );
 
 writeFileSync(
@@ -171,7 +174,9 @@ export interface MoreKernels {
 ${members("more-baseline")}
 }
 
-${builds("more-")}`,
+${baselineOf("more-")}
+${patchOf("more-", "relaxedPatch", "these kernels")}
+${patchOf("", "corePatch", "the core's")}`,
 );
 
 writeFileSync(

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { Bench } from "tinybench";
 import { Engine } from "../build/esm/wasm/engine.js";
 import { Best, Lists, Packed, Plan, RowCodes } from "../build/esm/wasm/kernels.gen.js";
+import { relaxedKernels } from "../build/esm/wasm/more.js";
 import { BESIDE, CODE, FOUND, LISTS, PLAN } from "../build/esm/wasm/records.js";
 import { summary, table } from "./measure.mjs";
 
@@ -14,7 +15,7 @@ export async function run() {
   await measure(new Engine());
   if (WebAssembly.validate(readFileSync(new URL("../build/relaxed.wasm", import.meta.url)))) {
     console.log("\nrelaxed SIMD");
-    await measure(new Engine({ relaxed: true }));
+    await measure(new Engine({ relaxed: true, relaxedKernels }));
   } else console.log("\nrelaxed SIMD: left out, this engine has none (Node has it from 21 on)");
 }
 

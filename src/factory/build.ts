@@ -4,7 +4,7 @@ import { checkOptions, what } from "../checks.js";
 import { fail, makingArrays } from "../errors.js";
 import { KINDS } from "../faiss/kinds.js";
 import type { Kind } from "../faiss/kinds.js";
-import { restOf } from "../faiss/rest.js";
+import { restOf, withRelaxed } from "../faiss/rest.js";
 import type { LoadRest } from "../faiss/rest.js";
 import { named } from "../format/given.js";
 import type { IndexNode } from "../indexes/node.js";
@@ -40,7 +40,8 @@ export async function makeIndex(
     tree = more.plan(d, description);
   }
   const node = tree;
-  return makingArrays(() => new VectorIndex(buildNode(kinds, new Engine(options), d, node, metric)));
+  const engine = options.relaxed === true ? await withRelaxed(options, rest) : options;
+  return makingArrays(() => new VectorIndex(buildNode(kinds, new Engine(engine), d, node, metric)));
 }
 
 function buildNode(kinds: readonly Kind[], engine: Engine, d: number, tree: IndexTree, metric: Metric): IndexNode {

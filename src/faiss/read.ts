@@ -13,7 +13,7 @@ import type { Origin } from "../handle/vector-index.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { Engine } from "../wasm/engine.js";
 import { KINDS } from "./kinds.js";
-import { restOf } from "./rest.js";
+import { restOf, withRelaxed } from "./rest.js";
 import type { LoadRest } from "./rest.js";
 
 /** What voice files begin with: they are read by a codec of another entry. */
@@ -55,7 +55,7 @@ async function read(source: Bytes, options: ReadOptions, load: LoadRest, skims: 
     return codecs.some(({ fourccs }) => fourccs.includes(fourcc)) ? undefined : others();
   });
   try {
-    const engine = new Engine(options);
+    const engine = new Engine(await withRelaxed(options, rest));
     const reader = new Reader(bytes, pace, undefined, skims);
     const fourcc = await reader.fourcc("fourcc");
     const codec = codecs.find(({ fourccs }) => fourccs.includes(fourcc));

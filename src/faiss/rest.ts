@@ -2,6 +2,7 @@ import { what } from "../checks.js";
 import { fail } from "../errors.js";
 import type { Others } from "../format/index-file.js";
 import type { IndexTree } from "../indexes/tree.js";
+import { isRelaxed } from "../wasm/engine.js";
 import type { EngineOptions, More } from "../wasm/engine.js";
 import type { Kind } from "./kinds.js";
 
@@ -14,6 +15,8 @@ export interface Rest extends More {
   refuse(fourcc: string): void;
   /** Looks into files that are no index. */
   readonly others: Others;
+  /** The relaxed build of the core's kernels. */
+  readonly relaxedKernels: () => Uint8Array<ArrayBuffer>;
 }
 
 /** Gives the rest, once it is asked for; `wish` is what asks for it. ERR_UNSUPPORTED where it can't be had. */
@@ -25,4 +28,11 @@ export function restOf({ more }: EngineOptions, load: LoadRest): LoadRest {
   if (typeof (more as Partial<Rest> | null)?.plan !== "function")
     fail("ERR_PARAMETER", `more is ${what(more)}: give the more of "cellist/more", or leave it out`);
   return async () => more as Rest;
+}
+
+/** Options of an engine with the relaxed build of the kernels, where that is wanted and of use: the core carries the other one alone. */
+export async function withRelaxed<O extends EngineOptions>(options: O, rest: LoadRest): Promise<O> {
+  if (options.module !== undefined || !isRelaxed(options)) return options;
+  const { relaxedKernels } = await rest("relaxed SIMD");
+  return { ...options, relaxedKernels };
 }

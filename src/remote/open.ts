@@ -1,6 +1,6 @@
 import { kindOf, tagOf, what } from "../checks.js";
 import { CellistError, fail } from "../errors.js";
-import { restOf } from "../faiss/rest.js";
+import { restOf, withRelaxed } from "../faiss/rest.js";
 import type { LoadRest } from "../faiss/rest.js";
 import { readNode } from "../faiss/read.js";
 import { Deferral } from "../format/deferral.js";
@@ -120,8 +120,8 @@ export async function openRemote(source: RemoteSource, options: RemoteOptions = 
     opened = await openSource(source, cache, own, opening.signal);
     const { ranges, cached } = opened;
     const beginning = opened.beginning ?? (await ranges.read(0, Math.min(FIRST_BYTES, ranges.size), opening.signal));
-    const engine = new Engine(engineOptions);
     const rest = restOf(engineOptions, loadMore);
+    const engine = new Engine(await withRelaxed(engineOptions, rest));
     const pace = new Pace({ signal });
     const remembered = cached === undefined ? ranges : remembering(ranges, cached);
     const open = isLayered(beginning) ? openLayered : openFaiss;

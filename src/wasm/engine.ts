@@ -1,9 +1,8 @@
 import { checkCallback, checkOptions, tagOf, what } from "../checks.js";
 import { fail } from "../errors.js";
 import { Allocator } from "./allocator.js";
-import { baseline, relaxedPatch } from "./kernels.gen.js";
+import { baseline } from "./kernels.gen.js";
 import type { Kernels } from "./kernels.gen.js";
-import { applyPatch } from "./patch.js";
 import { RECORDS_END } from "./records.js";
 import { bytesOf } from "./text.js";
 
@@ -49,7 +48,8 @@ export interface EngineOptions {
    */
   more?: More | undefined;
   /**
-   * Use relaxed SIMD where the engine has it: faster, but results may differ in the last bits. Default: false.
+   * Use relaxed SIMD where the engine has it: faster, but results may differ in the last bits. What that takes is of "cellist/more". Default:
+   * false.
    *
    * @example
    *   const index = await readIndex(file, { relaxed: true });
@@ -79,6 +79,8 @@ export interface EngineOptions {
   onWarning?: ((warning: Warning) => void) | undefined;
   /** @internal Threads that share the work: "cellist/worker" makes them of its option `threads`. */
   crew?: Crew | undefined;
+  /** @internal What makes the relaxed build of the kernels: faiss/rest.ts has it of "cellist/more" where `relaxed` is true. */
+  relaxedKernels?: (() => Uint8Array<ArrayBuffer>) | undefined;
 }
 
 /** @internal Threads that work on the memory of an engine (src/threads). */
@@ -164,9 +166,8 @@ function compiled(options: EngineOptions): WebAssembly.Module {
     );
   }
   if (options.module !== undefined) return options.module;
-  if (options.relaxed === true && hasRelaxed()) {
-    return compiledOnce(options, "relaxed", () => applyPatch(bytesOf(baseline), bytesOf(relaxedPatch)));
-  }
+  const { relaxedKernels } = options;
+  if (relaxedKernels !== undefined) return compiledOnce(options, "relaxed", relaxedKernels);
   return compiledOnce(options, "baseline", () => bytesOf(baseline));
 }
 
@@ -183,8 +184,9 @@ export function compiledOnce(
 
 let relaxedThere: boolean | undefined;
 
-/** Whether the runtime has relaxed SIMD. */
-export function hasRelaxed(): boolean {
+/** Whether relaxed SIMD is wanted, and the runtime has it. */
+export function isRelaxed({ relaxed }: EngineOptions): boolean {
+  if (relaxed !== true || typeof WebAssembly === "undefined") return false;
   return (relaxedThere ??= WebAssembly.validate(bytesOf(RELAXED_PROBE)));
 }
 
@@ -221,7 +223,8 @@ function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Ke
 /** The options of an engine, checked and copied: what the caller does to the object later is nothing to the index. */
 function readOptions(options: unknown): Readonly<EngineOptions> {
   checkOptions(options);
-  const { module, moreModule, codecModule, relaxed, maxBytes, bounds, onWarning, crew } = options as EngineOptions;
+  const given = options as EngineOptions;
+  const { module, moreModule, codecModule, relaxed, maxBytes, bounds, onWarning, crew, relaxedKernels } = given;
   for (const [name, value, file] of [
     ["module", module, "cellist.wasm"],
     ["moreModule", moreModule, "more.wasm"],
@@ -235,7 +238,7 @@ function readOptions(options: unknown): Readonly<EngineOptions> {
     if (value !== undefined && typeof value !== "boolean")
       fail("ERR_PARAMETER", `${name} is ${what(value)}: give true or false`);
   checkCallback("onWarning", onWarning);
-  return { module, moreModule, codecModule, relaxed, maxBytes, bounds, onWarning, crew };
+  return { module, moreModule, codecModule, relaxed, maxBytes, bounds, onWarning, crew, relaxedKernels };
 }
 
 /**

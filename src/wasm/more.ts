@@ -1,9 +1,10 @@
 import { fail } from "../errors.js";
-import { compiledOnce, hasRelaxed } from "./engine.js";
+import { compiledOnce, isRelaxed } from "./engine.js";
 import type { Engine } from "./engine.js";
 import { applyPatch } from "./patch.js";
 import { bytesOf } from "./text.js";
-import { baseline, relaxedPatch } from "./more.gen.js";
+import { baseline as coreBaseline } from "./kernels.gen.js";
+import { baseline, corePatch, relaxedPatch } from "./more.gen.js";
 import type { MoreKernels } from "./more.gen.js";
 
 export type { MoreKernels } from "./more.gen.js";
@@ -11,6 +12,11 @@ export type { MoreKernels } from "./more.gen.js";
 /** The kernels of the kinds of "cellist/more" on the memory of an engine. */
 export function moreKernels(engine: Engine): MoreKernels {
   return engine.attach(compiled(engine)) as unknown as MoreKernels;
+}
+
+/** The relaxed build of the core's kernels. */
+export function relaxedKernels(): Uint8Array<ArrayBuffer> {
+  return applyPatch(bytesOf(coreBaseline), bytesOf(corePatch));
 }
 
 /** Throws ERR_PARAMETER for a `moreModule` that is another module, ERR_UNSUPPORTED where there is none and nothing may be compiled. */
@@ -27,7 +33,7 @@ export function checkKernels(engine: Engine): void {
 
 function compiled({ options }: Engine): WebAssembly.Module {
   if (options.moreModule !== undefined) return options.moreModule;
-  if (options.relaxed === true && hasRelaxed())
+  if (isRelaxed(options))
     return compiledOnce(options, "more, relaxed", () => applyPatch(bytesOf(baseline), bytesOf(relaxedPatch)));
   return compiledOnce(options, "more", () => bytesOf(baseline));
 }
