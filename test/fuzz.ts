@@ -23,8 +23,12 @@ export interface Seed {
   structure: Structure;
 }
 
-/** What there is to damage: faiss' files, and each of them again with a few vectors only, of which thousands are read in a second. */
-export async function seeds(): Promise<{ small: Seed[]; large: Seed[] }> {
+/**
+ * What there is to damage: faiss' files, and each of them again with a few vectors only, of which thousands are read in a second.
+ *
+ * @param only those whose names match
+ */
+export async function seeds(only: RegExp): Promise<{ small: Seed[]; large: Seed[] }> {
   const all: Seed[] = [];
   for (const { name, file } of goldenCases(goldenFolder)) {
     const bytes = new Uint8Array(readFileSync(new URL(file, goldenFolder)));
@@ -42,15 +46,7 @@ export async function seeds(): Promise<{ small: Seed[]; large: Seed[] }> {
   await nested.train(uniform(randomOf(1), 90));
   await nested.addWithIds(uniform(randomOf(2), 15), [5, 6, 7, 8, 9]);
   all.push(await seedOf("nested", nested.toBytes()));
-  const graphs = ["HNSW3", "HNSW2,SQ6", "HNSW2,PQ3x2", "HNSW2,IDMap", "IVF4_HNSW2,Flat"];
-  const transforms = ["PCAWR2,Flat", "Pad5,HR,Flat,IDMap", "L2norm,RR2,IVF4,Flat", "PCA2,Flat,RFlat"];
-  for (const description of [...graphs, ...transforms]) {
-    const index = await indexFactory(3, description);
-    const rows = uniform(randomOf(5), 60);
-    await index.train(rows);
-    await (description.endsWith("IDMap") ? index.addWithIds(rows, [...rows.keys()].slice(20, 40)) : index.add(rows));
-    all.push(await seedOf(description, index.toBytes()));
-  }
+  for (const [d, description] of MADE) all.push(await seedOf(description, await made(d, description)));
   for (const description of ["Flat", "IVF4,Flat"]) {
     // Wide enough for codes of rows.
     const wide = await indexFactory(128, description);
@@ -58,10 +54,46 @@ export async function seeds(): Promise<{ small: Seed[]; large: Seed[] }> {
     await wide.add(uniform(randomOf(4), 50 * 128));
     all.push(await seedOf(`wide ${description}`, wide.toBytes()));
   }
+  const chosen = all.filter(({ name }) => only.test(name));
   return {
-    small: all.filter(({ bytes }) => bytes.length < 30_000),
-    large: all.filter(({ bytes }) => bytes.length >= 30_000),
+    small: chosen.filter(({ bytes }) => bytes.length < 30_000),
+    large: chosen.filter(({ bytes }) => bytes.length >= 30_000),
   };
+}
+
+/** Indexes that are made to be damaged: dimensions and description. */
+const MADE: readonly (readonly [number, string])[] = [
+  ...["HNSW3", "HNSW2,SQ6", "HNSW2,PQ3x2", "HNSW2,IDMap", "IVF4_HNSW2,Flat"].map((text) => [3, text] as const),
+  ...["PCAWR2,Flat", "Pad5,HR,Flat,IDMap", "L2norm,RR2,IVF4,Flat", "PCA2,Flat,RFlat"].map((text) => [3, text] as const),
+  ...["8", "6", "4", "fp16", "bf16", "8_uniform", "4_uniform"].flatMap((type) => [
+    [5, `SQ${type}`] as const,
+    [5, `IVF3,SQ${type}`] as const,
+  ]),
+  [5, "SQ8_direct"],
+  [5, "SQ8_direct_signed"],
+  ...Array.from({ length: 12 }, (_, i) => [i < 10 ? 2 : 1, `PQ${i < 10 ? 2 : 1}x${i + 1}`] as const),
+  ...[1, 2, 3, 5, 8, 9].map((bits) => [2, `IVF3,PQ2x${bits}np`] as const),
+  ...["RaBitQ", "RaBitQ4", "RaBitQfs", "RaBitQfs3_64", "EDEN", "EDEN3BIASED", "PQ3x4fs_64"].flatMap((text) => [
+    [9, text] as const,
+    [9, `IVF3,${text}`] as const,
+  ]),
+  ...["HNSW2,SQ8", "HNSW2,SQfp16", "HNSW2,PQ2x8", "OPQ2_4,IVF3,PQ2x3", "PCAW3,SQ8,RFlat", "IVF4(SQ8),PQ2x2"].map(
+    (text) => [6, text] as const,
+  ),
+];
+
+/** A file of an index of that description. */
+async function made(d: number, description: string): Promise<Uint8Array<ArrayBuffer>> {
+  const index = await indexFactory(d, description);
+  const learnt = Math.max(256, 2 ** Number(/PQ\d+x(\d+)/.exec(description)?.[1] ?? 8));
+  const rows = uniform(randomOf(5), learnt * d);
+  if (description.includes("direct")) rows.forEach((value, i) => (rows[i] = Math.floor(Math.abs(value) * 100)));
+  await index.train(rows);
+  const vectors = rows.subarray(0, 20 * d);
+  await (description.endsWith("IDMap")
+    ? index.addWithIds(vectors, Array.from({ length: 20 }, (_, i) => i + 20))
+    : index.add(vectors));
+  return index.toBytes();
 }
 
 async function withFew(bytes: Uint8Array<ArrayBuffer>, keep: number): Promise<Uint8Array<ArrayBuffer>> {
