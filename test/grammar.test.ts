@@ -10,6 +10,8 @@ import type { IndexTree, ScalarType, TransformTree } from "../src/indexes/tree.j
 const flat: IndexTree = { kind: "flat" };
 const sq = (type: ScalarType): IndexTree => ({ kind: "sq", type });
 const pq = (m: number, bits = 8, polysemous = true): IndexTree => ({ kind: "pq", m, bits, polysemous });
+type Pqr = IndexTree & { kind: "pqr" };
+const pqr = (m: number, finer: number): Pqr => ({ kind: "pqr", m, bits: 8, finer: { m: finer, bits: 8 } });
 const pqfs = (m: number, bbs = 32, residual = false): IndexTree => ({ kind: "pqfs", m, residual, bbs });
 const hnsw = (m: number, storage: IndexTree = flat): IndexTree => ({ kind: "hnsw", m, storage });
 const ivf = (nlist: number, code: IndexTree, coarse: IndexTree = flat): IndexTree => ({
@@ -111,7 +113,16 @@ const table: [d: number, description: string, tree: IndexTree, canonical?: strin
   [64, "IVF16(HNSW16,Flat),Flat", ivf(16, flat, hnsw(16)), "IVF16_HNSW16,Flat"],
   [64, "IVF0016,PQ016", ivf(16, pq(16)), "IVF16,PQ16"],
 
+  [64, "IVF16,PQ8x8+16x8", ivf(16, pqr(8, 16)), "IVF16,PQ8+16"],
+
   // what is left of factory.md
+  [64, "IVF16,PQ8+16", ivf(16, pqr(8, 16))],
+  [
+    64,
+    "IVF16(HNSW8),PQ8x6+16x4",
+    ivf(16, { ...pqr(8, 16), bits: 6, finer: { m: 16, bits: 4 } }, hnsw(8)),
+    "IVF16_HNSW8,PQ8x6+16x4",
+  ],
   [64, "RR96,Flat", after([{ type: "RR", dout: 96 }], flat)],
   [64, "PCAWR8,Flat", after([pca(8, true, true)], flat)],
   [60, "Pad64,PQ16", after([{ type: "Pad", dout: 64 }], pq(16))],
@@ -216,7 +227,8 @@ describe("refusals", () => {
       ..."IVF100(LSHr),Flat IVF256(RCQ2x4),RQ3x4 RQ2x16_3x8_6x4 RQ8x8_Nqint8 IVF256,ITQ64,SH1.2".split(" "),
       "IVF65536_NSG64,Flat",
     ].map((description): [number, unknown, RegExp] => [123, description, /faiss has this one, cellist does not/]),
-    [64, "IVF16,PQ8+8", /\(IVFPQR\) is not built; Refine\(…\) of a finer code does the same/],
+    [64, "PQ8+8", /only an IVF has a PQ that a second one refines, as in IVF1024,PQ16\+8/],
+    [64, "IVF16,PQ8+7", /d should be a multiple of M = 7/],
   ])("d = %d, %j", (d, description, message) => {
     expect(refusal(d, description)).toMatch(message);
   });
@@ -279,7 +291,9 @@ describe("properties", () => {
   const bits = fc.integer({ min: 1, max: 9 });
   const divisor = (d: number) => from(...[1, 2, 3, 4, 6, 8, 12, 24].filter((m) => d % m === 0));
 
-  const scalar = from<ScalarType>("8", "6", "4", "fp16", "bf16", "8_direct", "8_direct_signed").map(sq);
+  const scalar = from<ScalarType>(
+    ...(["8", "6", "4", "fp16", "bf16", "8_direct", "8_direct_signed", "8_uniform", "4_uniform"] as const),
+  ).map(sq);
   const product = (d: number) =>
     fc.tuple(divisor(d), fc.integer({ min: 1, max: 24 }), fc.boolean()).map((x) => pq(...x));
   const storage = (d: number) => fc.oneof(fc.constant(flat), scalar, product(d));
@@ -289,6 +303,21 @@ describe("properties", () => {
       fc.tuple(divisor(d), bbs, residual ? fc.boolean() : fc.constant(false)).map((x) => pqfs(...x)),
       bits.map((n): IndexTree => ({ kind: "rabitq", bits: n })),
       fc.tuple(bits, bbs).map(([n, size]): IndexTree => ({ kind: "rabitqfs", bits: n, bbs: size })),
+      fc
+        .tuple(fc.integer({ min: 1, max: 8 }), fc.boolean())
+        .map(([n, biased]): IndexTree => ({ kind: "eden", bits: n, biased })),
+      ...(residual
+        ? [
+            fc
+              .tuple(divisor(d), bits, divisor(d), bits)
+              .map(([m, n, ...finer]): IndexTree => ({
+                kind: "pqr",
+                m,
+                bits: n,
+                finer: { m: finer[0], bits: finer[1] },
+              })),
+          ]
+        : []),
     );
   const dout = from(4, 8, 12, 24, 48);
   const transform = (d: number): fc.Arbitrary<TransformTree> =>
@@ -373,7 +402,7 @@ describe("properties", () => {
   });
 
   const words =
-    "Flat PQ4 PQ4x4fs PQ4x4fsr_64 x8 np SQ8 HNSW HNSW16 IVF4 IVF4k _HNSW8 IDMap IDMap2 RFlat Refine( Refine(Flat) ( ) , , , _ PCA4 OPQ4 OPQ2_4 RR L2Norm Pad9 LTra8 7";
+    "Flat PQ4 PQ4x4fs PQ4x4fsr_64 x8 np SQ8 HNSW HNSW16 IVF4 IVF4k _HNSW8 IDMap IDMap2 RFlat Refine( Refine(Flat) ( ) , , , _ PCA4 OPQ4 OPQ2_4 RR L2Norm Pad9 LTra8 7 PQ4+2 x5+8x3";
   test("whatever parses survives, whatever does not is an ERR_FACTORY", () => {
     let parsed = 0;
     const check = (text: string) => {

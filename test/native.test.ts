@@ -44,6 +44,7 @@ describe.runIf(faiss !== undefined)("faiss opens our files and finds what we fin
     ["IVF40,PQ8", METRIC_L2],
     ["IVF40,PQ8", METRIC_INNER_PRODUCT],
     ["IVF40,PQ16x5", METRIC_L2],
+    ["IVF40,PQ8+4", METRIC_L2],
     ["IVF40_HNSW,PQ8", METRIC_L2],
     ["SQ8", METRIC_L2],
     ["SQ6", METRIC_INNER_PRODUCT],

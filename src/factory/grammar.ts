@@ -33,8 +33,8 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
   [/^(?:PCA|OPQ|RR|HR|L2[nN]orm|Pad)[^,]*$/, "a transform stands before an index, as in PCA64,Flat"],
   [/^IVF[^,]*$/, "an IVF needs a code after a comma, as in IVF1024,Flat"],
   [
-    /^PQ[0-9]+\+[0-9]+$/,
-    "a PQ that a second one refines (IVFPQR) is not built; Refine(…) of a finer code does the same, as in IVF1024,PQ16,Refine(SQ8)",
+    /^PQ[0-9]+(?:x[0-9]+)?\+[0-9]+(?:x[0-9]+)?$/,
+    "only an IVF has a PQ that a second one refines, as in IVF1024,PQ16+8",
   ],
   [/^PQ[0-9]+x4fsr(?:_[0-9]+)?$/, "only an IVF has residuals to encode; leave out the r"],
   [/^PQ[0-9]+x(?!4fs)[0-9]*fs/, "FastScan codes have 4 bits, as in PQ16x4fs or PQ16x4fs_64"],
@@ -154,6 +154,18 @@ class Parser {
         m: this.divisor(text, match[1], d, "d"),
         bits: this.count(text, "the bits of a PQ code", match[2], 8, MAX_PQ_BITS),
         polysemous: !match[3],
+      };
+
+    match = /^PQ([0-9]+)(?:x([0-9]+))?\+([0-9]+)(?:x([0-9]+))?$/.exec(text);
+    if (match && residuals)
+      return {
+        kind: "pqr",
+        m: this.divisor(text, match[1], d, "d"),
+        bits: this.count(text, "the bits of a PQ code", match[2], 8, MAX_PQ_BITS),
+        finer: {
+          m: this.divisor(text, match[3], d, "d"),
+          bits: this.count(text, "the bits of a PQ code", match[4], 8, MAX_PQ_BITS),
+        },
       };
 
     match = /^PQ([0-9]+)x4fs(r?)(?:_([0-9]+))?$/.exec(text);

@@ -17,8 +17,8 @@ const AHEAD = 1 << 20;
 export interface RowBlocks {
   readonly perBlock: number;
   readonly blockBytes: number;
-  /** The rows of the first n codes of blocks. */
-  toRows(blocks: Uint8Array, n: number): Uint8Array;
+  /** The rows of the first n codes of blocks, the ids of which `id` knows. */
+  toRows(blocks: Uint8Array, n: number, id: (i: number) => number): Uint8Array;
   /** Rows as whole blocks. */
   toBlocks(rows: Uint8Array): Uint8Array;
 }
@@ -83,8 +83,10 @@ export async function readBlockLists(
     waiting.push(await reader.bytes(`ids of list ${list}`, size * 8));
     const bytes = (whole(size) / bbs) * blockBytes;
     await reader.expectVector(`codes of list ${list}`, 1, bytes);
-    if (used + bytes > room) {
-      const grown = Math.min(used + reader.left, Math.max(used + bytes, Math.ceil(room * 1.25) + AHEAD));
+    // Rows may be longer than what a block has of them.
+    const need = used + Math.max(bytes, rows === undefined ? 0 : size * layout.blockBytes);
+    if (need > room) {
+      const grown = Math.max(need, Math.min(used + reader.left, Math.ceil(room * 1.25) + AHEAD));
       codes = codes === 0 ? engine.allocate(grown) : engine.resize(codes, room, grown);
       room = grown;
     }
@@ -92,7 +94,9 @@ export async function readBlockLists(
     await reader.into(engine, `codes of list ${list}`, bytes, (done) => ({ address: at + done, room: bytes - done }));
     if (rows === undefined) used += bytes;
     else {
-      const unpacked = rows.toRows(engine.u8.slice(at, at + bytes), size);
+      const ids = new DataView(waiting[list].buffer);
+      const id = (i: number): number => Number(ids.getBigInt64(i * 8, true));
+      const unpacked = rows.toRows(engine.u8.slice(at, at + bytes), size, id);
       engine.u8.set(unpacked, at);
       used += unpacked.length;
     }

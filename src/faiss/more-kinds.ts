@@ -1,8 +1,10 @@
+import { METRIC_L2 } from "../api.js";
 import { BIASED, FactoredCode, UNBIASED } from "../codes/factored.js";
 import type { FactoredKind } from "../codes/factored.js";
 import { ProductCode } from "../codes/product.js";
 import { ScalarCode } from "../codes/scalar.js";
 import { factoredWire, ivfFactoredWire, readEden, readIvfFactored, readRabitq } from "./factored-files.js";
+import { readIvfPqr } from "./ivf-pqr-files.js";
 import { kind, KINDS } from "./kinds.js";
 import type { Kind, Site } from "./kinds.js";
 import { readIvfPanorama, readPanorama } from "./panorama-files.js";
@@ -18,7 +20,10 @@ import {
 } from "./row-files.js";
 import { ivfSignBlocksWire, readIvfSignBlocks, readSignBlocks, signBlocksWire } from "./sign-files.js";
 import { HnswNode } from "../graph/hnsw.js";
+import { fail } from "../errors.js";
 import { Coarse } from "../indexes/coarse.js";
+import { describeTree } from "../indexes/describe.js";
+import { IvfPqrNode } from "../indexes/ivf-pqr.js";
 import { ListIndex } from "../indexes/list-index.js";
 import type { IndexTree } from "../indexes/tree.js";
 import { MAX_BITS, ProductQuantizer } from "../quantizers/product.js";
@@ -85,6 +90,24 @@ const ROWS: readonly Kind[] = [
     },
     read: (reader, engine, fourcc, nested) => readIvfProduct(reader, engine, fourcc, nested),
   }),
+  kind("ivf", {
+    name: "IVF1024,PQ16+8",
+    fourccs: ["IwQR", "IvQR"],
+    is: ({ code }) => code.kind === "pqr" && code.bits <= MAX_BITS && code.finer.bits <= MAX_BITS,
+    build({ coarse, nlist, code }, site) {
+      const { m, bits, finer } = code as IndexTree & { kind: "pqr" };
+      const { engine, d, metric } = site;
+      if (metric !== METRIC_L2)
+        fail(
+          "ERR_FACTORY",
+          `${describeTree(code)} is for L2, as in faiss: under inner product, make a Refine, as in IVF1024,PQ16,Refine(SQ8)`,
+        );
+      const rows = productCode({ kind: "pq", m, bits, polysemous: false }, site, true);
+      const base = new ListIndex(rows, new Coarse(site.build(coarse), nlist), ivfProductWire(rows, "IwQR"));
+      return new IvfPqrNode(base, new ProductQuantizer(engine, d, finer.m, finer.bits));
+    },
+    read: (reader, engine, fourcc, nested) => readIvfPqr(reader, engine, fourcc, nested),
+  }),
   kind("sq", {
     name: "SQ8",
     fourccs: ["IxSQ"],
@@ -116,22 +139,22 @@ const ROWS: readonly Kind[] = [
   }),
   kind("rabitqfs", {
     name: "RaBitQfs",
-    fourccs: ["Irfn"],
+    fourccs: ["Irfn", "Irfs"],
     build: (tree, site) => {
       const code = factoredCode(tree, site, false);
       return new ListIndex(code, undefined, signBlocksWire(code));
     },
-    read: (reader, engine) => readSignBlocks(reader, engine),
+    read: (reader, engine, fourcc) => readSignBlocks(reader, engine, fourcc),
   }),
   kind("ivf", {
     name: "IVF1024,RaBitQfs",
-    fourccs: ["Iwrn"],
+    fourccs: ["Iwrn", "Iwrf"],
     is: ({ code }) => code.kind === "rabitqfs",
     build({ coarse, nlist, code }, site) {
       const rows = factoredCode(code as FactoredTree, site, true);
       return new ListIndex(rows, new Coarse(site.build(coarse), nlist), ivfSignBlocksWire(rows));
     },
-    read: (reader, engine, _fourcc, nested) => readIvfSignBlocks(reader, engine, nested),
+    read: (reader, engine, fourcc, nested) => readIvfSignBlocks(reader, engine, fourcc, nested),
   }),
   kind("eden", {
     name: "EDEN4",

@@ -70,11 +70,14 @@ export function productWire(code: ProductCode, said?: Polysemous): Wire {
   };
 }
 
-/** `IVFn,PQ16`: behind the direct map, whether codes are of residuals, their bytes, quantizer, lists. */
-export function ivfProductWire(code: ProductCode): Wire {
+/**
+ * `IVFn,PQ16`: behind the direct map, whether codes are of residuals, their bytes, quantizer, lists. `IVFn,PQ16+8` has the same under its
+ * own fourcc, and more behind it.
+ */
+export function ivfProductWire(code: ProductCode, fourcc: "IwPQ" | "IwQR" = "IwPQ"): Wire {
   const { quantizer, residual } = code;
   return {
-    fourcc: "IwPQ",
+    fourcc,
     writeBody({ lists }, writer) {
       writer.bool(residual);
       writer.i64(quantizer.codeBytes);
@@ -130,7 +133,7 @@ export async function readProduct(reader: Reader, engine: Engine, fourcc: string
   return indexOf(code, { isTrained, ntotal }, productWire(code, said), lists);
 }
 
-/** Reads what follows the fourcc IwPQ, or the older IvPQ. */
+/** Reads what follows the fourcc IwPQ, or the older IvPQ; of IwQR and IvQR, what these have of it. */
 export async function readIvfProduct(
   reader: Reader,
   engine: Engine,
@@ -148,7 +151,7 @@ export async function readIvfProduct(
     ? await readOldLists(reader, engine, header.ids, code.layout, ntotal, 1)
     : await readLists(reader, engine, coarse.nlist, code.layout, ntotal);
   reader.check(() => header.directMap.check(lists, ntotal, reader));
-  return indexOf(code, header, ivfProductWire(code), lists);
+  return indexOf(code, header, ivfProductWire(code, fourcc.endsWith("QR") ? "IwQR" : "IwPQ"), lists);
 }
 
 /** Reads what follows the fourcc IxSQ. */

@@ -19,37 +19,52 @@ import { indexOf } from "./row-files.js";
 // bits for FastScan (assembly/fastscan.ts has the picture), then what follows the signs in each row, row by row.
 //
 //     | signs of bbs vectors: bbs x ceil(d / 8) | factors and further bits of vector 0 | of vector 1 | … |
+//
+// The first faiss that had it wrote blocks of signs only, and what follows the signs apart from them, by id. Later ones read that, and
+// write it as above: so do we.
 
 /** Vectors of which 16 have the low half of the bytes and 16 the high one. */
 const GROUP = 32;
 
-/** What is between rows and such blocks. */
-function signBlocks({ d, kind, layout }: FactoredCode): RowBlocks {
+/**
+ * What is between rows and such blocks.
+ *
+ * @param apart in files of the first kind, what follows the signs of each id
+ */
+function signBlocks({ d, kind, layout }: FactoredCode, apart?: Uint8Array): RowBlocks {
   const perBlock = kind.name === "rabitq" ? kind.bbs : 1;
   const rowBytes = layout.fileBytes;
   const signBytes = Math.ceil(d / 8);
-  const blockBytes = perBlock * rowBytes;
+  const restBytes = rowBytes - signBytes;
+  const blockBytes = perBlock * (apart === undefined ? rowBytes : signBytes);
   const each = (n: number, take: (row: number, signs: number, rest: number, shift: number) => void): void => {
     for (let i = 0; i < n; i++) {
       const inBlock = i % perBlock;
       const block = ((i - inBlock) / perBlock) * blockBytes;
       const v = inBlock % 16;
       const signs = block + inBlock - (inBlock % GROUP) + (v < 8 ? 2 * v : 2 * v - 15);
-      const rest = block + perBlock * signBytes + inBlock * (rowBytes - signBytes);
+      const rest = block + perBlock * signBytes + inBlock * restBytes;
       take(i * rowBytes, signs, rest, inBlock % GROUP < GROUP / 2 ? 0 : 4);
     }
   };
   return {
     perBlock,
     blockBytes,
-    toRows(blocks, n) {
+    toRows(blocks, n, id) {
       const rows = new Uint8Array(n * rowBytes);
       each(n, (row, signs, rest, shift) => {
         for (let b = 0; b < signBytes; b++) {
           const at = signs + b * perBlock;
           rows[row + b] = ((blocks[at] >> shift) & 15) | (((blocks[at + GROUP / 2] >> shift) & 15) << 4);
         }
-        rows.set(blocks.subarray(rest, rest + rowBytes - signBytes), row + signBytes);
+        const from = apart ?? blocks;
+        const at = apart === undefined ? rest : id(row / rowBytes) * restBytes;
+        if (!(at >= 0 && at + restBytes <= from.length))
+          fail(
+            "ERR_FORMAT",
+            `a vector has the id ${at / restBytes}, for which there are no factors: the file is damaged`,
+          );
+        rows.set(from.subarray(at, at + restBytes), row + signBytes);
       });
       return rows;
     },
@@ -120,28 +135,32 @@ function writeQueryBits(kind: FactoredCode["kind"], writer: Writer): void {
   if (kind.name === "rabitq") writer.u8(kind.queryBits);
 }
 
-/** Reads what follows the fourcc Irfn. */
-export async function readSignBlocks(reader: Reader, engine: Engine): Promise<ListIndex> {
+/** Reads what follows the fourcc Irfn, or the older Irfs. */
+export async function readSignBlocks(reader: Reader, engine: Engine, fourcc: string): Promise<ListIndex> {
   const { d, ntotal, isTrained, metric } = await readHeader(reader);
   const code = await readQuantizer(reader, engine, "Irfn", d, metric, false);
   await readCentre(reader, code, isTrained);
   await readBits(reader, code);
+  const apart = fourcc === "Irfs" ? await readApart(reader, code, ntotal) : undefined;
   await readPacking(reader, code);
-  const blocks = signBlocks(code);
+  const blocks = signBlocks(code, apart);
   const whole = Math.ceil(ntotal / blocks.perBlock);
   const rounded = await reader.i64("ntotal2");
   if (rounded !== whole * blocks.perBlock) reader.wrong("ntotal2", 8, `is ${rounded}, not ${whole * blocks.perBlock}`);
-  await expectSizes(reader, code, ["M2", "code_size"]);
+  await expectM2(reader, code);
+  await readCodeSize(reader, code, fourcc);
   await reader.expectVector("codes", 1, whole * blocks.blockBytes);
   const lists = new Lists(engine, 0, code.layout);
   if (ntotal > 0) {
-    const [bytes, rowBytes] = [whole * blocks.blockBytes, code.layout.fileBytes];
-    const codes = reader.growing(engine, "codes", bytes);
+    const rowBytes = code.layout.fileBytes;
+    const bytes = Math.max(whole * blocks.blockBytes, ntotal * rowBytes);
+    const codes = reader.growing(engine, "codes", bytes, whole * blocks.blockBytes);
     for (let done = 0; done < whole; done++) {
-      const n = Math.min(blocks.perBlock, ntotal - done * blocks.perBlock);
-      const rows = blocks.toRows(await reader.bytes("codes", blocks.blockBytes), n);
+      const first = done * blocks.perBlock;
+      const n = Math.min(blocks.perBlock, ntotal - first);
+      const rows = blocks.toRows(await reader.bytes("codes", blocks.blockBytes), n, (i) => first + i);
       for (let at = 0; at < rows.length;) {
-        const { address, room } = codes.to(done * blocks.blockBytes + at);
+        const { address, room } = codes.to(first * rowBytes + at);
         const part = rows.subarray(at, at + Math.min(room, rows.length - at));
         engine.u8.set(part, address);
         at += part.length;
@@ -152,21 +171,27 @@ export async function readSignBlocks(reader: Reader, engine: Engine): Promise<Li
   return indexOf(code, { isTrained, ntotal }, signBlocksWire(code), lists);
 }
 
-/** Reads what follows the fourcc Iwrn. */
-export async function readIvfSignBlocks(reader: Reader, engine: Engine, readNode: NodeReader): Promise<ListIndex> {
+/** Reads what follows the fourcc Iwrn, or the older Iwrf. */
+export async function readIvfSignBlocks(
+  reader: Reader,
+  engine: Engine,
+  fourcc: string,
+  readNode: NodeReader,
+): Promise<ListIndex> {
   const header = await readIvfHeader(reader, engine, readNode);
   const { coarse, d, metric, ntotal } = header;
   const code = await readQuantizer(reader, engine, "Iwrn", d, metric, true);
   await reader.bool("by_residual");
-  await expectSizes(reader, code, ["code_size"]);
+  await readCodeSize(reader, code, fourcc);
   await readPacking(reader, code);
   const [qbs] = await reader.i64s("qbs2", 1);
-  await expectSizes(reader, code, ["M2"]);
+  await expectM2(reader, code);
   const implem = await reader.i32("implem");
   await readBits(reader, code);
   if (await reader.bool("centered"))
     fail("ERR_UNSUPPORTED", "the file's RaBitQfs rounds queries around 0 (centered), which is not built here");
-  const lists = await readBlockLists(reader, engine, coarse.nlist, code.layout, ntotal, signBlocks(code));
+  const apart = fourcc === "Iwrf" ? await readApart(reader, code, ntotal) : undefined;
+  const lists = await readBlockLists(reader, engine, coarse.nlist, code.layout, ntotal, signBlocks(code, apart));
   header.directMap.check(lists, ntotal, reader);
   return indexOf(code, header, ivfSignBlocksWire(code, { implem, qbs }), lists);
 }
@@ -181,14 +206,23 @@ async function readBits(reader: Reader, code: FactoredCode): Promise<void> {
   if (code.kind.name === "rabitq" && code.kind.queryBits === 0) reader.wrong("qb", 1, "is 0, not from 1 to 8");
 }
 
-async function expectSizes(
-  reader: Reader,
-  { d, layout }: FactoredCode,
-  fields: readonly ("M2" | "code_size")[],
-): Promise<void> {
-  for (const field of fields) {
-    const expected = field === "M2" ? pairedParts(d) : layout.fileBytes;
-    const given = await reader.i64(field);
-    if (given !== expected) reader.wrong(field, 8, `is ${given}, not ${expected}`);
-  }
+async function expectM2(reader: Reader, { d }: FactoredCode): Promise<void> {
+  const given = await reader.i64("M2");
+  if (given !== pairedParts(d)) reader.wrong("M2", 8, `is ${given}, not ${pairedParts(d)}`);
+}
+
+/** Reads the bytes of a code, which nobody relies on where factors are apart. */
+async function readCodeSize(reader: Reader, { layout }: FactoredCode, fourcc: string): Promise<void> {
+  const given = await reader.i64("code_size");
+  if (fourcc.endsWith("n") && given !== layout.fileBytes)
+    reader.wrong("code_size", 8, `is ${given}, not ${layout.fileBytes}`);
+}
+
+/** Reads what follows the signs of each id: of more than there are vectors, where some were removed. */
+async function readApart(reader: Reader, { d, layout }: FactoredCode, ntotal: number): Promise<Uint8Array> {
+  const bytes = await reader.vectorCount("flat_storage", 1);
+  const each = layout.fileBytes - Math.ceil(d / 8);
+  if (bytes % each !== 0 || bytes < ntotal * each)
+    reader.wrong("flat_storage", 8, `has ${bytes} bytes, not ${each} for each of ${ntotal} ids`);
+  return reader.bytes("flat_storage", bytes);
 }

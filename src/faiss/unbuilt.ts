@@ -8,7 +8,6 @@ const UNBUILT: readonly (readonly [RegExp, string])[] = [
     /^(Ix(RQ|Rq|LS|PL|PR)|Iw(RQ|LS|PL|PR)|I(L|R|PL|PR|VL|VR)fs?|NP[LR]f|ImRQ)$/,
     "additive quantizers: residual or local search",
   ],
-  [/^I[wv]QR$/, "an IVF of PQ that a second PQ refines (IVFPQR)"],
   [/^IN[NS]/, "a graph of NSG or NNDescent"],
   [/^(IHN[sp]|IHfP)$/, "HNSW over codes"],
   [/^(IHNc|IHc2|IH00)$/, "HNSW made on a GPU, or without its vectors"],
@@ -20,10 +19,6 @@ const UNBUILT: readonly (readonly [RegExp, string])[] = [
   [/^IwIQ$/, "an IVF whose quantizer sees other vectors"],
   [/^IRM[fh]$/, "rows scaled between their least and largest component"],
   [/^(ILVQ|IS.[A-Z0-9])$/, "Intel's Scalable Vector Search (SVS)"],
-  [
-    /^I(rfs|wrf)$/,
-    "RaBitQ in blocks for FastScan as the first faiss that had it wrote them; a later one saves them anew",
-  ],
   [/^IxRP$/, "a Refine with Panorama"],
   [/^null$/, "no index: another part of it was to be given apart"],
 ];

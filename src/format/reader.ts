@@ -243,13 +243,16 @@ export class Reader {
   /**
    * A new block for `bytes` bytes that are going to be read: all of it where they are known to be there, else as much as has
    * arrived, and ever more.
+   *
+   * @param coming those that are still to come, where others were read before
    */
   growing(
     engine: Engine,
     field: string,
     bytes: number,
+    coming: number = bytes,
   ): { address: number; to: (done: number) => { address: number; room: number } } {
-    this.#expect(field, 0, bytes);
+    this.#expect(field, 0, coming);
     const waits = this.left === Infinity && !this.#leavesOut(field);
     // What can never fit is refused before it is loaded.
     if (waits) engine.checkRoom(bytes);

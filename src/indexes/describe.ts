@@ -12,6 +12,8 @@ export function describeTree(tree: IndexTree): string {
       return `SQ${tree.type}`;
     case "pq":
       return `PQ${tree.m}${unless(8, tree.bits, "x")}${tree.polysemous ? "" : "np"}`;
+    case "pqr":
+      return `PQ${tree.m}${unless(8, tree.bits, "x")}+${tree.finer.m}${unless(8, tree.finer.bits, "x")}`;
     case "pqfs":
       return `PQ${tree.m}x4fs${tree.residual ? "r" : ""}${unless(32, tree.bbs, "_")}`;
     case "rabitq":

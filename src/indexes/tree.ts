@@ -30,6 +30,8 @@ export type IndexTree =
   | { kind: "sq"; type: ScalarType }
   /** `m` codes of `bits` bits a vector. */
   | { kind: "pq"; m: number; bits: number; polysemous: boolean }
+  /** The same, and behind it the numbers of a second quantizer of what it leaves over; only as the code of an `ivf`. */
+  | { kind: "pqr"; m: number; bits: number; finer: { m: number; bits: number } }
   /** `m` codes of 4 bits in blocks of `bbs` vectors; `residual` only as the code of an `ivf`. */
   | { kind: "pqfs"; m: number; residual: boolean; bbs: number }
   | { kind: "rabitq"; bits: number }
@@ -38,7 +40,7 @@ export type IndexTree =
   | { kind: "rabitqfs"; bits: number; bbs: number }
   /** `storage` is flat, pq or sq. */
   | { kind: "hnsw"; m: number; storage: IndexTree }
-  /** `coarse` is any index, `code` flat, sq, pq, pqfs, rabitq, rabitqfs or eden. */
+  /** `coarse` is any index, `code` flat, sq, pq, pqr, pqfs, rabitq, rabitqfs or eden. */
   | { kind: "ivf"; nlist: number; coarse: IndexTree; code: IndexTree }
   /** `two`: IDMap2, which can reconstruct by id. */
   | { kind: "idmap"; two: boolean; base: IndexTree }
