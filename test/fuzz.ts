@@ -91,7 +91,10 @@ async function made(d: number, description: string): Promise<Uint8Array<ArrayBuf
   await index.train(rows);
   const vectors = rows.subarray(0, 20 * d);
   await (description.endsWith("IDMap")
-    ? index.addWithIds(vectors, Array.from({ length: 20 }, (_, i) => i + 20))
+    ? index.addWithIds(
+        vectors,
+        Array.from({ length: 20 }, (_, i) => i + 20),
+      )
     : index.add(vectors));
   return index.toBytes();
 }

@@ -308,14 +308,12 @@ describe("properties", () => {
         .map(([n, biased]): IndexTree => ({ kind: "eden", bits: n, biased })),
       ...(residual
         ? [
-            fc
-              .tuple(divisor(d), bits, divisor(d), bits)
-              .map(([m, n, ...finer]): IndexTree => ({
-                kind: "pqr",
-                m,
-                bits: n,
-                finer: { m: finer[0], bits: finer[1] },
-              })),
+            fc.tuple(divisor(d), bits, divisor(d), bits).map(([m, n, ...finer]): IndexTree => ({
+              kind: "pqr",
+              m,
+              bits: n,
+              finer: { m: finer[0], bits: finer[1] },
+            })),
           ]
         : []),
     );
