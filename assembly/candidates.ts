@@ -51,6 +51,39 @@ export function largestKey(query: usize, rows: usize, d: i32, metric: i32, slots
 }
 
 /**
+ * Compares those of n rows that are listed in `near` (i32, `count` of them), and makes their bounds infinite: they are not
+ * compared again. What else is asked for is as in takeBelow; since they come before their turn, ties have to be noted.
+ */
+export function takeNear(
+  lower: usize,
+  near: usize,
+  count: i32,
+  query: usize,
+  rows: usize,
+  d: i32,
+  metric: i32,
+  first: i32,
+  keys: usize,
+  slots: usize,
+  k: i32,
+  ids: usize,
+  tie: usize,
+): void {
+  const size = (<usize>d) << 2;
+  for (; count > 0; count -= 4, near += 16) {
+    const a = load<i32>(near);
+    const b = count > 1 ? load<i32>(near, 4) : a;
+    const c = count > 2 ? load<i32>(near, 8) : a;
+    const e = count > 3 ? load<i32>(near, 12) : a;
+    offerFour(query, rows, size, a, b, c, e, min(4, count), d, metric, first, keys, slots, k, ids, tie);
+    store<f32>(lower + ((<usize>a) << 2), Infinity);
+    store<f32>(lower + ((<usize>b) << 2), Infinity);
+    store<f32>(lower + ((<usize>c) << 2), Infinity);
+    store<f32>(lower + ((<usize>e) << 2), Infinity);
+  }
+}
+
+/**
  * Compares, in their order and four at a time, those of n rows whose lower bound is neither above `limit` nor above the heap's worst.
  * Row i has the slot first + i; ids: as in topk.ts. tie: where the last key is noted (f32)
  * at which it mattered that one row came before another, or 0.

@@ -94,7 +94,7 @@ function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Best): Sc
     const facts = scan.facts + <usize>i * (FACTS << 2);
     centre(query, plan.metric == L2 ? block : 0, size, centred);
     const codes = scan.queryCodes + ((<usize>(i * D)) << 1);
-    if (!quantize(centred, D, levels, facts, facts + 4, facts + 8, codes, false)) {
+    if (quantize(centred, D, levels, Infinity, facts, facts + 4, facts + 8, codes, false) < 0) {
       // Nothing is below a NaN, nor above: all rows are compared.
       store<f32>(facts, f32.NaN);
       store<f32>(facts, f32.NaN, 4);

@@ -18,9 +18,8 @@ import { innerProducts, pairKey, squaredNorms } from "./distance";
 import { INNER_PRODUCT, TOO_LONG } from "./metric";
 import { sumError } from "./rounding";
 import { addMultiple, centre } from "./rows";
+import { LOST } from "./whole-rows";
 
-/** What a length may have lost because squares below 1e-45 are zero: the root of d of them, d being at most 2^20. */
-export const LOST: f32 = 1e-19;
 /** Rounds in which R turns towards the directions of the largest spread, and the rows that it looks at. */
 const ROUNDS: i32 = 3;
 const SAMPLE: i32 = 1024;
@@ -31,16 +30,6 @@ const CHUNK: i32 = 64;
 @inline
 export function up4(n: i32): i32 {
   return (n + 3) & ~3;
-}
-
-/**
- * Numbers in a head, for searches of n rows. Of 495 centroids of real ContentVec frames (d = 768), 64 leave 17 to be compared for the
- * nearest one and 163 for the 16 nearest, 96 leave 7 and 68; of 1024 centroids of speech-like vectors (d = 256), 32 leave 2.7 and 89,
- * 48 leave 1.6 and 26. More cost more for each row, and R more memory where rows are few.
- */
-export function headSize(n: i32, d: i32): i32 {
-  if (d >= 512) return n >= 480 ? 88 : 64;
-  return 40;
 }
 
 /** Bytes of a basis for heads of m numbers. */

@@ -1,11 +1,18 @@
 // The two halves of a k-means iteration: which centroid is nearest, and where the points of a centroid lie on average.
 
 import { fourKeys, innerProducts, pairKey } from "./distance";
-import { LOST, slackOf } from "./heads";
+import { slackOf } from "./heads";
 import { lane4 } from "./lanes";
 import { INNER_PRODUCT, NOTHING } from "./metric";
 import { sumError, TINY } from "./rounding";
 import { TILE_ROWS } from "./scan/all";
+import { BLOCK_ROWS, HEADER, LENGTH, lengthOf, wholeProducts, wholeRowsBytes, writeWholeRows } from "./whole-rows";
+
+
+@inline
+function up2(n: i32): i32 {
+  return (n + 1) & ~1;
+}
 
 /** Half the squared norm of each centroid: what assign subtracts inner products from under L2. */
 export function halfNorms(centroids: usize, k: i32, d: i32, out: usize): void {
@@ -79,56 +86,20 @@ function takeNearest(products: usize, half: usize, count: i32, first: i32, score
   store<f32>(score, best);
 }
 
-/** Centroids of a block: four vectors of lanes. */
-const BLOCK_CENTROIDS: i32 = 16;
-
-/** What the length of a head becomes in whole numbers: with what rounding adds, its square stays below 2^31. */
-const LENGTH: f32 = 32000;
-/** What stands before the blocks: the length that LENGTH stands for (f32). */
-const HEADER: usize = 16;
-
-/** Pairs of numbers in a head of m. */
-@inline
-function pairs(m: i32): usize {
-  return (<usize>m + 1) >> 1;
-}
-
-/** Bytes of the blocks that blockHeads writes. */
+/** Bytes of the heads of k centroids, of m numbers, as {@link blockHeads} writes them. */
 export function blockHeadsBytes(k: i32, m: i32): i32 {
-  return <i32>HEADER + ((k + BLOCK_CENTROIDS - 1) & -BLOCK_CENTROIDS) * <i32>pairs(m) * 4;
+  return wholeRowsBytes(k, up2(m));
 }
 
-/** The length of a head of m numbers, at least. */
-function lengthOf(head: usize, m: i32): f32 {
-  return sqrt(-pairKey(head, head, m, INNER_PRODUCT)) * <f32>1.001 + LOST;
-}
-
-/** Writes a head as whole numbers (i16), two of them every `step` bytes, LENGTH standing for `length`. */
-function roundHead(head: usize, m: i32, length: f32, out: usize, step: usize): void {
-  const scale = LENGTH / length;
-  for (let j = 0; j < m; j++, head += 4) {
-    const whole = <i32>nearest(load<f32>(head) * scale);
-    store<i16>(out + <usize>(j >> 1) * step + <usize>((j & 1) << 1), <i16>whole);
-  }
-}
-
-/**
- * Heads of m numbers of k centroids as whole numbers of 16 bits, sixteen centroids a block, in which lanes are centroids:
- *
- *     | numbers 0, 1 of centroid 0 | 0, 1 of 1 | … | 0, 1 of 15 | 2, 3 of 0 | … | m - 2, m - 1 of 15 |  then those of 16 … 31
- *
- * What is missing of the last block, or of the last pair, is zero.
- */
+/** Writes the heads of k centroids, of m numbers, in whole numbers (whole-rows.ts). */
 export function blockHeads(heads: usize, k: i32, m: i32, out: usize): void {
-  memory.fill(out, 0, blockHeadsBytes(k, m));
-  let longest: f32 = 0;
-  for (let i = 0; i < k; i++) longest = max(longest, lengthOf(heads + ((<usize>(i * m)) << 2), m));
-  store<f32>(out, longest);
-  out += HEADER;
-  for (let i = 0; i < k; i++, heads += (<usize>m) << 2) {
-    const block = out + <usize>(i / BLOCK_CENTROIDS) * (pairs(m) << 6) + ((<usize>(i % BLOCK_CENTROIDS)) << 2);
-    roundHead(heads, m, longest, block, 64);
-  }
+  writeWholeRows(heads, k, m, up2(m), LENGTH, out);
+}
+
+/** Writes a point's head in whole numbers, LENGTH standing for `length`. */
+function roundHead(head: usize, m: i32, length: f32, out: usize): void {
+  const scale = LENGTH / length;
+  for (let j = 0; j < m; j++, head += 4, out += 2) store<i16>(out, <i16>(<i32>nearest(load<f32>(head) * scale)));
 }
 
 /** What is known of a point while its centroid is sought; one record a point. */
@@ -148,7 +119,7 @@ class Seeker {
 
 /** Bytes of scratch that assignByHeads takes for n points, by heads of m numbers. */
 export function assignByHeadsScratch(n: i32, m: i32): i32 {
-  return n * (<i32>offsetof<Seeker>() + ((<i32>pairs(m)) << 2));
+  return n * (<i32>offsetof<Seeker>() + BLOCK_ROWS * 4 + up2(m) * 2);
 }
 
 /**
@@ -168,10 +139,6 @@ export function assignByHeadsScratch(n: i32, m: i32): i32 {
  *
  * Twice of that, and a fortieth of it for what is tiny or rounded, is added to the limit. |p| and |q| are at most 32000 + r / 2, so products
  * and all their parts stay below 2^31.
- *
- *                 c0..3   c4..7  c8..11  c12..15
- *     point i   |  s00  |  s01  |  s02  |  s03  |   eight accumulators, lanes are centroids: nothing is summed across lanes, and the
- *     point i+1 |  s10  |  s11  |  s12  |  s13  |   products become bounds where they are. Each step takes two numbers of 16 bits a lane.
  */
 export function assignByHeads(
   points: usize,
@@ -193,9 +160,10 @@ export function assignByHeads(
 ): void {
   const size = (<usize>d) << 2;
   const headSize = (<usize>m) << 2;
-  const wholeSize = pairs(m) << 2;
-  const wholes = scratch + <usize>n * offsetof<Seeker>();
-  const farthest = load<f32>(blocks);
+  const wholeSize = (<usize>up2(m)) << 1;
+  const tile = scratch + <usize>n * offsetof<Seeker>();
+  const wholes = tile + ((<usize>(n * BLOCK_ROWS)) << 2);
+  const farthest = load<f32>(blocks) * LENGTH;
   const lost = ((sqrt(<f32>m) * <f32>2.05) / LENGTH) * farthest;
   const g = sumError(d);
   const longest = load<f32>(basis) + load<f32>(basis, 4);
@@ -210,7 +178,7 @@ export function assignByHeads(
     const reach = lengthOf(pointHeads + <usize>i * headSize, m);
     const whole = wholes + <usize>i * wholeSize;
     store<i32>(whole + wholeSize - 4, 0);
-    roundHead(pointHeads + <usize>i * headSize, m, reach, whole, 4);
+    roundHead(pointHeads + <usize>i * headSize, m, reach, whole);
     seeker.scale = (reach / LENGTH) * (farthest / LENGTH) * 2;
     seeker.above = norm + 8 * g * (norm + longest * longest) + lost * reach + TINY;
     seeker.limit = 2 * score + seeker.above;
@@ -218,69 +186,15 @@ export function assignByHeads(
   }
   const shrink = f32x4.splat(1 - slackOf(basis));
   blocks += HEADER;
-  for (let first = 0; first < k; first += BLOCK_CENTROIDS, blocks += wholeSize << 4) {
-    for (let i = 0; i < n; i += 2) {
-      const pair = i + 1 < n;
-      let x = wholes + <usize>i * wholeSize;
-      let y = pair ? x + wholeSize : x;
-      const end = x + wholeSize;
-      let h = blocks;
-      let s00 = i32x4.splat(0);
-      let s01 = s00;
-      let s02 = s00;
-      let s03 = s00;
-      let s10 = s00;
-      let s11 = s00;
-      let s12 = s00;
-      let s13 = s00;
-      for (; x < end; x += 4, y += 4, h += 64) {
-        const u = v128.load32_splat(x);
-        const v = v128.load32_splat(y);
-        let w = v128.load(h);
-        s00 = i32x4.add(s00, i32x4.dot_i16x8_s(u, w));
-        s10 = i32x4.add(s10, i32x4.dot_i16x8_s(v, w));
-        w = v128.load(h, 16);
-        s01 = i32x4.add(s01, i32x4.dot_i16x8_s(u, w));
-        s11 = i32x4.add(s11, i32x4.dot_i16x8_s(v, w));
-        w = v128.load(h, 32);
-        s02 = i32x4.add(s02, i32x4.dot_i16x8_s(u, w));
-        s12 = i32x4.add(s12, i32x4.dot_i16x8_s(v, w));
-        w = v128.load(h, 48);
-        s03 = i32x4.add(s03, i32x4.dot_i16x8_s(u, w));
-        s13 = i32x4.add(s13, i32x4.dot_i16x8_s(v, w));
-      }
+  for (let first = 0; first < k; first += BLOCK_ROWS, blocks += wholeSize << 4) {
+    wholeProducts(wholes, n, up2(m), blocks, 1, tile, BLOCK_ROWS);
+    const own = lengths + ((<usize>first) << 2);
+    for (let i = 0; i < n; i++) {
       const at = (<usize>i) << 2;
-      const own = lengths + ((<usize>first) << 2);
-      let open = below(
-        s00,
-        s01,
-        s02,
-        s03,
-        load<f32>(pointLengths + at),
-        own,
-        shrink,
-        scratch + <usize>i * offsetof<Seeker>(),
-      );
-      if (open != 0) {
-        const seeker = changetype<Seeker>(scratch + <usize>i * offsetof<Seeker>());
-        takeOpen(open, first, k, seeker, points + <usize>i * size, centroids, half, d, scores + at, lists + at);
-      }
-      if (!pair) break;
-      open = below(
-        s10,
-        s11,
-        s12,
-        s13,
-        load<f32>(pointLengths + at, 4),
-        own,
-        shrink,
-        scratch + <usize>(i + 1) * offsetof<Seeker>(),
-      );
-      if (open != 0) {
-        const seeker = changetype<Seeker>(scratch + <usize>(i + 1) * offsetof<Seeker>());
-        const point = points + <usize>(i + 1) * size;
-        takeOpen(open, first, k, seeker, point, centroids, half, d, scores + at + 4, lists + at + 4);
-      }
+      const seeker = changetype<Seeker>(scratch + <usize>i * offsetof<Seeker>());
+      const open = below(tile + ((<usize>(i * BLOCK_ROWS)) << 2), load<f32>(pointLengths + at), own, shrink, seeker);
+      if (open == 0) continue;
+      takeOpen(open, first, k, seeker, points + <usize>i * size, centroids, half, d, scores + at, lists + at);
     }
   }
   for (let i = 0; i < n; i++) {
@@ -293,18 +207,18 @@ export function assignByHeads(
 
 /** Which of sixteen centroids have a bound that is not above a point's limit: a bit each. */
 @inline
-function below(p0: v128, p1: v128, p2: v128, p3: v128, length: f32, lengths: usize, shrink: v128, seeker: usize): i32 {
+function below(products: usize, length: f32, lengths: usize, shrink: v128, seeker: Seeker): i32 {
   const length4 = f32x4.splat(length);
-  const limit = v128.load32_splat(seeker);
-  const scale = v128.load32_splat(seeker + offsetof<Seeker>("scale"));
+  const limit = f32x4.splat(seeker.limit);
+  const scale = f32x4.splat(seeker.scale);
   const above = i8x16.narrow_i16x8_s(
     i16x8.narrow_i32x4_s(
-      f32x4.gt(bound(p0, scale, length4, v128.load(lengths), shrink), limit),
-      f32x4.gt(bound(p1, scale, length4, v128.load(lengths, 16), shrink), limit),
+      f32x4.gt(bound(v128.load(products), scale, length4, v128.load(lengths), shrink), limit),
+      f32x4.gt(bound(v128.load(products, 16), scale, length4, v128.load(lengths, 16), shrink), limit),
     ),
     i16x8.narrow_i32x4_s(
-      f32x4.gt(bound(p2, scale, length4, v128.load(lengths, 32), shrink), limit),
-      f32x4.gt(bound(p3, scale, length4, v128.load(lengths, 48), shrink), limit),
+      f32x4.gt(bound(v128.load(products, 32), scale, length4, v128.load(lengths, 32), shrink), limit),
+      f32x4.gt(bound(v128.load(products, 48), scale, length4, v128.load(lengths, 48), shrink), limit),
     ),
   );
   return 65535 ^ i8x16.bitmask(above);

@@ -79,17 +79,16 @@ export function encodeRows(rows: usize, first: i32, n: i32, d: i32, block: usize
   for (let slot = first; slot < first + n; slot++) {
     centre(rows + <usize>(<u32>slot) * size, block, size, scratch);
     const at = (<usize>slot) << 2;
-    if (!quantize(scratch, D, LEVELS, scales + at, norms + at, errors + at, codes + <usize>slot * <usize>D, true)) {
-      return 0;
-    }
+    const code = codes + <usize>slot * <usize>D;
+    if (quantize(scratch, D, LEVELS, Infinity, scales + at, norms + at, errors + at, code, true) < 0) return 0;
   }
   return 1;
 }
 
 /**
- * Turns D numbers into whole ones from -levels to levels and a scale, D being a multiple of 16. Writes the scale, the squared length
- * of the image and, at least, the length of what it leaves over; the numbers as bytes, or as 16 bits. Returns false where the
- * numbers can't be scaled.
+ * Turns D numbers into whole ones from -levels to levels and a scale, D being a multiple of 16; the length of the whole ones is at most
+ * `reach`, but for rounding. Writes the scale, the squared length of the image and, at least, the length of what it leaves over; the
+ * numbers as bytes, or as 16 bits. Returns the squared length of what was given, -1 where it can't be scaled.
  *
  *     z    | 16 f32 |  / scale, + ROUND  ->  whole numbers in the low bits of 4 x 4 lanes  ->  | 16 i8 |
  */
@@ -97,29 +96,34 @@ export function quantize(
   z: usize,
   D: i32,
   levels: i32,
+  reach: f32,
   scale: usize,
   norm: usize,
   error: usize,
   out: usize,
   bytes: bool,
-): bool {
+): f32 {
   const end = z + ((<usize>D) << 2);
   let peaks = f32x4.splat(0);
   let squares = peaks;
-  for (let at = z; at < end; at += 16) {
-    const v = v128.load(at);
+  let others = peaks;
+  for (let at = z; at < end; at += 32) {
+    let v = v128.load(at);
     peaks = f32x4.pmax(peaks, f32x4.abs(v));
     squares = f32x4.add(squares, f32x4.mul(v, v));
+    v = v128.load(at, 16);
+    peaks = f32x4.pmax(peaks, f32x4.abs(v));
+    others = f32x4.add(others, f32x4.mul(v, v));
   }
-  const length = sum(squares);
-  if (!(length < TOO_LONG)) return false;
+  const length = sum(f32x4.add(squares, others));
+  if (!(length < TOO_LONG)) return -1;
   const peak = max(
     max(f32x4.extract_lane(peaks, 0), f32x4.extract_lane(peaks, 1)),
     max(f32x4.extract_lane(peaks, 2), f32x4.extract_lane(peaks, 3)),
   );
   // What is too short for a scale becomes zero, and is all error.
-  const s: f32 = length < TOO_SHORT ? 0 : peak / <f32>levels;
-  const inverse = f32x4.splat(s > 0 ? <f32>levels / peak : 0);
+  const s: f32 = length < TOO_SHORT ? 0 : max(peak / <f32>levels, sqrt(length) / reach);
+  const inverse = f32x4.splat(s > 0 ? 1 / s : 0);
   const s4 = f32x4.splat(s);
   const round = f32x4.splat(ROUND);
   const bits = i32x4.splat(ROUND_BITS);
@@ -157,5 +161,5 @@ export function quantize(
   store<f32>(scale, s);
   store<f32>(norm, s * s * sum(images));
   store<f32>(error, sqrt(sum(rests)) * rounded + sqrt(length) * <f32>8 * EPSILON + LOST);
-  return true;
+  return length;
 }

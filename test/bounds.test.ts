@@ -63,6 +63,12 @@ describe("bounds leave the answer alone", () => {
     }
   }
 
+  test("with long heads, and where short ones are enough", () => {
+    for (const [name, fill] of Object.entries(FILLS)) {
+      if (name !== "too long") expect(compare(fill, fill, 500, 520, 3, 16, METRIC_L2, 7)).toBe(true);
+    }
+  });
+
   test("of any shape", () => {
     const shape = fc.record({
       rows: fc.constantFrom(...Object.keys(FILLS)),
