@@ -9,7 +9,6 @@ import { GROUP, Job, tableBytes } from "./fastscan-tables";
 import { L2 } from "./metric";
 import { PLANE } from "./packed";
 import { emptyPool, poolSize, pour, sift } from "./pool";
-import { sortEntries } from "./topk";
 
 /** Vectors that go through both passes together: 128 KB of accumulators, which stay in the second-level cache. */
 const LONG: i32 = 131072;
@@ -109,9 +108,7 @@ function limitOf(
     if (groups - g < 8) open &= (1 << (groups - g)) - 1;
     if (open != 0) most = pour(open, least + ((<usize>g) << 1), g, near, T, most);
   }
-  emptyPool(near, T, entries, numbers);
-  const found = load<i32>(near);
-  sortEntries(entries, numbers, found, 0, L2);
+  const found = emptyPool(near, T, entries, numbers, 0, L2);
 
   store<i32>(pool, 0);
   most = sink.most;

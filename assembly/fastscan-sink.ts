@@ -7,7 +7,7 @@ import { L2, NOTHING } from "./metric";
 import { emptyPool, pour } from "./pool";
 import { Lists, Plan } from "./records";
 import { EPSILON } from "./rounding";
-import { heapClear, heapReplace, sortEntries, sortHeap } from "./topk";
+import { heapClear, heapReplace, sortHeap } from "./topk";
 
 /** Results up to which a heap collects them, and decides ties as faiss' heap does; more go to a pool, as in faiss. */
 const HEAP: i32 = 20;
@@ -103,8 +103,7 @@ export class Sink {
     const k = this.k;
     if (k == 0) return;
     if (this.pool != 0) {
-      emptyPool(this.pool, k, this.keys, this.slots);
-      sortEntries(this.keys, this.slots, load<i32>(this.pool), this.ids, this.metric);
+      emptyPool(this.pool, k, this.keys, this.slots, this.ids, this.metric);
     } else {
       sortHeap(this.keys, this.slots, k, this.ids, this.metric);
     }

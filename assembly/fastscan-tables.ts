@@ -145,6 +145,11 @@ function makeTables(job: Job, query: usize): void {
       const e = v128.load(at, 48);
       const smallest = f32x4.extract_lane(spreadMin(f32x4.pmin(f32x4.pmin(a, b), f32x4.pmin(c, e))), 0);
       const largest = f32x4.extract_lane(spreadMax(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, e))), 0);
+      const lowest = f32x4.splat(smallest);
+      v128.store(at, f32x4.sub(a, lowest));
+      v128.store(at, f32x4.sub(b, lowest), 16);
+      v128.store(at, f32x4.sub(c, lowest), 32);
+      v128.store(at, f32x4.sub(e, lowest), 48);
       const span = largest - smallest;
       if (span > widest) widest = span;
       spans += span;
@@ -227,7 +232,7 @@ function sortByList(order: usize, lists: usize, n: i32): void {
 }
 
 /**
- * Rounds a table to 8 bits, floor((entry - smallest of its sub-quantizer) * scale + 0.5), each sub-quantizer's part at its place; under inner
+ * Rounds a table, whose entries are less the smallest of their sub-quantizers, to 8 bits, floor(entry * scale + 0.5), each sub-quantizer's part at its place; under inner
  * product what is left to the largest of it. The sub-quantizer that an odd M lacks has zeros. Returns what the largest add up to, under
  * inner product.
  */
@@ -239,13 +244,8 @@ function quantizeTable(table: usize, code: Packed, metric: i32, scale: f32, out:
   out += 16;
   let places = code.places;
   for (let m = 0; m < code.M; m++, table += 64, places += 4) {
-    const a = v128.load(table);
-    const b = v128.load(table, 16);
-    const c = v128.load(table, 32);
-    const e = v128.load(table, 48);
-    const least = spreadMin(f32x4.pmin(f32x4.pmin(a, b), f32x4.pmin(c, e)));
-    const ab = i16x8.narrow_i32x4_s(rounded(a, least, scale4, half), rounded(b, least, scale4, half));
-    const ce = i16x8.narrow_i32x4_s(rounded(c, least, scale4, half), rounded(e, least, scale4, half));
+    const ab = i16x8.narrow_i32x4_s(rounded(table, scale4, half), rounded(table + 16, scale4, half));
+    const ce = i16x8.narrow_i32x4_s(rounded(table + 32, scale4, half), rounded(table + 48, scale4, half));
     let bytes = i8x16.narrow_i16x8_u(ab, ce);
     if (metric == INNER_PRODUCT) {
       const top = largestByte(bytes);
@@ -266,8 +266,12 @@ function largestByte(v: v128): i32 {
   return max<i32>(i8x16.extract_lane_u(v, 0), i8x16.extract_lane_u(v, 8));
 }
 
-
+/**
+ * The whole part of entry * scale + half of four entries, which is from 0 to 255: in the last bits of what 2^23 and it add up to, whose first ones
+ * are then taken away. (V8 makes eight instructions of a conversion, since numbers could be too large or none.)
+ */
 @inline
-function rounded(x: v128, least: v128, scale: v128, half: v128): v128 {
-  return i32x4.trunc_sat_f32x4_s(f32x4.add(f32x4.mul(f32x4.sub(x, least), scale), half));
+function rounded(entries: usize, scale: v128, half: v128): v128 {
+  const whole = f32x4.floor(f32x4.add(f32x4.mul(v128.load(entries), scale), half));
+  return i32x4.sub(f32x4.add(whole, f32x4.splat(8388608)), i32x4.splat(0x4b000000));
 }

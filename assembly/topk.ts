@@ -69,22 +69,25 @@ export function sortHeap(keys: usize, slots: usize, k: i32, ids: usize, metric: 
 
 /** Sorts n entries in any order, best first (Shell sort). */
 export function sortEntries(keys: usize, slots: usize, n: i32, ids: usize, metric: i32): void {
-  for (let gap = n >> 1; gap > 0; gap >>= 1) {
-    const back = (<usize>gap) << 2;
-    for (let i = gap; i < n; i++) {
-      let at = (<usize>i) << 2;
-      const key = load<f32>(keys + at);
-      const slot = load<i32>(slots + at);
-      for (; at >= back; at -= back) {
-        const otherKey = load<f32>(keys + at - back);
-        const otherSlot = load<i32>(slots + at - back);
-        if (!worse(otherKey, otherSlot, key, slot, ids, metric)) break;
-        store<f32>(keys + at, otherKey);
-        store<i32>(slots + at, otherSlot);
-      }
-      store<f32>(keys + at, key);
-      store<i32>(slots + at, slot);
+  for (let gap = n >> 1; gap > 0; gap >>= 1) insertEntries(keys, slots, n, gap, ids, metric);
+}
+
+/** Sorts the n / gap entries that are `gap` apart, and those beside them, by insertion: with a gap of 1, entries nearly in order. */
+export function insertEntries(keys: usize, slots: usize, n: i32, gap: i32, ids: usize, metric: i32): void {
+  const back = (<usize>gap) << 2;
+  for (let i = gap; i < n; i++) {
+    let at = (<usize>i) << 2;
+    const key = load<f32>(keys + at);
+    const slot = load<i32>(slots + at);
+    for (; at >= back; at -= back) {
+      const otherKey = load<f32>(keys + at - back);
+      const otherSlot = load<i32>(slots + at - back);
+      if (!worse(otherKey, otherSlot, key, slot, ids, metric)) break;
+      store<f32>(keys + at, otherKey);
+      store<i32>(slots + at, otherSlot);
     }
+    store<f32>(keys + at, key);
+    store<i32>(slots + at, slot);
   }
 }
 
