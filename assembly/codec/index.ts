@@ -45,4 +45,5 @@ export {
   scaleRows,
   toHalves,
 } from "./rows";
+export { spread, spreadScratch } from "./spread";
 export { scanListsScratch } from "../scan/lists";

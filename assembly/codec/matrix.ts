@@ -2,7 +2,7 @@
 // same bits, since nothing here is built with relaxed SIMD.
 
 /** Columns that a packed matrix has beside each other: two registers. */
-const STRIP = 8;
+export const STRIP = 8;
 /** Rows that are made orthogonal to those before by two products, and to each other one by one. */
 const BLOCK = 32;
 
@@ -128,7 +128,7 @@ export function product(
 
 /** Up to four numbers, zeros beyond. */
 @inline
-function firstLanes(from: usize, count: i32): v128 {
+export function firstLanes(from: usize, count: i32): v128 {
   let lanes = f32x4.splat(0);
   if (count > 0) lanes = f32x4.replace_lane(lanes, 0, load<f32>(from));
   if (count > 1) lanes = f32x4.replace_lane(lanes, 1, load<f32>(from, 4));
@@ -139,7 +139,7 @@ function firstLanes(from: usize, count: i32): v128 {
 
 /** Stores eight numbers, or as many as are left. */
 @inline
-function put(to: usize, low: v128, high: v128, left: i32): void {
+export function put(to: usize, low: v128, high: v128, left: i32): void {
   if (left >= STRIP) {
     v128.store(to, low);
     v128.store(to, high, 16);
@@ -193,17 +193,13 @@ export function orthonormalize(
     if (first > 0) {
       product(rows, n, d, d, asColumns, d, first, 0, parts, first);
       product(parts, n, first, first, asRows, capacity, d, 0, share, d);
-      for (let i = 0; i < n * d; i++) {
-        const at = rows + ((<usize>i) << 2);
-        store<f32>(at, load<f32>(at) - load<f32>(share + ((<usize>i) << 2)));
-      }
+      takeOff(rows, share, 1, n * d);
     }
     for (let i = 0; i < n; i++) {
       const row = rows + size * i;
       for (let j = 0; j < i; j++) {
         const other = rows + size * j;
-        const along = dot(row, other, d);
-        for (let l: usize = 0; l < size; l += 4) store<f32>(row + l, load<f32>(row + l) - along * load<f32>(other + l));
+        takeOff(row, other, dot(row, other, d), d);
       }
       const left = dot(row, row, d);
       // The first time a row may lose nearly all of its length, and what is left is cleaned then; the second time next to nothing.
@@ -217,6 +213,16 @@ export function orthonormalize(
   packRows(rows, n, d, first, capacity, asRows);
   packColumns(rows, n, d, first, asColumns);
   return 0;
+}
+
+/** row -= along x other, lanes along the n numbers. */
+function takeOff(row: usize, other: usize, along: f32, n: i32): void {
+  const body = row + ((<usize>(n & ~3)) << 2);
+  const end = row + ((<usize>n) << 2);
+  const factor = f32x4.splat(along);
+  for (; row < body; row += 16, other += 16)
+    v128.store(row, f32x4.sub(v128.load(row), f32x4.mul(factor, v128.load(other))));
+  for (; row < end; row += 4, other += 4) store<f32>(row, load<f32>(row) - along * load<f32>(other));
 }
 
 /** Gives a row the length 1; false where its squared length is not above `least`, or no number. */

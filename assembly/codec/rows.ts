@@ -144,7 +144,7 @@ export function values(four: v128, one: v128, two: v128): v128 {
 
 /** Up to four numbers of a row, zeros beyond. */
 @inline
-function loadNumbers(at: usize, left: i32): v128 {
+export function loadNumbers(at: usize, left: i32): v128 {
   if (left >= 4) return i32x4.extend_low_i16x8_s(v128.load64_zero(at));
   let four = i32x4.splat(0);
   four = i32x4.replace_lane(four, 0, <i32>load<i16>(at));

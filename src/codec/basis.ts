@@ -37,6 +37,11 @@ export class Basis {
     this.#engine.release(this.asColumns);
   }
 
+  /** Forgets all rows but the first ones: a multiple of 8, or all of them. */
+  truncate(rows: number): void {
+    this.rows = rows;
+  }
+
   /**
    * Appends `count` rows, of which `write` puts some into an array; only behind the last ones may their number be odd, that is no
    * multiple of 8. Returns false where one is nearly a sum of others, or has no length; the basis is of no use then.

@@ -99,16 +99,9 @@ export class VoiceDecoder {
   /**
    * Takes the prefix of a file: the sizes of its lists, and the centroids that it stands for.
    *
-   * @param complete whether the basis is to have d rows in the end, see {@link completeBasis}
    * @returns rejects with ERR_FORMAT, ERR_MEMORY, or the signal's reason; the engine's memory is then as it was
    */
-  static async open(
-    engine: Engine,
-    head: Head,
-    bytes: Uint8Array,
-    pace: Pace,
-    complete = false,
-  ): Promise<VoiceDecoder> {
+  static async open(engine: Engine, head: Head, bytes: Uint8Array, pace: Pace): Promise<VoiceDecoder> {
     if (crc32(bytes) !== head.prefixCrc) wrong("the prefix", "does not match its checksum");
     const prefix = readPrefix(bytes, head);
     const kernels = kernelsOf(engine);
@@ -119,24 +112,14 @@ export class VoiceDecoder {
     try {
       const width = head.layers[0].width;
       const numbers = decoder.#readBasis(prefix.basis, width);
-      // The space that the first layer's rows leave is filled up with drawn ones: centroids have a number for each of d directions.
-      const full = new Basis(engine, kernels, d, d);
-      try {
-        await decoder.#appendBasis(full, numbers, width, pace);
-        if (width < d && !(await full.append(d - width, drawn(head.seed), pace)))
-          wrong("the basis", "can't be filled up");
-        decoder.#readCentroids(full);
-      } catch (error) {
-        full.release();
-        throw error;
-      }
-      if (decoder.stride === width) {
-        decoder.#basis = full;
-      } else {
-        full.release();
-        decoder.#basis = new Basis(engine, kernels, d, complete ? d : decoder.stride);
-        await decoder.#appendBasis(decoder.#basis, numbers, width, pace);
-      }
+      // The space that the first layer's rows leave is filled up with drawn ones, in whose place those of further layers come:
+      // centroids have a number for each of d directions.
+      const basis = new Basis(engine, kernels, d, d);
+      decoder.#basis = basis;
+      await decoder.#appendBasis(basis, numbers, width, pace);
+      await decoder.#fillBasis(basis, pace);
+      decoder.#readCentroids(basis);
+      basis.truncate(width);
     } catch (error) {
       decoder.release();
       throw error;
@@ -162,10 +145,8 @@ export class VoiceDecoder {
   /** Fills the basis up to d rows, once all layers are opened, and hands it over: it is not released with the rest. */
   async completeBasis(pace: Pace): Promise<Basis> {
     const basis = this.#basis;
-    const { d, seed } = this.head;
     if (basis === undefined) throw new Error("the decoder was released");
-    if (basis.rows < d && !(await basis.append(d - basis.rows, drawn(seed), pace)))
-      wrong("the basis", "can't be filled up");
+    await this.#fillBasis(basis, pace);
     this.#basis = undefined;
     return basis;
   }
@@ -292,14 +273,13 @@ export class VoiceDecoder {
     const kernels = this.#kernels;
     const { ones, twos } = this.#layers[layer];
     const { width } = head.layers[layer];
-    const padded = Math.ceil(width / 4) * 4;
-    const factors = this.#floats(n + n * padded);
-    const floats = factors + n * 4;
+    const factors = this.#floats(n + kernels.spreadScratch(width) / 4);
+    const scratch = factors + n * 4;
     if (kernels.fromHalves(scales, n, Math.fround(head.unit / HALF_UNIT), factors) !== 0)
       wrong(`list ${list} of layer ${layer + 1}`, "has a scale that can't be");
-    kernels.expand(numbers, n, width, stride, ones, twos, factors, floats, padded);
-    const centroid = this.centroids + list * head.d * 4;
-    kernels.product(floats, n, padded, width, basis.asRows, basis.capacity, head.d, centroid, out, head.d);
+    const { asRows, capacity, d } = basis;
+    const centroid = this.centroids + list * d * 4;
+    kernels.spread(numbers, n, width, stride, ones, twos, factors, asRows, capacity, d, centroid, out, scratch);
   }
 
   /** The rows of a basis, as numbers; their address is good until something else is read. */
@@ -315,12 +295,24 @@ export class VoiceDecoder {
     }
   }
 
+  async #fillBasis(basis: Basis, pace: Pace): Promise<void> {
+    const { d, seed } = this.head;
+    if (basis.rows < d && !(await basis.append(d - basis.rows, drawn(seed), pace)))
+      wrong("the basis", "can't be filled up");
+  }
+
   async #appendBasis(basis: Basis, numbers: Int16Array, rows: number, pace: Pace): Promise<void> {
     const { d, basisStep } = this.head;
     const write = (first: number, n: number, into: Float32Array): void => {
       for (let i = 0; i < n * d; i++) into[i] = numbers[first * d + i] * basisStep;
     };
-    if (!(await basis.append(rows, write, pace))) wrong("the basis", "has rows that are sums of others");
+    const before = basis.rows;
+    try {
+      if (!(await basis.append(rows, write, pace))) wrong("the basis", "has rows that are sums of others");
+    } catch (error) {
+      basis.truncate(before);
+      throw error;
+    }
   }
 
   #readCentroids(full: Basis): void {
@@ -459,7 +451,7 @@ export function placeCentroids(
     const from = take(block * d * 2);
     const scales = take(block * 4);
     const nothing = take(padded * 4);
-    const floats = take(block * padded * 4);
+    const scratch = take(kernels.spreadScratch(d));
     const base = take(d * 4);
     engine.f32.fill(0, nothing >>> 2, (nothing >>> 2) + padded);
     engine.f32.set(mean, base >>> 2);
@@ -468,8 +460,8 @@ export function placeCentroids(
       const part = numbers.subarray(first * d, (first + count) * d);
       engine.u8.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), from);
       engine.f32.set(steps.subarray(first, first + count), scales >>> 2);
-      kernels.expand(from, count, d, d, nothing, nothing, scales, floats, padded);
-      kernels.product(floats, count, padded, d, full.asRows, full.capacity, d, base, out + first * d * 4, d);
+      const to = out + first * d * 4;
+      kernels.spread(from, count, d, d, nothing, nothing, scales, full.asRows, full.capacity, d, base, to, scratch);
     }
   } finally {
     for (const address of blocks) engine.release(address);

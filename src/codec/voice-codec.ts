@@ -125,7 +125,7 @@ async function fold(
 ): Promise<IndexNode | undefined> {
   const { d, ntotal, nlist, metric, nprobe } = head;
   const kernels = kernelsOf(engine);
-  const decoder = await VoiceDecoder.open(engine, head, prefix, pace, true);
+  const decoder = await VoiceDecoder.open(engine, head, prefix, pace);
   const { sizes, stride } = decoder;
   for (const { side } of layers) await decoder.openLayer(side, pace);
   const ids = decoder.ids();

@@ -1,5 +1,6 @@
 import { fail } from "../errors.js";
 import { CacheStore } from "./cache-store.js";
+import { follow, PART } from "./flow.js";
 import { FolderStore, hasFolders } from "./folder-store.js";
 import type { Ranges } from "./ranges.js";
 
@@ -95,9 +96,10 @@ export class CachedFile {
     return undefined;
   }
 
-  /** Calls back with all stretches, in the order of the file. */
-  async each(take: (from: number, bytes: Uint8Array) => void): Promise<void> {
-    for (const { from, name } of (await this.#stretches()).sort((a, b) => a.from - b.from || b.to - a.to)) {
+  /** Calls back with all stretches that end behind a byte, in the order of the file. */
+  async each(take: (from: number, bytes: Uint8Array) => void, behind = 0): Promise<void> {
+    const stretches = (await this.#stretches()).filter(({ to }) => to > behind);
+    for (const { from, name } of stretches.sort((a, b) => a.from - b.from || b.to - a.to)) {
       const bytes = await this.#checked(from, name);
       if (bytes !== undefined) take(from, bytes);
     }
@@ -162,6 +164,26 @@ export function remembering(ranges: Ranges, cached: CachedFile): Ranges {
       const bytes = await ranges.read(from, to, signal);
       cached.put(from, bytes);
       return bytes;
+    },
+    // Kept part by part: the same parts at every visit.
+    follow: async function* (from, to, signal) {
+      const end = (): number => Math.min(to, from + PART);
+      for (let kept; from < to && (kept = await cached.get(from, end())) !== undefined; from += kept.length) yield kept;
+      if (from === to) return;
+      let [part, filled] = [new Uint8Array(end() - from), 0];
+      for await (const bytes of follow(ranges, from, to, signal)) {
+        for (let taken = 0; taken < bytes.length;) {
+          const some = bytes.subarray(taken, taken + part.length - filled);
+          part.set(some, filled);
+          filled += some.length;
+          taken += some.length;
+          if (filled < part.length) break;
+          cached.put(from, part);
+          from += filled;
+          [part, filled] = [new Uint8Array(end() - from), 0];
+        }
+        yield bytes;
+      }
     },
     close: () => ranges.close(),
   };

@@ -98,6 +98,34 @@ class HttpFile implements Ranges {
     });
   }
 
+  async *follow(from: number, to: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void> {
+    const response = await this.#persist(signal, TRIES, async () => {
+      const answer = await this.#ask(from, to, signal);
+      this.#compare(answer);
+      this.#checkRange(answer, from, to);
+      return answer;
+    });
+    const reader = response.body?.getReader();
+    // A server between that has lost the range sends the file from its beginning.
+    let skip = response.status === 206 ? 0 : from;
+    let left = to - from;
+    try {
+      while (reader !== undefined && left > 0) {
+        const step = await reader.read();
+        if (step.done) break;
+        const bytes = step.value.subarray(Math.min(skip, step.value.length));
+        skip -= step.value.length - bytes.length;
+        if (response.status === 206 && bytes.length > left) break;
+        const part = bytes.subarray(0, left);
+        left -= part.length;
+        if (part.length > 0) yield part;
+      }
+    } finally {
+      void reader?.cancel().catch(() => undefined);
+    }
+    if (left > 0) throw new Passing(`${to - from - left} of ${to - from} bytes came`);
+  }
+
   close(): void {
     // Requests end by the signal.
   }
@@ -156,14 +184,18 @@ class HttpFile implements Ranges {
 
   /** The bytes of a part, counted: a 206 may have fewer than it says. */
   async #body(response: Response, from: number, to: number): Promise<Uint8Array> {
-    const range = rangeOf(response);
-    if (range !== undefined && (range.from !== from || range.to !== to || range.size !== this.size)) {
-      void response.body?.cancel().catch(() => undefined);
-      throw new Passing(`bytes ${from}-${to - 1} of ${this.size} were asked for and ${range.text} came`);
-    }
+    this.#checkRange(response, from, to);
     const bytes = new Uint8Array(await bodyOf(response));
     if (bytes.length !== to - from) throw new Passing(`${bytes.length} of ${to - from} bytes came`);
     return bytes;
+  }
+
+  /** Fails where a part is said to be another one than was asked for. */
+  #checkRange(response: Response, from: number, to: number): void {
+    const range = rangeOf(response);
+    if (range === undefined || (range.from === from && range.to === to && range.size === this.size)) return;
+    void response.body?.cancel().catch(() => undefined);
+    throw new Passing(`bytes ${from}-${to - 1} of ${this.size} were asked for and ${range.text} came`);
   }
 
   /** Fails where a part is of another file than the first one was. */

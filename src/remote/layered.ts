@@ -8,8 +8,9 @@ import { fail } from "../errors.js";
 import type { Deferred } from "../format/deferral.js";
 import type { ListIndex } from "../indexes/list-index.js";
 import type { Engine } from "../wasm/engine.js";
-import type { Pace } from "../work/pace.js";
+import { Pace } from "../work/pace.js";
 import { AbsentLists } from "./absent.js";
+import { Flow } from "./flow.js";
 import type { Parts } from "./parts.js";
 import type { Ranges } from "./ranges.js";
 
@@ -19,7 +20,7 @@ export function isLayered(beginning: Uint8Array): boolean {
 }
 
 /**
- * Reads the head and the prefix of a voice file and the side sections of its layers. Its lists come later, layer by layer: each becomes
+ * Reads the head and the prefix of a voice file and what it says of its first layer. Its lists come later, layer by layer: each becomes
  * better with every one.
  */
 export async function openLayered(
@@ -29,67 +30,25 @@ export async function openLayered(
   signal: AbortSignal,
   pace: Pace,
 ): Promise<Parts> {
-  const part = async (from: number, to: number): Promise<Uint8Array> => {
-    if (to > ranges.size)
-      fail(
-        "ERR_FORMAT",
-        `the voice file has ${ranges.size} bytes, and its head speaks of ${to}: it is cut off, load it again`,
-      );
-    return to <= beginning.length ? beginning.slice(from, to) : ranges.read(from, to, signal);
-  };
   const size = headBytes(countLayers(beginning.subarray(0, FIXED_BYTES)));
-  const head = readHead(await part(0, size));
-  await part(layerStart(head, head.layers.length), layerStart(head, head.layers.length));
-  // The first layer is on its way while the basis and the centroids are decoded.
-  const [first] = head.layers;
-  const start = layerStart(head, 0) + first.sideBytes;
-  const ahead = startRead(ranges, start, start + first.dataBytes, signal);
-  const [prefix, ...sides] = await Promise.all([
-    part(size, size + head.prefixBytes),
-    ...head.layers.map(({ sideBytes }, layer) => part(layerStart(head, layer), layerStart(head, layer) + sideBytes)),
-  ]);
-  const decoder = await VoiceDecoder.open(engine, head, prefix, pace);
-  for (const side of sides) await decoder.openLayer(side, pace);
-  return { ...new Layers(engine, head, prefix, sides, decoder).parts(), ranges: ahead };
-}
-
-/** Bytes of a part of the first layer: what has come is decoded while the next one comes. */
-const PART = 1 << 18;
-
-/** Begins to read a stretch, two parts at a time, and gives what lies in it once it is there. */
-function startRead(ranges: Ranges, from: number, to: number, signal: AbortSignal): Ranges {
-  const parts: Promise<Uint8Array>[] = [];
-  for (let start = from; start < to; start += PART) {
-    const read = (): Promise<Uint8Array> => ranges.read(start, Math.min(to, start + PART), signal);
-    const before = parts.length < 2 ? undefined : parts[parts.length - 2];
-    const part = before === undefined ? read() : before.then(read);
-    // Told to whoever reads of it.
-    part.catch(() => undefined);
-    parts.push(part);
+  const head = readHead(beginning.subarray(0, size));
+  const total = layerStart(head, head.layers.length);
+  if (total > ranges.size)
+    fail(
+      "ERR_FORMAT",
+      `the voice file has ${ranges.size} bytes, and its head speaks of ${total}: it is cut off, load it again`,
+    );
+  // All up to the end of the first layer comes with one request, and is decoded as it comes.
+  const flow = new Flow(ranges, beginning, layerStart(head, 1));
+  try {
+    const prefix = await flow.read(size, size + head.prefixBytes, signal);
+    const decoder = await VoiceDecoder.open(engine, head, prefix, pace);
+    const layers = new Layers(engine, head, prefix, decoder, flow);
+    return { ...(await layers.parts(signal, pace)), ranges: flow };
+  } catch (error) {
+    flow.close();
+    throw error;
   }
-  let failed = false;
-  return {
-    size: ranges.size,
-    bridge: ranges.bridge,
-    version: ranges.version,
-    read: async (start, end, own) => {
-      if (failed || start < from || end > to) return ranges.read(start, end, own);
-      try {
-        const bytes = new Uint8Array(end - start);
-        for (let i = Math.floor((start - from) / PART); from + i * PART < end; i++) {
-          const at = from + i * PART;
-          const part = await parts[i];
-          const first = Math.max(start, at);
-          bytes.set(part.subarray(first - at, Math.min(end, at + part.length) - at), first - start);
-        }
-        return bytes;
-      } catch {
-        failed = true;
-        return ranges.read(start, end, own);
-      }
-    },
-    close: () => ranges.close(),
-  };
 }
 
 /** The layers of the lists as they come. Their bytes are kept: a layer is decoded on top of those before, and the file is written again. */
@@ -98,7 +57,14 @@ class Layers {
   readonly #engine: Engine;
   readonly #decoder: VoiceDecoder;
   readonly #prefix: Uint8Array;
-  readonly #layers: { side: Uint8Array; data: Uint8Array }[];
+  readonly #flow: Flow;
+  /** Those whose lists are known. */
+  readonly #layers: { side: Uint8Array; data: Uint8Array }[] = [];
+  /** The piece of layer l of list c, at l * nlist + c; -1 where there is none, or it is not known yet. */
+  readonly #pieceOf: Int32Array;
+  #pieces = 0;
+  /** Lists of the first layer that have not come. */
+  #left = 0;
   /** Whether layer l of list c has come, at l * nlist + c; and how many of a list are decoded. */
   readonly #come: Uint8Array;
   readonly #decoded: Uint8Array;
@@ -107,14 +73,15 @@ class Layers {
   readonly #scales: number;
   readonly #node: ListIndex;
 
-  constructor(engine: Engine, head: Head, prefix: Uint8Array, sides: Uint8Array[], decoder: VoiceDecoder) {
+  constructor(engine: Engine, head: Head, prefix: Uint8Array, decoder: VoiceDecoder, flow: Flow) {
     const { d, ntotal, nlist, metric, nprobe } = head;
     const { sizes } = decoder;
     this.#engine = engine;
     this.#head = head;
     this.#decoder = decoder;
     this.#prefix = prefix;
-    this.#layers = sides.map((side, layer) => ({ side, data: new Uint8Array(head.layers[layer].dataBytes) }));
+    this.#flow = flow;
+    this.#pieceOf = new Int32Array(head.layers.length * nlist).fill(-1);
     this.#come = new Uint8Array(head.layers.length * nlist);
     this.#decoded = new Uint8Array(nlist);
     const most = sizes.reduce((largest, size) => Math.max(largest, size), 0);
@@ -130,37 +97,57 @@ class Layers {
     if (ntotal > 0) this.#node.lists.hide();
   }
 
-  parts(): Omit<Parts, "ranges"> {
-    const { nlist, layers } = this.#head;
-    const { sizes } = this.#decoder;
-    const stretches: Deferred[] = [];
-    const pieceOf = new Int32Array(layers.length * nlist).fill(-1);
-    let unasked = 0;
-    for (let layer = 0; layer < layers.length; layer++) {
-      const start = layerStart(this.#head, layer) + layers[layer].sideBytes;
-      const { starts } = this.#decoder.layers[layer];
-      for (let list = 0; list < nlist; list++) {
-        if (sizes[list] === 0) continue;
-        pieceOf[layer * nlist + list] = stretches.length;
-        stretches.push({
-          from: start + starts[list],
-          to: start + starts[list + 1],
-          number: layer * nlist + list,
-          arrive: (bytes) => this.#arrive(layer, list, bytes),
-        });
-      }
-      if (layer === 0) unasked = stretches.length;
-    }
+  async parts(signal: AbortSignal, pace: Pace): Promise<Omit<Parts, "ranges">> {
+    const { layers } = this.#head;
+    const stretches = await this.#open(1, signal, pace);
+    this.#left = stretches.length;
+    const start = layerStart(this.#head, 1);
     return {
       node: this.#node,
       origin: {
         parts: (own) => fileParts({ head: this.#head, prefix: this.#prefix, layers: this.#layers }, nprobeOf(own)),
       },
       stretches,
-      absent: new AbsentLists(this.#node, pieceOf, sizes),
-      unasked,
+      absent: new AbsentLists(this.#node, this.#pieceOf, this.#decoder.sizes),
+      unasked: true,
+      more:
+        layers.length === 1
+          ? undefined
+          : {
+              bytes: layerStart(this.#head, layers.length) - start,
+              count: stretches.length * (layers.length - 1),
+              open: async (own) => this.#open(layers.length, own, new Pace({ signal: own })),
+            },
       checks: [() => this.#checkWhole()],
     };
+  }
+
+  /** Reads what tells the lists of layers up to `count`, and gives these lists. */
+  async #open(count: number, signal: AbortSignal, pace: Pace): Promise<Deferred[]> {
+    const { nlist, layers } = this.#head;
+    const known = this.#layers.length;
+    const sides = await Promise.all(
+      layers.slice(known, count).map(async ({ sideBytes }, i) => {
+        const start = layerStart(this.#head, known + i);
+        return this.#flow.read(start, start + sideBytes, signal);
+      }),
+    );
+    for (const side of sides) {
+      const { dataBytes } = layers[this.#layers.length];
+      await this.#decoder.openLayer(side, pace);
+      this.#layers.push({ side, data: new Uint8Array(dataBytes) });
+    }
+    const stretches: Deferred[] = [];
+    for (let number = count === 1 ? 0 : nlist; number < count * nlist; number++) {
+      const [layer, list] = [Math.floor(number / nlist), number % nlist];
+      if (this.#decoder.sizes[list] === 0) continue;
+      this.#pieceOf[number] = this.#pieces++;
+      const start = layerStart(this.#head, layer) + layers[layer].sideBytes;
+      const { starts } = this.#decoder.layers[layer];
+      const [from, to] = [start + starts[list], start + starts[list + 1]];
+      stretches.push({ from, to, number, arrive: (bytes) => this.#arrive(layer, list, bytes) });
+    }
+    return stretches;
   }
 
   #arrive(layer: number, list: number, bytes: Uint8Array): void {
@@ -177,6 +164,7 @@ class Layers {
       this.#come[layer * nlist + list] = 0;
       throw error;
     }
+    if (this.#decoded[list] === 0 && --this.#left === 0) this.#flow.forget();
     this.#decoded[list] = whole;
   }
 

@@ -1,5 +1,5 @@
 import { kindOf, tagOf, what } from "../checks.js";
-import { CellistError, fail } from "../errors.js";
+import { CellistError, fail, noArray } from "../errors.js";
 import { restOf, withRelaxed } from "../faiss/rest.js";
 import type { LoadRest } from "../faiss/rest.js";
 import { readNode } from "../faiss/read.js";
@@ -125,27 +125,39 @@ export async function openRemote(source: RemoteSource, options: RemoteOptions = 
     const pace = new Pace({ signal });
     const remembered = cached === undefined ? ranges : remembering(ranges, cached);
     const open = isLayered(beginning) ? openLayered : openFaiss;
-    const {
-      node,
-      origin,
-      stretches,
-      absent,
-      unasked,
-      checks,
-      ranges: later,
-    } = await open(remembered, beginning, engine, opening.signal, pace, rest);
+    const parts = await open(remembered, beginning, engine, opening.signal, pace, rest);
+    const { node, origin, absent, checks, more } = parts;
+    opened.ranges = parts.ranges;
+    const stretches = [...parts.stretches];
     const take = (piece: number, bytes: Uint8Array): void => stretches[piece].arrive(bytes);
     const warn = (message: string): void => engine.warn("WARN_REMOTE", message);
-    const pieces = new Pieces(later, stretches, take, warn);
-    if (cached !== undefined) await pieces.restore(cached);
+    const pieces = new Pieces(
+      parts.ranges,
+      stretches,
+      take,
+      warn,
+      more && {
+        ...more,
+        open: async (own) => {
+          const further = await more.open(own);
+          stretches.push(...further);
+          return further;
+        },
+      },
+    );
+    if (cached !== undefined) {
+      await pieces.restore(cached);
+      // What tells the rest is in the cache too, or is asked for again.
+      if (pieces.count === pieces.pieces.length) await pieces.known().catch(() => undefined);
+    }
     // The first layer is every frame of the voice in a thirtieth of the bytes: it comes unasked.
-    pieces.need(Array.from({ length: unasked }, (_, piece) => piece)).catch((error: unknown) => {
+    pieces.need(parts.unasked ? stretches.keys() : []).catch((error: unknown) => {
       if (!(error instanceof CellistError && error.code === "ERR_DISPOSED")) warn(String(error));
     });
     return new RemoteIndex(node, origin, absent, pieces, cached, ranges.size, readAhead, checks);
   } catch (error) {
     opened?.ranges.close();
-    throw error;
+    return noArray(error);
   } finally {
     signal?.removeEventListener("abort", stop);
   }
@@ -176,7 +188,7 @@ async function openFaiss(
             lists.settle(stretch.number);
           },
         }));
-  return { node, ranges, origin: undefined, stretches, absent: absentOf(node, stretches), unasked: 0, checks };
+  return { node, ranges, origin: undefined, stretches, absent: absentOf(node, stretches), unasked: false, checks };
 }
 
 interface Opened {

@@ -1,5 +1,5 @@
 import type { Ranges } from "./ranges.js";
-import { reasonOf, throwIfAborted } from "../work/pace.js";
+import { Pace, reasonOf, throwIfAborted } from "../work/pace.js";
 import type { CachedFile } from "./cache.js";
 
 /** A stretch of the file that is fetched as a whole: a list, or some rows. */
@@ -23,6 +23,15 @@ const URGENT = 2 ** 40;
 const ASKED = 1;
 const AHEAD = 0.5;
 
+/** Pieces behind the last one of which more has to be read before it is known where each stands. */
+export interface More {
+  /** Bytes of the file that are not there, theirs among them. */
+  bytes: number;
+  count: number;
+  /** Reads what tells them. What fails can be asked for again. */
+  open(signal: AbortSignal): Promise<readonly Piece[]>;
+}
+
 interface Waiting {
   resolve: () => void;
   reject: (reason: unknown) => void;
@@ -33,10 +42,10 @@ interface Waiting {
  * what was asked for last, then, once everything is to be loaded, the rest. Neighbours in the file come with one request.
  */
 export class Pieces {
-  /** In the order of the file. */
-  readonly pieces: readonly Piece[];
+  /** In the order of the file, as far as they are known. */
+  readonly pieces: Piece[];
   /** Pieces that are there. */
-  readonly there: Uint8Array;
+  there: Uint8Array;
   /** Bytes of the pieces that are there, and how many these are. */
   bytes = 0;
   count = 0;
@@ -45,8 +54,8 @@ export class Pieces {
   readonly #warn: (message: string) => void;
   readonly #closing = new AbortController();
   /** How much a piece is wanted: 0 not at all, else the time it was asked for, in askings. */
-  readonly #rank: Float64Array;
-  readonly #underWay: Uint8Array;
+  #rank: Float64Array;
+  #underWay: Uint8Array;
   readonly #waiting = new Map<number, Waiting[]>();
   #clock = 1;
   #requests = 0;
@@ -54,34 +63,89 @@ export class Pieces {
   #loading = 0;
   /** Whether somebody will look for work soon. */
   #called = false;
+  /** Bytes of all known pieces. */
+  #bytes: number;
+  #more: More | undefined;
+  /** While what tells more pieces is read, and whether that failed, to be tried again at the next asking. */
+  #opening: Promise<void> | undefined;
+  #failed = false;
+  /** How many wait for that. */
+  #curious = 0;
+  #cache: CachedFile | undefined;
 
   /**
    * @param pieces in the order of the file, none over another
    * @param take puts a piece where it belongs; what it throws is told to whoever waits for the piece
    * @param warn is told of what can't be had and nobody waits for
+   * @param more what comes behind them; it is asked for once all of these are there, or somebody wants to know
    */
   constructor(
     ranges: Ranges,
     pieces: readonly Piece[],
     take: (piece: number, bytes: Uint8Array) => void,
     warn: (message: string) => void,
+    more?: More,
   ) {
-    this.pieces = pieces;
+    this.pieces = [...pieces];
+    this.#bytes = bytesOf(pieces);
     this.there = new Uint8Array(pieces.length);
     this.#rank = new Float64Array(pieces.length);
     this.#underWay = new Uint8Array(pieces.length);
     this.#ranges = ranges;
     this.#take = take;
     this.#warn = warn;
+    this.#more = more;
   }
 
   /** Whether all are there. */
   get complete(): boolean {
-    return this.count === this.pieces.length;
+    return this.count === this.pieces.length && this.#more === undefined;
   }
 
-  /** Takes what the cache has. What it has damaged is fetched again. */
-  async restore(cache: CachedFile): Promise<void> {
+  /** How many there are, known or not. */
+  get total(): number {
+    return this.pieces.length + (this.#more?.count ?? 0);
+  }
+
+  /** Bytes that are not there. */
+  get missing(): number {
+    return this.#bytes - this.bytes + (this.#more?.bytes ?? 0);
+  }
+
+  /** Resolves when all pieces are known; rejects with what keeps that away. */
+  async known(): Promise<void> {
+    if (this.#more === undefined) return;
+    this.#curious++;
+    try {
+      await (this.#opening ??= this.#open(this.#more));
+    } finally {
+      this.#curious--;
+    }
+  }
+
+  async #open(more: More): Promise<void> {
+    try {
+      const pieces = await more.open(this.#closing.signal);
+      throwIfAborted(this.#closing.signal);
+      this.#more = undefined;
+      this.pieces.push(...pieces);
+      this.#bytes += bytesOf(pieces);
+      this.there = longer(this.there, new Uint8Array(this.pieces.length));
+      this.#rank = longer(this.#rank, new Float64Array(this.pieces.length));
+      this.#underWay = longer(this.#underWay, new Uint8Array(this.pieces.length));
+      if (this.#cache !== undefined) await this.restore(this.#cache, pieces[0]?.from);
+      this.#call();
+    } catch (error) {
+      this.#failed = true;
+      throw error;
+    } finally {
+      this.#opening = undefined;
+    }
+  }
+
+  /** Takes what the cache has behind a byte. What it has damaged is fetched again. */
+  async restore(cache: CachedFile, behind = 0): Promise<void> {
+    this.#cache = cache;
     // A piece may lie on two stretches that touch: what there is of it waits for the next one.
     let [start, left] = [0, new Uint8Array(0)];
     await cache.each((from, bytes) => {
@@ -102,7 +166,7 @@ export class Pieces {
       }
       start = piece < this.pieces.length ? Math.min(this.pieces[piece].from, from + all.length) : from + all.length;
       left = all.slice(start - from);
-    });
+    }, behind);
   }
 
   /**
@@ -120,6 +184,9 @@ export class Pieces {
   /** Begins a new asking: what is asked for after it goes before what was asked for up to now. */
   tick(): void {
     this.#clock++;
+    if (!this.#failed) return;
+    this.#failed = false;
+    this.#call();
   }
 
   /** Resolves when these are there; rejects with what kept one of them away, or the signal's reason. */
@@ -164,8 +231,9 @@ export class Pieces {
     this.#call();
     try {
       // Waited for one by one, so that the order is that of being wanted, and not of the file.
-      for (let piece = 0; piece < this.pieces.length; piece++) {
-        if (this.there[piece] === 1) continue;
+      for (let piece = 0; piece < this.pieces.length || this.#more !== undefined; piece++) {
+        if (piece === this.pieces.length) await new Pace({ signal }).unlessAborted(() => this.known());
+        if (piece === this.pieces.length || this.there[piece] === 1) continue;
         await this.#arrival(piece, signal);
         news();
       }
@@ -196,6 +264,17 @@ export class Pieces {
     void Promise.resolve().then(() => {
       this.#called = false;
       while (this.#requests < MOST_REQUESTS && this.#begin());
+      this.#goOn();
+    });
+  }
+
+  /** Asks for what comes behind the known pieces once these are there. */
+  #goOn(): void {
+    if (this.#more === undefined || this.#opening !== undefined || this.#failed) return;
+    if (this.count < this.pieces.length || this.#closing.signal.aborted) return;
+    this.#opening = this.#open(this.#more);
+    this.#opening.catch((error: unknown) => {
+      if (this.#curious === 0 && !this.#closing.signal.aborted) this.#warn(textOf(error));
     });
   }
 
@@ -223,7 +302,7 @@ export class Pieces {
     const from = Math.min(pieces[first].from, pieces[piece].from);
     const to = Math.max(pieces[last].to, pieces[piece].to);
     const gap = piece > last ? pieces[piece].from - pieces[last].to : pieces[first].from - pieces[piece].to;
-    return to - from <= MOST_BYTES && gap <= this.#ranges.bridge;
+    return to - from <= (this.#ranges.most ?? MOST_BYTES) && gap <= this.#ranges.bridge;
   }
 
   #isWanted(piece: number, least = 0): boolean {
@@ -269,7 +348,7 @@ export class Pieces {
         this.#rank[piece] = 0;
         waited = this.#refuse(piece, error) || waited;
       }
-      if (!waited && !this.#closing.signal.aborted) this.#warn(error instanceof Error ? error.message : String(error));
+      if (!waited && !this.#closing.signal.aborted) this.#warn(textOf(error));
     } finally {
       this.#underWay.fill(0, first, last + 1);
       this.#requests--;
@@ -308,4 +387,18 @@ export class Pieces {
     }
     return low;
   }
+}
+
+function bytesOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, { from, to }) => sum + to - from, 0);
+}
+
+/** An array with what a shorter one has at its beginning. */
+function longer<A extends Uint8Array | Float64Array>(beginning: A, array: A): A {
+  array.set(beginning);
+  return array;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -4,6 +4,8 @@ export interface Ranges {
   readonly size: number;
   /** Bytes between two parts below which it is cheaper to read them too than to ask twice. */
   readonly bridge: number;
+  /** Bytes of one read at most, where short ones cost nothing and bring what has come sooner; may change. */
+  readonly most?: number | undefined;
   /** What this version of the file is known by, as far as its server says; it goes into the name of what is cached. */
   readonly version: string;
   /**
@@ -12,6 +14,8 @@ export interface Ranges {
    * @throws {CellistError} ERR_FORMAT where they can't be had, in words that say why; the signal's reason
    */
   read(from: number, to: number, signal: AbortSignal): Promise<Uint8Array>;
+  /** The same bytes as they come, where that is sooner than all together. What breaks off throws, and may be read another time. */
+  follow?(from: number, to: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Says that no more are wanted. */
   close(): void;
 }

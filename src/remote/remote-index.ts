@@ -11,6 +11,7 @@ import type { BlendOptions } from "../rvc/blend.js";
 import type { Absent } from "./absent.js";
 import type { CachedFile } from "./cache.js";
 import type { Pieces } from "./pieces.js";
+import { Pace } from "../work/pace.js";
 
 /**
  * An index whose file is elsewhere, or still on its way. It answers from the first moment: `search` and `blend` fetch what their queries
@@ -29,7 +30,6 @@ export class RemoteIndex {
   readonly #absent: Absent;
   readonly #pieces: Pieces;
   readonly #cached: CachedFile | undefined;
-  readonly #head: number;
   readonly #readAhead: number;
   /** What is to be true of the whole. */
   readonly #checks: (() => void)[];
@@ -53,7 +53,6 @@ export class RemoteIndex {
     this.#pieces = pieces;
     this.#cached = cached;
     this.size = size;
-    this.#head = size - pieces.pieces.reduce((sum, { from, to }) => sum + to - from, 0);
     this.#readAhead = readAhead;
     this.#checks = checks;
   }
@@ -73,7 +72,7 @@ export class RemoteIndex {
    *   bar.value = voice.resident / voice.size;
    */
   get resident(): number {
-    return this.#head + this.#pieces.bytes;
+    return this.size - this.#pieces.missing;
   }
 
   /**
@@ -83,7 +82,7 @@ export class RemoteIndex {
    *   const { there, total } = voice.parts;
    */
   get parts(): { there: number; total: number } {
-    return { there: this.#pieces.count, total: this.#pieces.pieces.length };
+    return { there: this.#pieces.count, total: this.#pieces.total };
   }
 
   /**
@@ -293,6 +292,8 @@ export class RemoteIndex {
     if ((options as { filter?: unknown }).filter !== undefined) return this.load({ signal });
     // The queries are the caller's again once there is a promise.
     const own = queries.slice();
+    await new Pace({ signal }).unlessAborted(() => this.#pieces.known());
+    this.#ready();
     await this.#pieces.need(this.#absent.missing(this.#pieces, own, k, options, this.#readAhead), signal);
     this.#ready();
   }
