@@ -116,6 +116,7 @@ class Layers {
           : {
               bytes: layerStart(this.#head, layers.length) - start,
               count: stretches.length * (layers.length - 1),
+              soon: async (own) => this.#flow.nearly(own),
               open: async (own) => this.#open(layers.length, own, new Pace({ signal: own })),
             },
       checks: [() => this.#checkWhole()],

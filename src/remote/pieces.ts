@@ -22,12 +22,17 @@ const URGENT = 2 ** 40;
 /** Ranks of what was asked for begin here, and those of what is only likely to be end below {@link AHEAD}. */
 const ASKED = 1;
 const AHEAD = 0.5;
+/** Where a piece is that was asked for: on its way, or with others that have come and are put where they belong. */
+const COMING = 1;
+const READ = 2;
 
 /** Pieces behind the last one of which more has to be read before it is known where each stands. */
 export interface More {
   /** Bytes of the file that are not there, theirs among them. */
   bytes: number;
   count: number;
+  /** Resolves when it is time to ask for that. */
+  soon(signal: AbortSignal): Promise<void>;
   /** Reads what tells them. What fails can be asked for again. */
   open(signal: AbortSignal): Promise<readonly Piece[]>;
 }
@@ -53,6 +58,7 @@ export class Pieces {
   readonly #take: (piece: number, bytes: Uint8Array) => void;
   readonly #warn: (message: string) => void;
   readonly #closing = new AbortController();
+  readonly #pace = new Pace({ signal: this.#closing.signal });
   /** How much a piece is wanted: 0 not at all, else the time it was asked for, in askings. */
   #rank: Float64Array;
   #underWay: Uint8Array;
@@ -77,7 +83,7 @@ export class Pieces {
    * @param pieces in the order of the file, none over another
    * @param take puts a piece where it belongs; what it throws is told to whoever waits for the piece
    * @param warn is told of what can't be had and nobody waits for
-   * @param more what comes behind them; it is asked for once all of these are there, or somebody wants to know
+   * @param more what comes behind them; it is asked for soon, and again once all of these are there
    */
   constructor(
     ranges: Ranges,
@@ -95,6 +101,10 @@ export class Pieces {
     this.#take = take;
     this.#warn = warn;
     this.#more = more;
+    more?.soon(this.#closing.signal).then(
+      () => this.#goOn(),
+      () => undefined,
+    );
   }
 
   /** Whether all are there. */
@@ -114,10 +124,10 @@ export class Pieces {
 
   /** Resolves when all pieces are known; rejects with what keeps that away. */
   async known(): Promise<void> {
-    if (this.#more === undefined) return;
+    if (this.#more !== undefined) this.#opening ??= this.#open(this.#more);
     this.#curious++;
     try {
-      await (this.#opening ??= this.#open(this.#more));
+      await this.#opening;
     } finally {
       this.#curious--;
     }
@@ -264,14 +274,14 @@ export class Pieces {
     void Promise.resolve().then(() => {
       this.#called = false;
       while (this.#requests < MOST_REQUESTS && this.#begin());
-      this.#goOn();
+      if (this.count === this.pieces.length) this.#goOn();
     });
   }
 
-  /** Asks for what comes behind the known pieces once these are there. */
+  /** Asks for what comes behind the known pieces. */
   #goOn(): void {
     if (this.#more === undefined || this.#opening !== undefined || this.#failed) return;
-    if (this.count < this.pieces.length || this.#closing.signal.aborted) return;
+    if (this.#closing.signal.aborted) return;
     this.#opening = this.#open(this.#more);
     this.#opening.catch((error: unknown) => {
       if (this.#curious === 0 && !this.#closing.signal.aborted) this.#warn(textOf(error));
@@ -297,7 +307,7 @@ export class Pieces {
 
   /** Whether a request from first to last may go on to a piece before or behind it. */
   #joins(first: number, last: number, piece: number): boolean {
-    if (this.#underWay[piece] === 1) return false;
+    if (this.#underWay[piece] !== 0) return false;
     const { pieces } = this;
     const from = Math.min(pieces[first].from, pieces[piece].from);
     const to = Math.max(pieces[last].to, pieces[piece].to);
@@ -306,7 +316,7 @@ export class Pieces {
   }
 
   #isWanted(piece: number, least = 0): boolean {
-    if (this.there[piece] === 1 || this.#underWay[piece] === 1) return false;
+    if (this.there[piece] === 1 || this.#underWay[piece] !== 0) return false;
     return this.#loading > 0 || (this.#rank[piece] > 0 && this.#rank[piece] >= least);
   }
 
@@ -318,8 +328,8 @@ export class Pieces {
     let best = -1;
     let most = -1;
     for (let piece = 0; piece < this.pieces.length; piece++) {
-      if (this.#underWay[piece] === 1 && this.#rank[piece] >= URGENT) most = Math.max(most, URGENT - 1);
-      else if (this.#underWay[piece] === 1 && this.#rank[piece] >= ASKED && this.#loading === 0)
+      if (this.#underWay[piece] === COMING && this.#rank[piece] >= URGENT) most = Math.max(most, URGENT - 1);
+      else if (this.#underWay[piece] === COMING && this.#rank[piece] >= ASKED && this.#loading === 0)
         most = Math.max(most, AHEAD);
       if (this.#rank[piece] > most && this.#isWanted(piece)) {
         best = piece;
@@ -332,12 +342,14 @@ export class Pieces {
   async #request(first: number, last: number): Promise<void> {
     const { from } = this.pieces[first];
     const { to } = this.pieces[last];
-    this.#requests++;
-    this.#bytesUnderWay += to - from;
-    this.#underWay.fill(1, first, last + 1);
+    this.#underWay.fill(COMING, first, last + 1);
     try {
-      const bytes = await this.#ranges.read(from, to, this.#closing.signal);
+      const bytes = await this.#read(from, to);
+      this.#underWay.fill(READ, first, last + 1);
+      this.#call();
       for (let piece = first; piece <= last; piece++) {
+        // Others may be asked for meanwhile, and blocks blended: to decode a megabyte takes a third of a second.
+        await this.#pace.breathe();
         if (this.there[piece] === 1) continue;
         const { from: start, to: end } = this.pieces[piece];
         this.#arrive(piece, bytes.subarray(start - from, end - from));
@@ -351,9 +363,18 @@ export class Pieces {
       if (!waited && !this.#closing.signal.aborted) this.#warn(textOf(error));
     } finally {
       this.#underWay.fill(0, first, last + 1);
+      this.#call();
+    }
+  }
+
+  async #read(from: number, to: number): Promise<Uint8Array> {
+    this.#requests++;
+    this.#bytesUnderWay += to - from;
+    try {
+      return await this.#ranges.read(from, to, this.#closing.signal);
+    } finally {
       this.#requests--;
       this.#bytesUnderWay -= to - from;
-      this.#call();
     }
   }
 
