@@ -219,8 +219,8 @@ function boundedRows(code: F32, bounds: usize, plan: Plan, lists: Lists, found: 
       const keys = found.keys + ((<usize>(i * k)) << 2);
       const slots = found.slots + ((<usize>(i * k)) << 2);
       const tie = found.tieOf(seat);
-      takeNear(lower, nearSlots, k, query, rows, d, metric, 0, keys, slots, k, 0, tie);
-      takeBelow(lower, n, Infinity, query, rows, d, metric, 0, keys, slots, k, 0, tie);
+      takeNear(lower, nearSlots, 0, query, rows, d, metric, keys, slots, k, 0, tie);
+      takeBelow(lower, n, 0, query, rows, d, metric, keys, slots, k, 0, tie);
     }
     if (!(square > TOO_SHORT) || found.isTied(seat)) {
       found.restart(seat);

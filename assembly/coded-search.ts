@@ -2,7 +2,7 @@
 // lists.
 
 import { closeBounds, countAdmitted, openBounds } from "./admitted";
-import { largestKey, takeBelow, takeSmallest } from "./candidates";
+import { takeBelow, takeNear, takeSmallest } from "./candidates";
 import { F32 } from "./codes/f32";
 import { pairKey } from "./distance";
 import { Best } from "./found/best";
@@ -14,14 +14,14 @@ import { sumError, TINY } from "./rounding";
 import { LEVELS, quantize, room, up16 } from "./row-codes";
 import { centre } from "./rows";
 import { TILE_ROWS } from "./scan/all";
-import { scanInOrder, SEAT, WORD } from "./scan/lists";
+import { scanInOrder, scanList, SEAT, WORD } from "./scan/lists";
 import { touchRun } from "./scan/touch";
 import { heapClear } from "./topk";
 
 /** The largest number in the code of a query, where a product's 32 bits allow it. */
 const QUERY_LEVELS: i32 = 8191;
-/** Numbers that are known of a query: scale, squared length of the image, error, length, base. */
-const FACTS: usize = 5;
+/** Bounds of a query that wait to be looked at, a multiple of TILE_ROWS: those of 16 lists of 40 rows and more. */
+const ROOM: i32 = 1024;
 
 /** Where codes of rows are: what rowCodesBytes, meanOfRows and encodeRows were given. */
 @unmanaged
@@ -32,9 +32,25 @@ export class RowCodes {
 
 /** Bytes of scratch that searchListsCoded and, nlist and nprobe being 1, searchRowsCoded take. */
 export function searchCodedScratch(nlist: i32, nq: i32, nprobe: i32, d: i32, k: i32): i32 {
-  const queries = nq * (up16(d) * 2 + <i32>FACTS * 4 + SEAT);
+  const queries = nq * (up16(d) * 2 + <i32>offsetof<Seeker>() + SEAT + ROOM * 8);
   const pairs = nlist + 1 + nq * nprobe + 1 + WORD;
-  return <i32>offsetof<Scan>() + up16(d) * 4 + queries + nq * TILE_ROWS * 4 + k * 8 + pairs * 4;
+  return <i32>offsetof<Scan>() + up16(d) * 4 + queries + k * 8 + pairs * 4;
+}
+
+/** What is known of a query. */
+@unmanaged
+class Seeker {
+  /** Of its code: what a whole number stands for, the squared length of the image, what that leaves over. */
+  scale: f32;
+  norm: f32;
+  error: f32;
+  /** Its length, and what of the key of an inner product is the same for all rows. */
+  length: f32;
+  base: f32;
+  /** Bounds that wait, how many, and the slots that they are of. */
+  waiting: i32;
+  bounds: usize;
+  slots: usize;
 }
 
 /** What a scan is about: one record, so that its parts need not hand on twenty numbers. It stands at the start of the scratch. */
@@ -49,10 +65,12 @@ class Scan {
   errors: usize;
   codes: usize;
   queryCodes: usize;
-  facts: usize;
-  tile: usize;
+  seekers: usize;
   nearKeys: usize;
   nearSlots: usize;
+  /** Whether rows come in the order of the plain scan, and where equal keys are noted that do not matter then. */
+  inOrder: bool;
+  noTie: f32;
   /** Address of what the caller needs besides: the pairs of queries and lists. */
   rest: usize;
 }
@@ -78,10 +96,10 @@ function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Best): Sc
   scan.codes = scan.errors + (room(capacity) << 2);
   const centred = scratch + offsetof<Scan>();
   scan.queryCodes = centred + ((<usize>D) << 2);
-  scan.facts = scan.queryCodes + ((<usize>(nq * D)) << 1);
-  const seats = scan.facts + <usize>nq * (FACTS << 2);
-  scan.tile = seats + <usize>(nq * SEAT);
-  scan.nearKeys = scan.tile + ((<usize>(nq * TILE_ROWS)) << 2);
+  scan.seekers = scan.queryCodes + ((<usize>(nq * D)) << 1);
+  const seats = scan.seekers + <usize>nq * offsetof<Seeker>();
+  const bounds = seats + <usize>(nq * SEAT);
+  scan.nearKeys = bounds + ((<usize>(nq * ROOM)) << 3);
   scan.nearSlots = scan.nearKeys + ((<usize>k) << 2);
   scan.rest = scan.nearSlots + ((<usize>k) << 2);
   found.open(nq, lists.ids, plan.metric, seats);
@@ -91,20 +109,22 @@ function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Best): Sc
   let query = plan.queries;
   memory.fill(centred, 0, (<usize>D) << 2);
   for (let i = 0; i < nq; i++, query += size) {
-    const facts = scan.facts + <usize>i * (FACTS << 2);
+    const seeker = seekerOf(scan, i);
     centre(query, plan.metric == L2 ? block : 0, size, centred);
     const codes = scan.queryCodes + ((<usize>(i * D)) << 1);
-    if (quantize(centred, D, levels, Infinity, facts, facts + 4, facts + 8, codes, false) < 0) {
-      // Nothing is below a NaN, nor above: all rows are compared.
-      store<f32>(facts, f32.NaN);
-      store<f32>(facts, f32.NaN, 4);
-    }
-    const length = sqrt(-pairKey(centred, centred, D, INNER_PRODUCT));
-    store<f32>(facts, length, 12);
+    const facts = changetype<usize>(seeker);
+    const square = quantize(centred, D, levels, Infinity, facts, facts + 4, facts + 8, codes, false);
+    // Nothing is below a NaN, nor above: all rows are compared.
+    if (square < 0) seeker.scale = seeker.norm = f32.NaN;
+    const length = sqrt(square);
+    seeker.length = length;
     if (plan.metric == INNER_PRODUCT) {
       const product = -pairKey(query, block, d, INNER_PRODUCT);
-      store<f32>(facts, -product - <f32>8 * sumError(d) * length * meanLength - TINY, 16);
+      seeker.base = -product - <f32>8 * sumError(d) * length * meanLength - TINY;
     }
+    seeker.waiting = 0;
+    seeker.bounds = bounds + ((<usize>(i * ROOM)) << 3);
+    seeker.slots = seeker.bounds + (ROOM << 2);
   }
   return scan;
 }
@@ -112,56 +132,85 @@ function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Best): Sc
 /** Of a tile with fewer admitted rows than one in so many, these are compared without bounds. */
 const SPARSE: i32 = 8;
 
-/** Offers the rows of slots first … first + count - 1 to the heaps of the queries whose numbers stand from `from` to `until`. */
-function scanRun(scan: Scan, first: i32, count: i32, from: usize, until: usize, inOrder: bool): void {
-  const plan = scan.plan;
-  const found = scan.found;
-  const d = plan.d;
-  const metric = plan.metric;
-  const size = (<usize>d) << 2;
-  const k = found.k;
+
+@inline
+function seekerOf(scan: Scan, i: i32): Seeker {
+  return changetype<Seeker>(scan.seekers + <usize>i * offsetof<Seeker>());
+}
+
+/** Bounds the rows of slots first … first + count - 1 for the queries whose numbers stand from `from` to `until`. */
+function boundRun(scan: Scan, first: i32, count: i32, from: usize, until: usize): void {
+  const admitted = scan.plan.admitted;
+  const metric = scan.plan.metric;
   for (let start = 0; start < count; start += TILE_ROWS) {
     const n = min(TILE_ROWS, count - start);
     const slot = first + start;
-    const open = plan.admitted == 0 ? n : countAdmitted(plan.admitted, slot, n);
+    const open = admitted == 0 ? n : countAdmitted(admitted, slot, n);
     if (open == 0) continue;
+    const places = (n + 3) & ~3;
+    for (let pair = from; pair < until; pair += 4) {
+      const i = load<i32>(pair);
+      if (seekerOf(scan, i).waiting + places > ROOM) takeWaiting(scan, i);
+    }
     const bounded = open * SPARSE >= n;
     if (bounded) {
       const codes = scan.codes + <usize>slot * <usize>scan.D;
       touchRun(codes, <usize>n * <usize>scan.D);
       products(scan, codes, n, from, until);
     }
-    let lower = scan.tile;
-    for (let pair = from; pair < until; pair += 4, lower += TILE_ROWS << 2) {
-      const i = load<i32>(pair);
-      const facts = scan.facts + <usize>i * (FACTS << 2);
-      if (!bounded) openBounds(lower, n, plan.admitted, slot);
+    for (let pair = from; pair < until; pair += 4) {
+      const seeker = seekerOf(scan, load<i32>(pair));
+      const at = (<usize>seeker.waiting) << 2;
+      const lower = seeker.bounds + at;
+      if (!bounded) openBounds(lower, n, admitted, slot);
       else {
-        if (metric == L2) boundDistances(scan, lower, n, slot, facts);
-        else boundProducts(scan, lower, n, slot, facts);
-        // Before the limit is taken: a row that may not be found must not make it.
-        if (open < n) closeBounds(lower, n, plan.admitted, slot);
+        if (metric == L2) boundDistances(scan, lower, n, slot, seeker);
+        else boundProducts(scan, lower, n, slot, seeker);
+        if (open < n) closeBounds(lower, n, admitted, slot);
       }
-      const query = plan.queries + <usize>i * size;
-      const rows = scan.lists.codes + <usize>(<u32>slot) * size;
-      const heap = (<usize>(i * k)) << 2;
-      const keys = found.keys + heap;
-      const slots = found.slots + heap;
-      let limit: f32 = Infinity;
-      if (bounded && load<f32>(keys) == NOTHING) {
-        // The k rows that look nearest give a distance that k rows surely keep.
-        heapClear(scan.nearKeys, scan.nearSlots, k);
-        takeSmallest(lower, n, scan.nearKeys, scan.nearSlots, k);
-        limit = largestKey(query, rows, d, metric, scan.nearSlots, k);
+      let next = i32x4.add(i32x4.splat(slot), i32x4(0, 1, 2, 3));
+      for (let to = seeker.slots + at, end = to + ((<usize>places) << 2); to < end; to += 16) {
+        v128.store(to, next);
+        next = i32x4.add(next, i32x4.splat(4));
       }
-      const tie: usize = inOrder ? 0 : found.tieOf(found.seat(i));
-      takeBelow(lower, n, limit, query, rows, d, metric, slot, keys, slots, k, scan.lists.ids, tie);
+      for (let j = n; j < places; j++) store<f32>(lower + ((<usize>j) << 2), Infinity);
+      seeker.waiting += places;
     }
   }
 }
 
+/** Compares the rows of query i that wait, as far as their bounds let them through. */
+function takeWaiting(scan: Scan, i: i32): void {
+  const plan = scan.plan;
+  const found = scan.found;
+  const seeker = seekerOf(scan, i);
+  const lower = seeker.bounds;
+  const map = seeker.slots;
+  const n = seeker.waiting;
+  const d = plan.d;
+  const metric = plan.metric;
+  const query = plan.queries + ((<usize>(i * d)) << 2);
+  const rows = scan.lists.codes;
+  const k = found.k;
+  const keys = found.keys + ((<usize>(i * k)) << 2);
+  const slots = found.slots + ((<usize>(i * k)) << 2);
+  const ids = scan.lists.ids;
+  let tie = found.tieOf(found.seat(i));
+  seeker.waiting = 0;
+  if (load<f32>(keys) == NOTHING) {
+    // The k rows that look nearest nearly settle what is kept.
+    heapClear(scan.nearKeys, scan.nearSlots, k);
+    takeSmallest(lower, n, scan.nearKeys, scan.nearSlots, k);
+    takeNear(lower, scan.nearSlots, map, query, rows, d, metric, keys, slots, k, ids, tie);
+  } else if (scan.inOrder) {
+    // All these come after all that were compared: what is left out at an equal key is so in the plain scan, too.
+    tie = changetype<usize>(scan) + offsetof<Scan>("noTie");
+  }
+  takeBelow(lower, n, map, query, rows, d, metric, keys, slots, k, ids, tie);
+}
+
 /**
- * The products of the codes of some queries, from..until being their numbers, with those of n rows: into the tile, TILE_ROWS a query.
+ * The products of the codes of some queries, from..until being their numbers, with those of n rows: behind the bounds that wait.
  *
  *     query   | 8 i16 |      | 8 i16 |
  *                x              x              two queries and four rows at a time: eight accumulators
@@ -178,9 +227,11 @@ function products(scan: Scan, codes: usize, n: i32, from: usize, until: usize): 
     const row1 = left > 1 ? codes + D : codes;
     const row2 = left > 2 ? row1 + D : row1;
     const row3 = left > 3 ? row2 + D : row2;
-    let out = scan.tile + ((<usize>j) << 2);
-    for (let pair = from; pair < until; pair += 8, out += TILE_ROWS << 3) {
-      let x = scan.queryCodes + <usize>load<i32>(pair) * size;
+    const at = (<usize>j) << 2;
+    for (let pair = from; pair < until; pair += 8) {
+      const i = load<i32>(pair);
+      let x = scan.queryCodes + <usize>i * size;
+      const out = outOf(scan, i) + at;
       const end = x + size;
       let a = codes;
       let b = row1;
@@ -203,7 +254,8 @@ function products(scan: Scan, codes: usize, n: i32, from: usize, until: usize): 
         v128.store(out, sumsI32(s00, s01, s02, s03));
         break;
       }
-      let y = scan.queryCodes + <usize>load<i32>(pair, 4) * size;
+      const other = load<i32>(pair, 4);
+      let y = scan.queryCodes + <usize>other * size;
       let s10 = s00;
       let s11 = s00;
       let s12 = s00;
@@ -225,9 +277,16 @@ function products(scan: Scan, codes: usize, n: i32, from: usize, until: usize): 
         s13 = i32x4.add(s13, i32x4.dot_i16x8_s(v, w));
       }
       v128.store(out, sumsI32(s00, s01, s02, s03));
-      v128.store(out + (TILE_ROWS << 2), sumsI32(s10, s11, s12, s13));
+      v128.store(outOf(scan, other) + at, sumsI32(s10, s11, s12, s13));
     }
   }
+}
+
+/** Where the next bounds of query i go. */
+@inline
+function outOf(scan: Scan, i: i32): usize {
+  const seeker = seekerOf(scan, i);
+  return seeker.bounds + ((<usize>seeker.waiting) << 2);
 }
 
 /** The products of sixteen numbers of a query with those of a row, added up to four. */
@@ -237,11 +296,11 @@ function dotTwice(u: v128, v: v128, codes: usize): v128 {
 }
 
 /** Turns products of codes into lower bounds of the squared distance. */
-function boundDistances(scan: Scan, tile: usize, n: i32, slot: i32, facts: usize): void {
+function boundDistances(scan: Scan, tile: usize, n: i32, slot: i32, seeker: Seeker): void {
   const slack = <f32>4 * sumError(scan.plan.d);
-  const twice = f32x4.splat(2 * load<f32>(facts));
-  const norm = f32x4.splat(load<f32>(facts, 4));
-  const error = f32x4.splat(load<f32>(facts, 8));
+  const twice = f32x4.splat(2 * seeker.scale);
+  const norm = f32x4.splat(seeker.norm);
+  const error = f32x4.splat(seeker.error);
   const shrink = f32x4.splat(1 - 2 * slack);
   const tiny = f32x4.splat(TINY);
   const zero = f32x4.splat(0);
@@ -260,12 +319,12 @@ function boundDistances(scan: Scan, tile: usize, n: i32, slot: i32, facts: usize
 }
 
 /** Turns products of codes into lower bounds of the key of an inner product. */
-function boundProducts(scan: Scan, tile: usize, n: i32, slot: i32, facts: usize): void {
-  const length = load<f32>(facts, 12);
-  const scale = f32x4.splat(load<f32>(facts));
+function boundProducts(scan: Scan, tile: usize, n: i32, slot: i32, seeker: Seeker): void {
+  const length = seeker.length;
+  const scale = f32x4.splat(seeker.scale);
   const lengths = f32x4.splat(length);
-  const off = f32x4.splat(load<f32>(facts, 8) + <f32>8 * sumError(scan.plan.d) * length);
-  const base = f32x4.splat(load<f32>(facts, 16));
+  const off = f32x4.splat(seeker.error + <f32>8 * sumError(scan.plan.d) * length);
+  const base = f32x4.splat(seeker.base);
   const delta = (<usize>slot) << 2;
   let scales = scan.scales + delta;
   let norms = scan.norms + delta;
@@ -281,16 +340,16 @@ function boundProducts(scan: Scan, tile: usize, n: i32, slot: i32, facts: usize)
 
 /**
  * As searchRows, by the codes that encodeRows made of the same rows: the same results to the last bit. It pays where k is small
- * beside n.
+ * beside n. code: a record of F32.
  */
-export function searchRowsCoded(rowCodes: usize, plan: usize, lists: usize, found: usize): void {
+export function searchRowsCoded(code: usize, rowCodes: usize, plan: usize, lists: usize, found: usize): void {
   const p = changetype<Plan>(plan);
-  const best = changetype<Best>(found);
-  const scan = openScan(changetype<RowCodes>(rowCodes), p, changetype<Lists>(lists), best);
+  const scan = openScan(changetype<RowCodes>(rowCodes), p, changetype<Lists>(lists), changetype<Best>(found));
   const pairs = scan.rest;
   for (let i = 0; i < p.nq; i++) store<i32>(pairs + ((<usize>i) << 2), i);
-  scanRun(scan, 0, load<i32>(scan.lists.sizes), pairs, pairs + ((<usize>p.nq) << 2), true);
-  for (let i = 0; i < p.nq; i++) best.close(best.seat(i));
+  scan.inOrder = true;
+  boundRun(scan, 0, load<i32>(scan.lists.sizes), pairs, pairs + ((<usize>p.nq) << 2));
+  closeScan(scan, changetype<F32>(code), pairs, true);
 }
 
 /**
@@ -316,35 +375,47 @@ function codedLists(code: F32, rowCodes: RowCodes, plan: Plan, lists: Lists, fou
   const nprobe = plan.nprobe;
   const places = scan.rest;
   const pairs = places + ((<usize>(nlist + 1)) << 2);
+  scan.inOrder = plan.nq == 1;
   if (plan.nq == 1) {
-    // One query takes its lists as they come, which is in order: no two tables of all lists are made for sixteen of them.
+    // One query takes its lists as they come: no two tables of all lists are made for sixteen of them.
     store<i32>(pairs, 0);
     for (let p = 0; p < nprobe; p++) {
       const list = load<i32>(plan.probes + ((<usize>p) << 2));
       if (list < 0) break;
       const at = (<usize>list) << 2;
-      scanRun(scan, load<i32>(lists.starts + at), load<i32>(lists.sizes + at), pairs, pairs + 4, true);
+      boundRun(scan, load<i32>(lists.starts + at), load<i32>(lists.sizes + at), pairs, pairs + 4);
     }
-    found.close(found.seat(0));
-    return;
-  }
-  for (let pass = 0; pass < (nprobe > 1 ? 2 : 1); pass++) {
-    groupByList(plan.probes, plan.nq, nprobe, pass, pass == 0 ? 1 : nprobe, nlist, places, pairs);
-    let from = pairs;
-    for (let list = 0; list < nlist; list++) {
-      const at = (<usize>list) << 2;
-      const until = pairs + ((<usize>load<i32>(places + at)) << 2);
-      if (from == until) continue;
-      scanRun(scan, load<i32>(lists.starts + at), load<i32>(lists.sizes + at), from, until, false);
-      from = until;
+  } else {
+    for (let pass = 0; pass < (nprobe > 1 ? 2 : 1); pass++) {
+      groupByList(plan.probes, plan.nq, nprobe, pass, pass == 0 ? 1 : nprobe, nlist, places, pairs);
+      let from = pairs;
+      for (let list = 0; list < nlist; list++) {
+        const at = (<usize>list) << 2;
+        const until = pairs + ((<usize>load<i32>(places + at)) << 2);
+        if (from == until) continue;
+        boundRun(scan, load<i32>(lists.starts + at), load<i32>(lists.sizes + at), from, until);
+        from = until;
+      }
     }
   }
+  closeScan(scan, code, pairs, false);
+}
+
+/** Compares what waits, answers queries anew for which the order of equal keys has decided, and sorts what is found. */
+function closeScan(scan: Scan, code: F32, pairs: usize, all: bool): void {
+  const plan = scan.plan;
+  const lists = scan.lists;
+  const found = scan.found;
   code.open(plan, lists, 0);
   for (let i = 0; i < plan.nq; i++) {
+    takeWaiting(scan, i);
     const seat = found.seat(i);
     if (found.isTied(seat)) {
       found.restart(seat);
-      scanInOrder<F32, Best>(code, plan, lists, found, i, pairs, pairs + 4);
+      if (all) {
+        store<i32>(pairs, i);
+        scanList<F32, Best>(code, plan, lists, found, 0, load<i32>(lists.sizes), pairs, pairs + 4, pairs + 4);
+      } else scanInOrder<F32, Best>(code, plan, lists, found, i, pairs, pairs + 4);
     }
     found.close(seat);
   }

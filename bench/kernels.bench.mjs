@@ -64,7 +64,7 @@ function distances(engine) {
   const codedScratch = engine.allocate(kernels.searchCodedScratch(1, nq, 1, d, k));
   const own = record(engine, BESIDE, RowCodes, { block: codes, capacity: n });
   const coded = (nq) =>
-    kernels.searchRowsCoded(own, ...records(engine, { ...plan, nq, scratch: codedScratch }, lists, found));
+    kernels.searchRowsCoded(CODE, own, ...records(engine, { ...plan, nq, scratch: codedScratch }, lists, found));
   return [
     ["innerProducts 16 x 512 x 768", nq * n * d, () => kernels.innerProducts(queries, nq, rows, n, d, tile, n)],
     ["searchRows L2, 1 query", n * d, () => search(1)],

@@ -74,7 +74,7 @@ function compareRows(shape: Shape): boolean {
       kernels.searchRows(code, ...records(engine, { ...plan, scratch: plainScratch }, lists, { keys, slots, k })),
     (keys, slots) => {
       const own = rowCodes(engine, { block: codes, capacity: n });
-      kernels.searchRowsCoded(own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
+      kernels.searchRowsCoded(code, own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
     },
   );
   return true;
@@ -146,6 +146,17 @@ describe("codes leave the answer alone", () => {
     }
   }
 
+  test("of more rows than wait to be compared at a time", () => {
+    for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT]) {
+      for (const rows of ["noise", "low rank", "duplicates", "a line of few places", "mixed"]) {
+        const shape = { rows, queries: rows, n: 2600, d: 20, nq: 5, k: 9, metric, seed: 3 };
+        compareRows(shape);
+        compareLists(shape, 4, 4);
+        compareLists({ ...shape, nq: 1 }, 4, 4);
+      }
+    }
+  });
+
   const shape = fc.record({
     rows: fc.constantFrom(...Object.keys(FILLS)),
     queries: fc.constantFrom(...Object.keys(FILLS)),
@@ -185,7 +196,7 @@ describe("codes leave the answer alone", () => {
       const plan = { queries, nq: 1, d, metric: METRIC_L2, scratch };
       const lists = { ...list, codes: rows, blockBytes: d * 4 };
       const own = rowCodes(engine, { block: codes, capacity: n });
-      engine.kernels.searchRowsCoded(own, ...records(engine, plan, lists, { keys: key, slots: slot, k: 1 }));
+      engine.kernels.searchRowsCoded(code, own, ...records(engine, plan, lists, { keys: key, slots: slot, k: 1 }));
       return engine.i32[slot >>> 2];
     };
     const nearest = search();

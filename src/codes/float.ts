@@ -99,7 +99,7 @@ export class FloatCode extends Code {
     if (unlimited && this.#isCoded(lists, k, nprobe)) {
       engine.i32[(BESIDE >>> 2) + RowCodesRecord.block] = this.#rowCodes.address;
       engine.i32[(BESIDE >>> 2) + RowCodesRecord.capacity] = this.#rowCodes.capacity;
-      if (lists.isNumbered) kernels.searchRowsCoded(BESIDE, PLAN, LISTS, FOUND);
+      if (lists.isNumbered) kernels.searchRowsCoded(CODE, BESIDE, PLAN, LISTS, FOUND);
       else kernels.searchListsCoded(CODE, BESIDE, PLAN, LISTS, FOUND);
     } else if (scan.admitted === 0 && this.#isSketched(lists, k)) {
       kernels.searchBounded(CODE, this.#sketch.address, PLAN, LISTS, FOUND);
