@@ -179,6 +179,28 @@ describe.concurrent("info", () => {
     );
   });
 
+  test("of an index that is made of several: each part, for people and for programs", async () => {
+    const index = await indexFactory(D, "PCA8,IVF9_HNSW4,SQ8,RFlat");
+    await index.train(vectors);
+    await index.add(vectors);
+    index.set("nprobe=2,k_factor_rf=3");
+    writeFileSync(at("nested.index"), index.toBytes());
+    const { stdout } = await cellist("info", "nested.index");
+    expect(stdout.split("\n\n")[1].trimEnd().split("\n")).toEqual([
+      `  finds candidates: PCA8,IVF9_HNSW4,SQ8, d = ${D}, ${N} vectors`,
+      `    has what the transforms make: IVF9_HNSW4,SQ8, d = 8, ${N} vectors, nprobe = 2`,
+      "      finds the lists: HNSW4, d = 8, 9 vectors, efSearch = 16",
+      "        stores the vectors: Flat, d = 8, 9 vectors",
+      `  compares them again: Flat, d = ${D}, ${N} vectors`,
+    ]);
+    const { parts } = await json("info", "nested.index");
+    expect(parts).toMatchObject([
+      { part: "finds candidates", parts: [{ description: "IVF9_HNSW4,SQ8", parameters: { nprobe: 2 }, parts: [{}] }] },
+      { part: "compares them again", description: "Flat", d: D, ntotal: N, parameters: {}, parts: [] },
+    ]);
+    expect(await json("info", "voice.index")).not.toHaveProperty("parts");
+  });
+
   test.skipIf(process.platform === "win32")("of stdin and of a pipe", async () => {
     const expected = await json("info", "voice.index");
     for (const command of [

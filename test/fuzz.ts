@@ -77,9 +77,15 @@ const MADE: readonly (readonly [number, string])[] = [
     [9, text] as const,
     [9, `IVF3,${text}`] as const,
   ]),
-  ...["HNSW2,SQ8", "HNSW2,SQfp16", "HNSW2,PQ2x8", "OPQ2_4,IVF3,PQ2x3", "PCAW3,SQ8,RFlat", "IVF4(SQ8),PQ2x2"].map(
-    (text) => [6, text] as const,
-  ),
+  ...[
+    "HNSW2,SQ8",
+    "HNSW2,SQfp16",
+    "HNSW2,PQ2x8",
+    "OPQ2_4,IVF3,PQ2x3",
+    "PCAW3,SQ8,RFlat",
+    "IVF4(SQ8),PQ2x2",
+    "IVF3,PQ2x3+3x2",
+  ].map((text) => [6, text] as const),
 ];
 
 /** A file of an index of that description. */

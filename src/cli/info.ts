@@ -5,6 +5,8 @@ import type { Metric } from "../api.js";
 import type { Head } from "../codec/head.js";
 import { openOutline, openVoiceHead, titleOf } from "./files.js";
 import { jsonOption } from "./options.js";
+import { partLines, partsOf } from "./outline.js";
+import type { Part } from "./outline.js";
 import { cellsOf } from "./parts.js";
 import { report, run } from "./run.js";
 import type { Answer, Watch } from "./run.js";
@@ -17,7 +19,7 @@ export function addInfo(program: Command): void {
     .command("info")
     .summary("say what is in index files")
     .description(
-      "Says what is in index files: of cellist, RVC or any faiss. Vectors are not read, so it takes a moment whatever the size.",
+      "Says what is in index files: of cellist, RVC or any faiss. Of an index that is made of several, each part is shown. Vectors are not read, so it takes a moment whatever the size.",
     )
     .argument("<file...>", "index files; - is stdin")
     .addOption(jsonOption())
@@ -50,7 +52,7 @@ export function addInfo(program: Command): void {
 async function infoOf(file: string, watch: Watch): Promise<Answer> {
   const voice = await openVoiceHead(file);
   const found = voice === undefined ? await outlineOf(file, watch) : voiceOf(voice.head, voice.bytes);
-  const { description, d, ntotal, metric, isTrained, nlist, nprobe, bytes } = found;
+  const { description, d, ntotal, metric, isTrained, nlist, nprobe, bytes, parts } = found;
   const fields = table({
     description,
     d: String(d),
@@ -62,9 +64,14 @@ async function infoOf(file: string, watch: Watch): Promise<Answer> {
     bytes: size(bytes),
   });
   const hint = nprobeHint(found, file);
+  const lines = parts.length > 0 ? ["", ...partLines(parts)] : [];
+  if (hint !== undefined) lines.push("", hint);
   return {
-    text: `${basename(titleOf(file))}\n${fields}${hint === undefined ? "" : `\n\n${hint}`}`,
-    data: { description, d, ntotal, metric, isTrained, nlist, nprobe, bytes },
+    text: [basename(titleOf(file)), fields, ...lines].join("\n"),
+    data: {
+      ...{ description, d, ntotal, metric, isTrained, nlist, nprobe, bytes },
+      ...(parts.length > 0 ? { parts: parts as unknown as Json } : {}),
+    },
   };
 }
 
@@ -78,18 +85,20 @@ interface Outline {
   nlist: number | null;
   nprobe: number | null;
   bytes: number;
+  /** The indexes that it is made of, where there are several. */
+  parts: readonly Part[];
 }
 
 async function outlineOf(file: string, watch: Watch): Promise<Outline> {
   const { index, bytes } = await openOutline(file, watch);
   const { description, d, ntotal, metric, isTrained } = index;
-  return { description, d, ntotal, metric, isTrained, ...cellsOf(index), bytes };
+  return { description, d, ntotal, metric, isTrained, ...cellsOf(index), bytes, parts: partsOf(index) };
 }
 
 /** A voice file stands for the IVF,Flat that it is read as. */
 function voiceOf({ d, ntotal, metric, nlist, nprobe }: Head, bytes: number): Outline {
   const description = `IVF${nlist},Flat`;
-  return { description, d, ntotal, metric, isTrained: true, nlist, nprobe: Math.min(nprobe, nlist), bytes };
+  return { description, d, ntotal, metric, isTrained: true, nlist, nprobe: Math.min(nprobe, nlist), bytes, parts: [] };
 }
 
 /** What a voice gains from a wider search, where it has RVC's narrowest: with 500 cells, 8 neighbours are found .5 of at 1 and .9 at 8. */

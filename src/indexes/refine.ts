@@ -24,22 +24,22 @@ const MATCHES = 64;
  */
 export class RefineNode extends IndexNode {
   readonly base: IndexNode;
-  readonly #refine: IndexNode;
+  readonly refine: IndexNode;
   /** Candidates for each of k results, where a search does not say. */
   kFactor = 1;
 
   constructor(base: IndexNode, refine: IndexNode) {
     super(base.engine, base.d, base.metric);
     this.base = base;
-    this.#refine = refine;
+    this.refine = refine;
   }
 
   get tree(): IndexTree {
-    return { kind: "refine", base: this.base.tree, refine: this.#refine.tree };
+    return { kind: "refine", base: this.base.tree, refine: this.refine.tree };
   }
 
   get ntotal(): number {
-    return this.#refine.ntotal;
+    return this.refine.ntotal;
   }
 
   override get stored(): number {
@@ -47,16 +47,16 @@ export class RefineNode extends IndexNode {
   }
 
   get isTrained(): boolean {
-    return this.base.isTrained && this.#refine.isTrained;
+    return this.base.isTrained && this.refine.isTrained;
   }
 
   get rows(): number {
-    return this.#refine.rows;
+    return this.refine.rows;
   }
 
   // Labels are places among the rows of the second index.
   get rowsByLabel(): number {
-    return this.#refine.rowsByLabel;
+    return this.refine.rowsByLabel;
   }
 
   async train(vectors: Float32Array, seed: number, pace: Pace): Promise<void> {
@@ -64,7 +64,7 @@ export class RefineNode extends IndexNode {
     const wasTrained = this.base.isTrained;
     await this.base.train(own, seed, pace);
     try {
-      await this.#refine.train(own, seed, pace);
+      await this.refine.train(own, seed, pace);
     } catch (error) {
       if (!wasTrained) this.base.untrain();
       throw error;
@@ -77,11 +77,11 @@ export class RefineNode extends IndexNode {
     }
     const own = keptOf(vectors);
     const before = this.ntotal;
-    await this.#refine.add(own, undefined, pace);
+    await this.refine.add(own, undefined, pace);
     try {
       await this.base.add(own, undefined, pace, first);
     } catch (error) {
-      this.#refine.truncate(before);
+      this.refine.truncate(before);
       throw error;
     }
   }
@@ -92,7 +92,7 @@ export class RefineNode extends IndexNode {
     const before = BigInt(this.ntotal);
     const base = await this.base.merging(other.base, before, pace);
     try {
-      const refine = await this.#refine.merging(other.#refine, before, pace);
+      const refine = await this.refine.merging(other.refine, before, pace);
       return {
         commit: () => {
           base.commit();
@@ -120,12 +120,12 @@ export class RefineNode extends IndexNode {
   scratchBytes(nq: number, k: number, params: SearchParams): number {
     const { d } = this;
     if (k === 0) {
-      const decoded = this.rows === 0 ? scratchSize(MATCHES * d * 4) + this.#refine.decodeScratch(MATCHES) : 0;
+      const decoded = this.rows === 0 ? scratchSize(MATCHES * d * 4) + this.refine.decodeScratch(MATCHES) : 0;
       return scratchSize(MATCHES * 4) + decoded + this.base.scratchBytes(nq, 0, params);
     }
     const n = this.#candidates(k, params);
     const most = n * decodedAtOnce(n, nq, d);
-    const decoded = this.rows === 0 ? scratchSize(most * d * 4) + this.#refine.decodeScratch(most) : 0;
+    const decoded = this.rows === 0 ? scratchSize(most * d * 4) + this.refine.decodeScratch(most) : 0;
     return 2 * scratchSize(nq * n * 4) + decoded + this.base.scratchBytes(nq, n, params);
   }
 
@@ -148,7 +148,7 @@ export class RefineNode extends IndexNode {
         const count = Math.min(most, nq - i);
         const own = candidates + i * n * 4;
         const at = i * k * 4;
-        this.#refine.decode(own, count * n, vectors);
+        this.refine.decode(own, count * n, vectors);
         kernels.refineRows(queries + i * d * 4, count, vectors, d, metric, true, own, n, k, distances + at, slots + at);
       }
     }
@@ -175,7 +175,7 @@ export class RefineNode extends IndexNode {
       const n = Math.min(MATCHES, found - i);
       for (let j = 0; j < n; j++) i32[(slots >>> 2) + j] = i32[matches.wordOf(i + j) + 1];
       this.base.mapSlots(slots, n);
-      if (vectors !== 0) this.#refine.decode(slots, n, vectors);
+      if (vectors !== 0) this.refine.decode(slots, n, vectors);
       const rows = vectors === 0 ? this.rows : vectors;
       kernels.compareMatches(queries, d, metric, matches.wordOf(i) * 4, n, slots, rows, vectors !== 0);
       for (let j = i; j < i + n; j++) {
@@ -201,15 +201,15 @@ export class RefineNode extends IndexNode {
   }
 
   slotOf(label: number | bigint): number {
-    return this.#refine.slotOf(label);
+    return this.refine.slotOf(label);
   }
 
   override decodeScratch(n: number): number {
-    return this.#refine.decodeScratch(n);
+    return this.refine.decodeScratch(n);
   }
 
   decode(slots: number, n: number, out: number): void {
-    this.#refine.decode(slots, n, out);
+    this.refine.decode(slots, n, out);
   }
 
   removeIds(drop: (label: bigint) => boolean): number {
@@ -219,28 +219,28 @@ export class RefineNode extends IndexNode {
   }
 
   override removal(places: Places): () => void {
-    const parts = [this.base.removal(places), this.#refine.removal(places)];
+    const parts = [this.base.removal(places), this.refine.removal(places)];
     return () => parts.forEach((remove) => remove());
   }
 
   override truncate(n: number): void {
     this.base.truncate(n);
-    this.#refine.truncate(n);
+    this.refine.truncate(n);
   }
 
   reset(): void {
     this.base.reset();
-    this.#refine.reset();
+    this.refine.reset();
   }
 
   override compact(): void {
     super.compact();
-    this.#refine.compact();
+    this.refine.compact();
   }
 
   override untrain(): void {
     this.base.untrain();
-    this.#refine.untrain();
+    this.refine.untrain();
   }
 
   override parameter(name: string): Parameter | undefined {
@@ -251,7 +251,7 @@ export class RefineNode extends IndexNode {
   write(writer: Writer): void {
     writeHeader(writer, "IxRF", this);
     this.base.write(writer);
-    this.#refine.write(writer);
+    this.refine.write(writer);
     writer.f32(this.kFactor);
   }
 
