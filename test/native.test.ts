@@ -61,6 +61,14 @@ describe.runIf(faiss !== undefined)("faiss opens our files and finds what we fin
     ["HNSW8,SQfp16", METRIC_INNER_PRODUCT],
     ["HNSW8,PQ8", METRIC_L2],
     ["IVF40_HNSW8,Flat", METRIC_L2],
+    ["HNSW8,PQ8x6", METRIC_L2],
+    ["PQ8x11np", METRIC_L2],
+    ["IVF40,PQ4x3", METRIC_INNER_PRODUCT],
+    ["IVF40,SQ6", METRIC_INNER_PRODUCT],
+    ["OPQ8_16,IVF40,PQ8", METRIC_L2],
+    ["IVF40(PQ8x4fs,RFlat),SQ8", METRIC_L2],
+    ["IVF40_HNSW,PQ8x4fs,RFlat", METRIC_L2],
+    ["SQ8,Refine(SQfp16)", METRIC_INNER_PRODUCT],
   ] as const)("%s, metric %i", async (description, metric) => {
     const folder = mkdtempSync(join(tmpdir(), "cellist-native-"));
     try {

@@ -81,7 +81,8 @@ export function addConvert(program: Command): void {
     });
 }
 
-async function convert(file: string, flags: ConvertFlags, watch: Watch, ask: Ask | undefined): Promise<Answer> {
+/** Encodes an index another way, writes it, and says what that saves and costs. */
+export async function convert(file: string, flags: ConvertFlags, watch: Watch, ask: Ask | undefined): Promise<Answer> {
   const { to, seed, out, force, skipNonfinite = false } = flags;
   const started = performance.now();
   let measuring = 0;

@@ -38,6 +38,8 @@ export function listsScanned(index: VectorIndex, wanted: number | undefined): nu
 
 /** Whether an index takes ids of the user's: never, or as well, or only so. */
 export function idsTaken(index: VectorIndex): "none" | "some" | "always" {
-  const { kind } = index.node.tree;
-  return kind === "idmap" ? "always" : kind === "ivf" ? "some" : "none";
+  const { tree } = index.node;
+  if (tree.kind === "idmap") return "always";
+  // What a second code refines is kept by number.
+  return tree.kind === "ivf" && tree.code.kind !== "pqr" ? "some" : "none";
 }
