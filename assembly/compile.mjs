@@ -16,6 +16,7 @@ const BUILDS = [
   ["assembly/more/index.ts", "more-baseline"],
   ["assembly/more/index.ts", "more-relaxed"],
   ["assembly/codec/index.ts", "codec"],
+  ["assembly/text.ts", "text"],
 ];
 const MADE = [
   ...BUILDS.map(([, target]) => `build/${target}.wasm`),

@@ -162,7 +162,11 @@ ${members("baseline")}
 }
 
 ${records.join("\n")}
-${baselineOf("")}`,
+${baselineOf("")}
+/** What makes bytes of such texts (text.ts), itself as one. */
+export const textKernel: string =
+  "${textOf(withoutData("build/text.wasm"))}";
+`,
 );
 
 writeFileSync(

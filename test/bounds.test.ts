@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
+import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
+import type { Index } from "../src/index.js";
 import { Engine } from "../src/wasm/engine.js";
 import { Random } from "../src/work/random.js";
 import { countKernels } from "./coded.js";
@@ -128,4 +129,30 @@ test("cells are ranked by them, and are the same without", async () => {
     expect(count() > 0).toBe(bounds);
   }
   expect(found[1]).toEqual(found[0]);
+});
+
+test("heads of few cells of a file wait for queries, vectors or warmUp, those of many don't", async () => {
+  const d = 256;
+  const random = new Random(5);
+  const rows = Float32Array.from({ length: 1200 * d }, (_, at) => FILLS.noise(Math.floor(at / d), at % d, random));
+  const bytesOf = async (description: string): Promise<Uint8Array> => {
+    const index = await indexFactory(d, description);
+    await index.train(rows);
+    await index.add(rows);
+    return index.toBytes();
+  };
+  const [few, many] = [await bytesOf("IVF256,Flat"), await bytesOf("IVF257,Flat")];
+  const after = async (file: Uint8Array, first?: (index: Index) => unknown): Promise<boolean> => {
+    const index = await readIndex(file);
+    await first?.(index);
+    const count = countKernels(index, ["searchBounded"]);
+    expect(index.search(rows.subarray(0, d), 1).labels[0]).toBe(0);
+    return count() > 0;
+  };
+  expect(await after(many)).toBe(true);
+  expect(await after(few)).toBe(false);
+  expect(await after(few, (index) => index.search(rows.subarray(0, 900 * d), 1))).toBe(false);
+  expect(await after(few, (index) => index.search(rows.subarray(0, 1000 * d), 1))).toBe(true);
+  expect(await after(few, (index) => index.add(rows))).toBe(true);
+  expect(await after(few, (index) => index.warmUp({ batch: 1, k: 1 }))).toBe(true);
 });

@@ -76,12 +76,12 @@ export function indexOf(
   const cells = new Lists(engine, 0, code.layout);
   cells.adopt(centroids, 0, Uint32Array.of(sizes.length));
   const quantizer = new ListIndex(code, undefined, flatWire(flatFourcc(metric)), cells);
-  quantizer.sharpen();
   const own = compact ?? new FloatCode(engine, d, metric);
   const lists = new Lists(engine, sizes.length, own.layout);
   const ntotal = sizes.reduce((sum, size) => sum + size, 0);
   if (ntotal > 0) lists.adopt(rows, ids, sizes);
   const coarse = new Coarse(quantizer, sizes.length);
+  coarse.sharpen();
   if (compact !== undefined) compact.coarse = coarse;
   const index =
     compact === undefined ? new ListIndex(own, coarse, ivfFlatWire, lists) : new CompactIndex(compact, coarse, lists);

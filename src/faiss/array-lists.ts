@@ -78,11 +78,14 @@ export async function readLists(
   let slot = 0;
   for (const [list, size] of filled) {
     const first = slot * codeBytes;
-    await reader.into(engine, `codes of list ${list}`, size * codeBytes, (done) => codes.to(first + done));
+    const arrival = reader.into(engine, `codes of list ${list}`, size * codeBytes, (done) => codes.to(first + done));
+    if (arrival !== undefined) await arrival;
     const at = ids + slot * 8;
     const room = size * 8;
     if (known) {
-      await reader.into(engine, `ids of list ${list}`, room, (done) => ({ address: at + done, room: room - done }));
+      const to = (done: number): { address: number; room: number } => ({ address: at + done, room: room - done });
+      const own = reader.into(engine, `ids of list ${list}`, room, to);
+      if (own !== undefined) await own;
     } else {
       waiting.push(await reader.bytes(`ids of list ${list}`, room));
     }

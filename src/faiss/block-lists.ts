@@ -76,13 +76,16 @@ export async function readBlockLists(
   let used = 0;
   let count = 0;
   for (let list = 0; list < nlist; list++) {
-    const size = await reader.vectorCount(`ids of list ${list}`, 8);
+    let size = reader.vectorCount(`ids of list ${list}`, 8);
+    if (typeof size !== "number") size = await size;
     count += size;
     if (count > ntotal) reader.wrong(`ids of list ${list}`, 8, `make ${count} vectors, and ntotal is ${ntotal}`);
     sizes.push(size);
-    waiting.push(await reader.bytes(`ids of list ${list}`, size * 8));
+    const ids = reader.bytes(`ids of list ${list}`, size * 8);
+    waiting.push(ids instanceof Promise ? await ids : ids);
     const bytes = (whole(size) / bbs) * blockBytes;
-    await reader.expectVector(`codes of list ${list}`, 1, bytes);
+    const codesFollow = reader.expectVector(`codes of list ${list}`, 1, bytes);
+    if (codesFollow !== undefined) await codesFollow;
     // Rows may be longer than what a block has of them.
     const need = used + Math.max(bytes, rows === undefined ? 0 : size * layout.blockBytes);
     if (need > room) {
@@ -91,7 +94,9 @@ export async function readBlockLists(
       room = grown;
     }
     const at = codes + used;
-    await reader.into(engine, `codes of list ${list}`, bytes, (done) => ({ address: at + done, room: bytes - done }));
+    const to = (done: number): { address: number; room: number } => ({ address: at + done, room: bytes - done });
+    const arrival = reader.into(engine, `codes of list ${list}`, bytes, to);
+    if (arrival !== undefined) await arrival;
     if (rows === undefined) used += bytes;
     else {
       const ids = new DataView(waiting[list].buffer);

@@ -30,7 +30,6 @@ export async function readIvfHeader(
   if (nlist === 0) reader.wrong("nlist", 16, "is 0");
   if (nprobe === 0) reader.wrong("nprobe", 8, "is 0");
   const node = await readNode(reader, engine);
-  node.sharpen();
   if (node.d !== header.d) reader.wrong("coarse quantizer", 0, `has d = ${node.d}, its index ${header.d}`);
   const full = node.isTrained && node.ntotal === nlist && node.stored === nlist;
   if (header.isTrained ? !full : header.ntotal !== 0 || (node.ntotal !== 0 && !full)) {
@@ -45,5 +44,7 @@ export async function readIvfHeader(
   for (let list = 0; fourcc.startsWith("Iv") && list < nlist; list++) {
     ids.push(await reader.i64s(`ids of list ${list}`, await reader.vectorCount(`ids of list ${list}`, 8)));
   }
-  return { ...header, nprobe, coarse: new Coarse(node, nlist), directMap: await DirectMap.read(reader), ids };
+  const coarse = new Coarse(node, nlist);
+  coarse.sharpen();
+  return { ...header, nprobe, coarse, directMap: await DirectMap.read(reader), ids };
 }

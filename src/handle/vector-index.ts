@@ -572,6 +572,7 @@ export class VectorIndex implements Index<IdType> {
   ): Retrieval {
     const { engine, d } = node;
     const results = count * k;
+    node.expect(count);
     engine.reserveScratch(blockScratch(node, count, k, params) + spare);
     const into = this.#retrieval;
     into.queries = engine.takeScratch(count * d * 4);

@@ -10,6 +10,12 @@ import type { IndexNode, SearchParams } from "./node.js";
 const COARSE_ITERATIONS = 10;
 /** How a coarse quantizer is searched for the cell of a vector: one that is an IVF itself must not come back with none. */
 const ASSIGNING: Readonly<SearchParams> = { ...OWN_PARAMS, ensureK: true };
+/**
+ * Numbers in centroids up to which their heads wait for so many queries: those of 256 x 256 take as long as a third of opening such an index,
+ * 7 ms, and spare some 4 us a query.
+ */
+const SMALL = 1 << 16;
+const SOON = 1000;
 
 /** What puts vectors into cells: an index of nlist centroids, whose labels are the numbers of the cells. */
 export class Coarse {
@@ -18,6 +24,8 @@ export class Coarse {
   readonly #engine: Engine;
   /** The centroids, copied out of an index that does not keep them as rows by label; 0 until they are needed. */
   #copied = 0;
+  /** Queries to come before heads are made. */
+  #until = 0;
 
   constructor(node: IndexNode, nlist: number) {
     this.node = node;
@@ -52,6 +60,19 @@ export class Coarse {
       else node.untrain();
       throw error;
     }
+  }
+
+  /** Makes what speeds up its searches: of few centroids read from a file, once it is clear that they are searched often. */
+  sharpen(): void {
+    if (this.nlist * this.node.d > SMALL) this.node.sharpen();
+    else this.#until = SOON;
+  }
+
+  /** As {@link IndexNode.expect}. */
+  expect(queries: number): void {
+    if (this.#until <= 0) return;
+    this.#until -= queries;
+    if (this.#until <= 0) this.node.sharpen();
   }
 
   untrain(): void {

@@ -163,6 +163,7 @@ export class ListIndex extends IndexNode {
     if (coarse === undefined && code.isFloat) return this.#addRows(vectors, n, pace, first);
     const own = keptOf(vectors);
     const ownIds = ids?.slice();
+    this.expect(n);
 
     const more = new Uint32Array(lists.nlist);
     const cells = coarse === undefined ? new Int32Array(n) : await this.#assign(coarse, own, pace);
@@ -360,7 +361,12 @@ export class ListIndex extends IndexNode {
   }
 
   override prepare(): void {
+    this.expect(Infinity);
     this.code.prepare(this.lists);
+  }
+
+  override expect(queries: number): void {
+    this.coarse?.expect(queries);
   }
 
   override unprepare(): void {
@@ -470,10 +476,11 @@ export class ListIndex extends IndexNode {
   }
 
   override eachLabel(each: (label: bigint, slot: number) => void): void {
-    const { lists } = this;
+    const { engine, lists } = this;
     if (lists.isNumbered) return;
     lists.runs((start, length) => {
-      for (let slot = start; slot < start + length; slot++) each(lists.id(slot), slot);
+      const { i64 } = engine;
+      for (let slot = start, at = (lists.ids >>> 3) + start; slot < start + length; slot++) each(i64[at++], slot);
     });
   }
 

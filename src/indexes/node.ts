@@ -127,6 +127,11 @@ export abstract class IndexNode {
     // Nothing, unless a node says otherwise.
   }
 
+  /** Says that so many queries are about to come, before there is scratch for them: what pays for many only is made after so many. */
+  expect(_queries: number): void {
+    // Nothing, unless a node says otherwise.
+  }
+
   /** Gives up what {@link prepare} made. */
   unprepare(): void {
     // Nothing, unless a node says otherwise.

@@ -113,6 +113,10 @@ export class RefineNode extends IndexNode {
     this.base.prepare();
   }
 
+  override expect(queries: number): void {
+    this.base.expect(queries);
+  }
+
   override unprepare(): void {
     this.base.unprepare();
   }

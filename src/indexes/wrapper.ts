@@ -49,6 +49,10 @@ export abstract class Wrapper extends IndexNode {
     this.base.prepare();
   }
 
+  override expect(queries: number): void {
+    this.base.expect(queries);
+  }
+
   override unprepare(): void {
     this.base.unprepare();
   }

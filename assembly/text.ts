@@ -1,0 +1,29 @@
+// The bytes of a text that text.mjs made (what it is stands there), a character after the other:
+//
+//     characters   !   "   #   $   %      [   \   ]      _   `   a
+//     values       1       2       3     57      58     60      61      four characters are left out
+//
+// A module of its own: the text of the kernels is what it is for.
+
+/** Values below take one character, others two: one of three for how many times 56, and one for the rest. */
+const ONE: i32 = 88;
+const TWO: i32 = 56;
+const SHIFT: i32 = 3;
+
+/** Writes the bytes of the `length` characters at address 0 to where they are, and returns how many there are. */
+export function bytesOf(length: usize): usize {
+  let to: usize = 0;
+  for (let at: usize = 0; at < length; at++) {
+    let value = valueAt(at);
+    if (value >= ONE) value = ONE + (value - ONE) * TWO + valueAt(++at);
+    store<u8>(to++, value - SHIFT);
+  }
+  return to;
+}
+
+
+@inline
+function valueAt(at: usize): i32 {
+  const code = <i32>load<u8>(at);
+  return code - 32 - i32(code > 34) - i32(code > 36) - i32(code > 92) - i32(code > 96);
+}
