@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # zvec's 8-bit indexes give nonsense on CPUs with AVX-512, and are right on others, from the very same files.
 #
-# Version: @zvec/zvec 0.7.0 (npm, native), Linux x64, Node 20 and later, on an Intel Xeon with avx512_vnni.
+# Version: @zvec/zvec 0.7.0 (npm, native), Linux x64, Node 20 and later, on a CPU with avx512_vnni.
 # Behaviour: 3000 rows of 32 random numbers under COSINE with quantizeType INT8. IVF: before optimizeSync() 98 of 100 neighbours are found, after it
 #   none, and the score of the first is -Infinity. HNSW: right while it is the only index of the process; when the collection has
 #   a second HNSW that isn't quantised, or another collection with one is open, none after optimizeSync(). With the CPU taken for a
