@@ -5,8 +5,8 @@
 # Behaviour: ten rows at 1 … 10 get the ids 1 … 10 and their names as metadata; 1, 2 and 3 are deleted by softDelete(). The row at 6 is found as id
 #   6, named "row6". After compact() it is found as id 3 and named "row3", like a row that no longer exists, and a search for what is named
 #   "row6" gives the row at 9, at a squared distance of 9. The package's types say that compact() preserves ids.
-# Why it matters: an id is all that an application keeps to tell which frame or text was found, and the package asks for compact() once a third of the
-#   rows is deleted. Number the rows anew in the order of insertion after it, or build a new index instead.
+# Why it matters: an id is all that an application keeps to tell which frame or text was found, and the package recommends compact() once 30 % of
+#   the rows are deleted. Number the rows anew in the order of insertion after it, or build a new index instead.
 # Output: before 6 row6, row6 at 0; after 3 row3, row6 at 9
 set -euo pipefail
 cd "$(mktemp -d)"

@@ -5,7 +5,7 @@
 # Behaviour: 3000 rows of 32 random numbers under COSINE with quantizeType INT8. IVF: before optimizeSync() 98 of 100 neighbours are found, after it
 #   none, and the score of the first is -Infinity. HNSW: right while it is the only index of the process; when the collection has
 #   a second HNSW that isn't quantised, or another collection with one is open, none after optimizeSync(). With the CPU taken for a
-#   Haswell (qemu-user, -cpu Haswell) the same collections, built here or there, give 98 in each of these cases. FP16 and INT4 are right on both.
+#   Haswell (qemu-user, -cpu Haswell) the same collections, built here or there, give 98 in each of these cases. FP16 and INT4 are right here too.
 # Why it matters: a database that passed its tests on a laptop answers at random on a server, without an error and with k rows in order of
 #   their scores. Nothing is wrong in the files. Scores outside of 0 … 2 give it away; so does recall against a FLAT index, counted where it runs.
 # Output: IVF before most after none, HNSW before most after none, first score -Infinity (without avx512_vnni: most in all places)
