@@ -133,6 +133,21 @@ describe("threads that share the work", () => {
     expect((await index.search(queries, 5)).labels[0]).toBe(-1);
   });
 
+  test.each(["Flat", "IVF16,Flat"])("say of bad rows which is the first: %s", async (description) => {
+    const [n, d] = [2000, 256];
+    const vectors = uniform(randomOf(6), n * d);
+    const index = await indexFactory(d, description, METRIC_L2, { threads: 3 });
+    made.push(index);
+    await index.train(vectors);
+    for (const row of [1999, 1400, 1001, 600, 3]) {
+      vectors[row * d + (row % d)] = row % 2 === 0 ? NaN : -Infinity;
+      await expect(index.add(vectors)).rejects.toThrow(new RegExp(`row ${row}\\b`));
+    }
+    expect(await index.ntotal).toBe(0);
+    await index.add(vectors.subarray(4 * d, 600 * d));
+    expect(await index.ntotal).toBe(596);
+  });
+
   test("are shared by indexes, and end with the last one", async () => {
     const started = watchThreads();
     const first = await make("Flat", { threads: 3 });

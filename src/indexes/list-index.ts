@@ -148,7 +148,13 @@ export class ListIndex extends IndexNode {
     if (this.coarse !== undefined || this.code.needsTraining) this.#isTrained = false;
   }
 
-  async add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace, first?: () => void): Promise<void> {
+  async add(
+    vectors: Float32Array,
+    ids: BigInt64Array | undefined,
+    pace: Pace,
+    first?: () => void,
+    stored?: () => number,
+  ): Promise<void> {
     const { code, coarse, d, lists } = this;
     if (ids !== undefined && coarse === undefined) {
       const name = describeTree(this.tree);
@@ -166,13 +172,13 @@ export class ListIndex extends IndexNode {
     this.expect(n);
 
     const more = new Uint32Array(lists.nlist);
-    const cells = coarse === undefined ? new Int32Array(n) : await this.#assign(coarse, own, pace);
+    const cells = coarse === undefined ? new Int32Array(n) : await this.#assign(coarse, own, pace, stored);
     for (let i = 0; i < n; i++) {
       if (cells[i] < 0)
         fail("ERR_NOT_FINITE", `row ${i} is so long that its distance overflows: scale the vectors down`);
       more[cells[i]]++;
     }
-    const codes = await this.#encode(own, cells, pace);
+    const codes = await this.#encode(own, cells, pace, stored);
 
     // From here on nothing can fail but the memory, and that at once.
     const slots = new Int32Array(n);
@@ -259,7 +265,7 @@ export class ListIndex extends IndexNode {
   }
 
   /** The cell of each of n x d vectors, -1 where the distance overflows. Rejects with ERR_NOT_FINITE for a NaN or infinity. */
-  async #assign(coarse: Coarse, vectors: Float32Array, pace: Pace): Promise<Int32Array> {
+  async #assign(coarse: Coarse, vectors: Float32Array, pace: Pace, stored?: () => number): Promise<Int32Array> {
     const { engine, d } = this;
     const n = vectors.length / d;
     const cells = new Int32Array(n);
@@ -267,15 +273,23 @@ export class ListIndex extends IndexNode {
     for (let i = 0; i < n; i += chunk) {
       const count = Math.min(chunk, n - i);
       engine.reserveScratch(scratchSize(count * d * 4) + scratchSize(count * 4) + coarse.assignScratch(count));
-      const rows = engine.takeScratch(count * d * 4);
       const cell = engine.takeScratch(count * 4);
-      engine.f32.set(vectors.subarray(i * d, (i + count) * d), rows >>> 2);
-      checkFinite(engine, rows, count, d, i);
+      const rows = this.#rowsOf(vectors, i, count, stored);
+      if (stored === undefined) checkFinite(engine, rows, count, d, i);
       coarse.assign(rows, count, cell);
       cells.set(engine.i32.subarray(cell >>> 2, (cell >>> 2) + count), i);
       await pace.step("assign", i + count, n);
     }
     return cells;
+  }
+
+  /** Where vectors i … i + count - 1 stand, which are copied to scratch unless they are stored. */
+  #rowsOf(vectors: Float32Array, i: number, count: number, stored?: () => number): number {
+    const { engine, d } = this;
+    if (stored !== undefined) return stored() + i * d * 4;
+    const rows = engine.takeScratch(count * d * 4);
+    engine.f32.set(vectors.subarray(i * d, (i + count) * d), rows >>> 2);
+    return rows;
   }
 
   /** Takes from vectors the centroids of their cells. */
@@ -292,7 +306,7 @@ export class ListIndex extends IndexNode {
     }
   }
 
-  /** Copies vectors i … i + count - 1 to scratch, less the centroids of their cells, whose numbers go to `cell`. */
+  /** Where vectors i … i + count - 1 stand, less the centroids of their cells, whose numbers go to `cell`. */
   #residuals(
     coarse: Coarse | undefined,
     vectors: Float32Array,
@@ -300,10 +314,10 @@ export class ListIndex extends IndexNode {
     i: number,
     count: number,
     cell: number,
+    stored?: () => number,
   ): number {
     const { engine, d } = this;
-    const rows = engine.takeScratch(count * d * 4);
-    engine.f32.set(vectors.subarray(i * d, (i + count) * d), rows >>> 2);
+    const rows = this.#rowsOf(vectors, i, count, this.code.residual ? undefined : stored);
     engine.i32.set(cells.subarray(i, i + count), cell >>> 2);
     if (this.code.residual && coarse !== undefined)
       engine.kernels.lessCentroids(rows, count, d, cell, coarse.centroids);
@@ -311,7 +325,7 @@ export class ListIndex extends IndexNode {
   }
 
   /** The loose codes of n x d vectors. */
-  async #encode(vectors: Float32Array, cells: Int32Array, pace: Pace): Promise<Uint8Array> {
+  async #encode(vectors: Float32Array, cells: Int32Array, pace: Pace, stored?: () => number): Promise<Uint8Array> {
     const { engine, code, d } = this;
     if (code.isFloat) return new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength);
     const n = cells.length;
@@ -328,9 +342,9 @@ export class ListIndex extends IndexNode {
           code.codingScratch(count),
       );
       const cell = engine.takeScratch(count * 4);
-      const rows = this.#residuals(this.coarse, vectors, cells, i, count, cell);
+      const rows = this.#residuals(this.coarse, vectors, cells, i, count, cell, stored);
       const loose = engine.takeScratch(count * looseBytes);
-      if (this.coarse === undefined) checkFinite(engine, rows, count, d, i);
+      if (this.coarse === undefined && stored === undefined) checkFinite(engine, rows, count, d, i);
       code.encode(rows, count, loose, { row: i, cells: cell, centroids });
       code.settle(loose, count, cell, centroids);
       codes.set(engine.u8.subarray(loose, loose + count * looseBytes), i * looseBytes);

@@ -99,9 +99,16 @@ export abstract class IndexNode {
   abstract train(vectors: Float32Array, seed: number, pace: Pace): Promise<void>;
   /**
    * Adds n x d vectors, under ids of their own where `ids` is given. All or nothing. `first`, where given, is called once, when nothing can
-   * fail any more and right before the vectors are taken into use: it may remove others.
+   * fail any more and right before the vectors are taken into use: it may remove others. `stored`, where given, says at which address of the
+   * engine's memory they stand as well, known to be finite: it spares copies.
    */
-  abstract add(vectors: Float32Array, ids: BigInt64Array | undefined, pace: Pace, first?: () => void): Promise<void>;
+  abstract add(
+    vectors: Float32Array,
+    ids: BigInt64Array | undefined,
+    pace: Pace,
+    first?: () => void,
+    stored?: () => number,
+  ): Promise<void>;
   /** As add, in the place of all vectors that have one of these ids. All or nothing. */
   async replace(_vectors: Float32Array, _ids: BigInt64Array, _pace: Pace): Promise<void> {
     fail(

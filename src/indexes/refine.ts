@@ -79,7 +79,8 @@ export class RefineNode extends IndexNode {
     const before = this.ntotal;
     await this.refine.add(own, undefined, pace);
     try {
-      await this.base.add(own, undefined, pace, first);
+      const stored = this.rows === 0 ? undefined : (): number => this.rows + before * this.d * 4;
+      await this.base.add(own, undefined, pace, first, stored);
     } catch (error) {
       this.refine.truncate(before);
       throw error;

@@ -56,6 +56,9 @@ export const ARGS = 16;
 export const STEPS = 32;
 /** Bytes from one query's queries, probes, coarse distances, distances and slots to the next one's, where they are in records. */
 export const RECORD_STEPS = 48;
+/** The least, as unsigned numbers, of what pieces returned, and how much it is larger for the next row; -1 where nobody asks. */
+export const RESULT = 53;
+export const RESULT_STEP = 54;
 /** A word a thread: whether it has a piece, or is about to take one. */
 export const BUSY = 64;
 const SLOT_WORDS = BUSY + 64;
@@ -73,6 +76,15 @@ export const PAGE = 65536;
 
 /** Pieces that are left in a ticket. */
 export const LEFT = 0xffff;
+
+/** Keeps what a piece returned where it is the least. */
+export function keepLeast(control: Int32Array, slot: number, value: number): void {
+  for (let known = Atomics.load(control, slot + RESULT); value >>> 0 < known >>> 0;) {
+    const seen = Atomics.compareExchange(control, slot + RESULT, known, value);
+    if (seen === known) return;
+    known = seen;
+  }
+}
 
 /** Takes a piece: its number, or -1 where none is left, or it was snatched away. */
 export function takePiece(control: Int32Array, slot: number, ticket: number): number {

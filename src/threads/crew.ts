@@ -22,6 +22,8 @@ import {
   PIECE,
   RECORD_ARGS,
   RECORD_STEPS,
+  RESULT,
+  RESULT_STEP,
   SCRATCH_ARG,
   slotAt,
   STATES,
@@ -122,8 +124,8 @@ export class ThreadCrew implements Crew {
       all[name] = (...args: number[]): unknown => {
         const share = SHARES[name](args, engine, exports as unknown as Kernels & MoreKernels);
         if (share === undefined) return kernel(...args);
-        if (!this.#run(own, number, kernel, args, share)) runAlone(kernel, args, share, engine.i32);
-        return undefined;
+        if (!this.#run(own, number, kernel, args, share)) return runAlone(kernel, args, share, engine.i32);
+        return share.result === undefined ? undefined : this.#control[this.#slot + RESULT];
       };
     });
     return all as unknown as T;
@@ -222,6 +224,8 @@ export class ThreadCrew implements Crew {
     control[slot + TOTAL] = total;
     control[slot + COUNT_ARG] = share.count;
     control[slot + SCRATCH_ARG] = share.scratch?.[0] ?? -1;
+    control[slot + RESULT] = -1;
+    control[slot + RESULT_STEP] = share.result ?? -1;
     control[slot + BASE] = base;
     control[slot + STRIDE] = stride;
     control[slot + ARGS_COUNT] = args.length;
@@ -286,12 +290,14 @@ export class ThreadCrew implements Crew {
 }
 
 /** Runs a job on this thread, with the scratch of the call: more rows than a kernel takes at once are cut all the same. */
-function runAlone(kernel: Kernel, args: readonly number[], share: Share, words: Int32Array): void {
-  const { total, most, count, steps, recordSteps } = share;
+function runAlone(kernel: Kernel, args: readonly number[], share: Share, words: Int32Array): number | undefined {
+  const { total, most, count, steps, recordSteps, result } = share;
   for (let first = 0; first < total; first += most) {
     const own = args.map((arg, i) => arg + first * (steps[i] ?? 0));
     if (count >= 0) own[count] = Math.min(most, total - first);
     if (recordSteps !== undefined) turnTo(words, 0, first === 0 ? 0 : most, Math.min(most, total - first), recordSteps);
-    kernel(...own);
+    const place = kernel(...own) as number;
+    if (result !== undefined && place >= 0) return place + first * result;
   }
+  return result === undefined ? undefined : -1;
 }

@@ -5,9 +5,11 @@ import {
   ARGS_COUNT,
   BASE,
   COUNT_ARG,
+  keepLeast,
   PIECE,
   RECORD_ARGS,
   RECORD_STEPS,
+  RESULT_STEP,
   SCRATCH_ARG,
   STEPS,
   STRIDE,
@@ -51,7 +53,9 @@ export function runPiece(
     memory[(own >>> 2) + Plan.scratch] = own + RECORDS_ROOM;
     for (let i = 0; i < args.length; i++) if ((records & (1 << i)) !== 0) args[i] += own - PLAN;
   }
-  kernel(...args);
+  const result = kernel(...args);
+  const step = control[slot + RESULT_STEP];
+  if (step >= 0) keepLeast(control, slot, (result as number) < 0 ? -1 : (result as number) + first * step);
 }
 
 /** Turns records, or those that are `away` bytes further, to `count` queries that come `first` behind those that they are of. */

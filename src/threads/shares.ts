@@ -18,6 +18,8 @@ export interface Share {
   scratch?: readonly [arg: number, bytes: number];
   /** Of a search: see RECORD_STEPS. */
   recordSteps?: readonly number[];
+  /** Of a kernel that returns a place, -1 for none, how much it is larger for the next row: the first place is what the call returns. */
+  result?: number;
 }
 
 /** A kernel's way, for the arguments of a call, among the kernels of its module; undefined where it can't be shared. */
@@ -25,6 +27,8 @@ type Sharing = (args: readonly number[], engine: Engine, kernels: Kernels & More
 
 /** Points whose nearest centroids one call of a kernel finds at most, as its scratch is made for. */
 const POINTS = 64;
+/** Floats that take some 10 µs to be looked at. */
+const FLOATS = 1 << 15;
 /** Rows that assembly/linear.ts multiplies at a time. */
 const STRIPE = 16;
 /** Queries of a piece at least: with fewer, what a block of them has in common is done too often. */
@@ -75,6 +79,7 @@ export const SHARES: Readonly<Record<string, Sharing>> = {
     steps: { 0: d * 4, 6: 4, 9: 4, 10: m * 4, 13: 4, 14: 4 },
     scratch: [15, kernels.assignByHeadsScratch(POINTS, m)],
   }),
+  firstNotFinite: ([, total]) => ({ total, least: FLOATS, most: 4 * FLOATS, count: 1, steps: { 0: 4 }, result: 1 }),
   searchRows: searching,
   searchBounded: searching,
   searchRowsCoded: searching,
