@@ -119,7 +119,7 @@ export async function readNode(
       "ERR_UNSUPPORTED",
       `the file is a voice file of cellist: readIndex(file, { codecs: [voiceCodec] }) reads it, voiceCodec being of "cellist/rvc"`,
     );
-  if (/^[In]\w{3}$/.test(fourcc)) {
+  if (/^[INn]\w{3}$/.test(fourcc)) {
     const more = await load(`"${fourcc}"`);
     const kind = more.kinds.find(({ fourccs }) => fourccs.includes(fourcc));
     if (kind !== undefined) return kind.read(reader, engine, fourcc, nested);

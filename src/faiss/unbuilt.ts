@@ -9,9 +9,8 @@ const UNBUILT: readonly (readonly [RegExp, string])[] = [
     "additive quantizers: residual or local search",
   ],
   [/^IN[NS]/, "a graph of NSG or NNDescent"],
-  [/^(IHN[sp]|IHfP)$/, "HNSW over codes"],
   [/^(IHNc|IHc2|IH00)$/, "HNSW made on a GPU, or without its vectors"],
-  [/^(IHN2|Ix2L)$/, "two-level codes"],
+  [/^(IHN2|Ix2L)$/, "two-level codes: IVF and PQ in one row"],
   [/^IMIQ$|^Imiq$/i, "a multi-index quantizer (IMI)"],
   [/^IxH[Ee]$|^I[wv]S[hH]$/, "hashes (LSH, spectral)"],
   [/^IxLa$/, "a lattice quantizer"],
@@ -19,7 +18,7 @@ const UNBUILT: readonly (readonly [RegExp, string])[] = [
   [/^IwIQ$/, "an IVF whose quantizer sees other vectors"],
   [/^IRM[fh]$/, "rows scaled between their least and largest component"],
   [/^(ILVQ|IS.[A-Z0-9])$/, "Intel's Scalable Vector Search (SVS)"],
-  [/^IxRP$/, "a Refine with Panorama"],
+  [/^(IxRP|IHfP)$/, "a Refine or an HNSW with Panorama"],
   [/^null$/, "no index: another part of it was to be given apart"],
 ];
 

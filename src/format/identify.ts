@@ -27,6 +27,11 @@ const SIGNATURES: readonly { begins: readonly string[]; at?: number; what: strin
     what: "compressed (bzip2, xz, zstd or lz4)",
     next: "unpack it first",
   },
+  {
+    begins: ["Pcam", "PcAm", "PCAm", "LTra", "rrot", "VNrm", "VCnt", "RmDT", "HRot", "Viqm", "Viqt"],
+    what: "a vector transform that faiss saved by itself",
+    next: "save the index behind it, too, by faiss.IndexPreTransform(transform, index)",
+  },
   { begins: ["7z\xbc\xaf", "Rar!"], what: "an archive (7z or rar)", next: "unpack it, and take the .index out" },
   { begins: ["ustar"], at: 257, what: "an archive (tar)", next: "unpack it, and take the .index out" },
   {
