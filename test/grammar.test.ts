@@ -226,6 +226,9 @@ describe("refusals", () => {
       ..."IVF10,FlatDedup NSG64 NSG64,Flat LSHrt LSH16rt ITQ8,LSHt LSHrt,Refine(Flat)".split(" "),
       ..."IVF100(LSHr),Flat IVF256(RCQ2x4),RQ3x4 RQ2x16_3x8_6x4 RQ8x8_Nqint8 IVF256,ITQ64,SH1.2".split(" "),
       "IVF65536_NSG64,Flat",
+      ..."HNSW32,256+PQ41 HNSW32_2x8+PQ41 HNSW32,FlatPanorama IVF10,FlatPanorama4_32 FlatL2Panorama8 IVF10,SQtqmse4".split(
+        " ",
+      ),
     ].map((description): [number, unknown, RegExp] => [123, description, /faiss has this one, cellist does not/]),
     [64, "PQ8+8", /only an IVF has a PQ that a second one refines, as in IVF1024,PQ16\+8/],
     [64, "IVF16,PQ8+7", /d should be a multiple of M = 7/],

@@ -27,7 +27,7 @@ const HINTS: readonly (readonly [RegExp, string])[] = [
       "name the transform it came from, such as OPQ16_64, PCA64 or RR64",
   ],
   [
-    /^(?:B[FHI]|Flat[DIPL]|IMI|ITQ|IVF[^,]*_NSG|LS|MinMax|NSG|PLSQ|P?RQ|RCQ|Residual|SQtq|SVS|Zn)/,
+    /^(?:B[FHI]|Flat[DIPL]|IMI|ITQ|IVF[^,]*_NSG|LS|MinMax|NSG|PLSQ|P?RQ|RCQ|Residual|SQtq|SQ0|SVS|Zn|[0-9]+(?:x[0-9]+)?\+PQ)/,
     `faiss has this one, cellist does not; it has ${knownKinds()}`,
   ],
   [/^(?:PCA|OPQ|RR|HR|L2[nN]orm|Pad)[^,]*$/, "a transform stands before an index, as in PCA64,Flat"],
