@@ -19,6 +19,7 @@
 
 import { pairKey } from "../distance";
 import { INNER_PRODUCT, L2 } from "../metric";
+import { spreadMax, spreadMin } from "../pq";
 import { Lists, Plan } from "../records";
 
 /** A code with factors; TypeScript fills the fields down to `rounds`. */
@@ -107,7 +108,7 @@ export class Factored {
     const query = plan.queries + <usize>i * size;
     const centroid = plan.centroids == 0 ? this.centre : plan.centroids + <usize>list * size;
     const product = this.metric == INNER_PRODUCT;
-    this.square = -pairKey(query, query, d, INNER_PRODUCT);
+    if (product) this.square = -pairKey(query, query, d, INNER_PRODUCT);
     this.distance = pairKey(query, centroid, d, L2);
     this.base = product ? -pairKey(query, centroid, d, INNER_PRODUCT) : this.distance;
     this.length = sqrt(this.distance);
@@ -169,54 +170,61 @@ export class Factored {
     this.scale = total > 0 ? min(<f32>255 / this.span, <f32>65535 / total) : 0;
   }
 
-  /** Makes the table of a rounded query as faiss does (in its builds for AVX2, to the bit); returns the sum of what its half bytes span. */
+  /**
+   * Makes the table of a rounded query as faiss does (in its builds for AVX2, to the bit); returns the sum of what its half bytes span. In an
+   * IVF what each component adds is rounded, else what a half byte's do together.
+   */
   private fillRounded(): f32 {
-    const unit: f32 = 1 / sqrt(<f32>this.d);
+    const d = this.d;
+    const unit: f32 = 1 / sqrt(<f32>d);
     const c1: f32 = 2 * this.delta * unit;
     const c2: f32 = 2 * this.low * unit;
     const flat = changetype<Plan>(this.plan).centroids == 0;
-    const end = this.rounded + ((<usize>this.d) << 2);
+    if (!flat) {
+      for (let at = this.rounded, end = at + ((<usize>d) << 2); at < end; at += 4)
+        store<f32>(at, multiplyAdd(c1, load<f32>(at), c2));
+    }
+    fillTable(this.rounded, d, 1, this.levels, this.table);
     let table = this.table;
     let total: f32 = 0;
     let lowest: f32 = 0;
-    for (let j = this.rounded; j < end; j += 16) {
-      let low: f32 = Infinity;
-      let high: f32 = -Infinity;
-      for (let value = 0; value < 16; value++, table += 4) {
-        let numbers: f32 = 0;
-        let count: f32 = 0;
-        let sum: f32 = 0;
-        for (let k = 0; k < 4; k++) {
-          const at = j + ((<usize>k) << 2);
-          if (at >= end || ((value >> k) & 1) == 0) continue;
-          numbers += load<f32>(at);
-          count += 1;
-          sum += multiplyAdd(c1, load<f32>(at), c2);
+    for (let j = 0; j < d; j += 4, table += 64) {
+      if (flat) {
+        const all = min(4, d - j) == 4 ? 15 : (1 << (d - j)) - 1;
+        for (let value = 0; value < 16; value++) {
+          const at = table + ((<usize>value) << 2);
+          store<f32>(at, multiplyAdd(c1, load<f32>(at), c2 * <f32>popcnt(value & all)));
         }
-        if (flat) sum = multiplyAdd(c1, numbers, c2 * count);
-        store<f32>(table, sum);
-        low = min(low, sum);
-        high = max(high, sum);
       }
+      const a = v128.load(table);
+      const b = v128.load(table, 16);
+      const c = v128.load(table, 32);
+      const e = v128.load(table, 48);
+      const low = f32x4.extract_lane(spreadMin(f32x4.pmin(f32x4.pmin(a, b), f32x4.pmin(c, e))), 0);
+      const high = f32x4.extract_lane(spreadMax(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, e))), 0);
       lowest += low;
       total += high - low;
       this.span = max(this.span, high - low);
     }
     this.lowest = lowest;
-    // Half bytes that no dimension is in.
-    for (const last = this.table + <usize>tableBytes(this.d, 1); table < last; table += 4) store<f32>(table, 0);
     return total;
   }
 
   /** Makes whole numbers of that table; their scale, and what they are short of, are taken into the factor and the shift. */
   private roundTable(): void {
     const scale = this.scale;
+    const scale4 = f32x4.splat(scale);
+    const half4 = f32x4.splat(0.5);
     const end = this.table + <usize>tableBytes(this.d, 1);
     for (let half = this.table; half < end; half += 64) {
-      let low: f32 = 0;
-      for (let at = half; at < half + 64; at += 4) low = min(low, load<f32>(at));
-      for (let at = half; at < half + 64; at += 4) {
-        store<f32>(at, floor(scale * (load<f32>(at) - low) + <f32>0.5));
+      const a = v128.load(half);
+      const b = v128.load(half, 16);
+      const c = v128.load(half, 32);
+      const e = v128.load(half, 48);
+      const low = spreadMin(f32x4.pmin(f32x4.pmin(a, b), f32x4.pmin(c, e)));
+      for (let at = half; at < half + 64; at += 16) {
+        const number = f32x4.add(f32x4.mul(scale4, f32x4.sub(v128.load(at), low)), half4);
+        v128.store(at, f32x4.floor(number));
       }
     }
     this.factor = scale > 0 ? 1 / scale : 0;
@@ -228,20 +236,46 @@ export class Factored {
     const end = (<usize>this.d) << 2;
     let least: f32 = Infinity;
     let most: f32 = -Infinity;
-    for (let j: usize = 0; j < end; j += 4) {
+    let j: usize = 0;
+    if (end >= 16) {
+      let low = v128.load(this.rest);
+      let high = low;
+      for (; j + 16 <= end; j += 16) {
+        low = f32x4.pmin(low, v128.load(this.rest + j));
+        high = f32x4.pmax(high, v128.load(this.rest + j));
+      }
+      least = f32x4.extract_lane(spreadMin(low), 0);
+      most = f32x4.extract_lane(spreadMax(high), 0);
+    }
+    for (; j < end; j += 4) {
       least = min(least, load<f32>(this.rest + j));
       most = max(most, load<f32>(this.rest + j));
     }
-    const levels = (1 << this.queryBits) - 1;
-    const step: f32 = (most - least) / <f32>levels;
-    const inverse: f32 = 1 / step;
+    const levels = <f32>((1 << this.queryBits) - 1);
+    const step: f32 = (most - least) / levels;
+    const inverse: f32 = step > 0 ? 1 / step : 0;
+    const half: f32 = step > 0 ? 0.5 : 0;
     let sum: i32 = 0;
-    for (let j: usize = 0; j < end; j += 4) {
-      const number =
-        step > 0 ? <i32>min(max((load<f32>(this.rest + j) - least) * inverse + <f32>0.5, 0), <f32>levels) : 0;
-      sum += number;
-      store<f32>(this.rounded + j, <f32>number);
+    let sums = i32x4.splat(0);
+    const zero4 = f32x4.splat(0);
+    const levels4 = f32x4.splat(levels);
+    for (j = 0; j + 16 <= end; j += 16) {
+      const place = f32x4.sub(v128.load(this.rest + j), f32x4.splat(least));
+      const number = f32x4.add(f32x4.mul(place, f32x4.splat(inverse)), f32x4.splat(half));
+      const whole = f32x4.floor(f32x4.pmin(levels4, f32x4.pmax(zero4, number)));
+      sums = i32x4.add(sums, i32x4.trunc_sat_f32x4_s(whole));
+      v128.store(this.rounded + j, whole);
     }
+    for (; j < end; j += 4) {
+      const number = floor(min(max((load<f32>(this.rest + j) - least) * inverse + half, 0), levels));
+      sum += <i32>number;
+      store<f32>(this.rounded + j, number);
+    }
+    sum +=
+      i32x4.extract_lane(sums, 0) +
+      i32x4.extract_lane(sums, 1) +
+      i32x4.extract_lane(sums, 2) +
+      i32x4.extract_lane(sums, 3);
     this.delta = step;
     this.low = least;
     return <f32>sum * step + <f32>this.d * least;
@@ -250,12 +284,11 @@ export class Factored {
   four(a: usize, b: usize, c: usize, e: usize, bar: f32): v128 {
     const base = f32x4.splat(this.base);
     const at = <usize>this.factorsAt;
-    const sums = f32x4(
-      sumOf(a, this.d, this.bits, this.table),
-      sumOf(b, this.d, this.bits, this.table),
-      sumOf(c, this.d, this.bits, this.table),
-      sumOf(e, this.d, this.bits, this.table),
-    );
+    // Where rows are compared one by one, the others are the same.
+    const sums =
+      this.moreBits > 0
+        ? f32x4.splat(sumOf(a, this.d, this.bits, this.table))
+        : sumsOf(a, b, c, e, this.d, this.bits, this.table);
     const terms = fourOf(a, b, c, e, at);
     const scales = fourOf(a, b, c, e, at + 4);
     const product = this.metric == INNER_PRODUCT;
@@ -273,13 +306,7 @@ export class Factored {
 
     let lower = f32x4.sub(keys, f32x4.mul(fourOf(a, b, c, e, at + 8), f32x4.splat(this.length)));
     if (!product) lower = f32x4.max(lower, f32x4.splat(0));
-    const open = i32x4.bitmask(f32x4.lt(lower, f32x4.splat(bar)));
-    return f32x4(
-      open & 1 ? this.fullKey(a) : Infinity,
-      open & 2 ? this.fullKey(b) : Infinity,
-      open & 4 ? this.fullKey(c) : Infinity,
-      open & 8 ? this.fullKey(e) : Infinity,
-    );
+    return f32x4.splat(f32x4.extract_lane(lower, 0) < bar ? this.fullKey(a) : Infinity);
   }
 
   /** The key of a row by all its bits. */
@@ -311,7 +338,13 @@ function isHalved(bits: i32): bool {
   return bits == 1 || bits == 2 || bits == 4;
 }
 
-/** Makes a table of what numbers add to the sum of x_j level[n_j]. */
+/**
+ * Makes a table of what numbers add to the sum of x_j level[n_j]. Of a half byte, four values at once, l and L being the levels of one bit:
+ *
+ *     bits = 1   x0 | l L l L | + x1 | l l L L |   values 0 … 3: + x2 l + x3 l   4 … 7: + x2 L + x3 l   8 … 11: + x2 l + x3 L   12 … 15: + x2 L + x3 L
+ *     bits = 2   x0 | level 0 … 3 |                values 0 … 3: + x1 level 0   4 … 7: + x1 level 1 …
+ *     bits = 4   x0 | level 0 … 15 |
+ */
 function fillTable(x: usize, d: i32, bits: i32, levels: usize, table: usize): void {
   if (!isHalved(bits)) {
     for (let j = 0; j < d; j++, x += 4) {
@@ -322,19 +355,79 @@ function fillTable(x: usize, d: i32, bits: i32, levels: usize, table: usize): vo
     return;
   }
   const each = 4 / bits;
-  const mask = (1 << bits) - 1;
-  for (let half = 0, halves = ((d * bits + 7) >> 3) * 2; half < halves; half++) {
-    for (let value = 0; value < 16; value++, table += 4) {
-      let sum: f32 = 0;
-      for (let k = 0; k < each; k++) {
-        const j = half * each + k;
-        if (j >= d) break;
-        const level = load<f32>(levels + ((<usize>((value >> (k * bits)) & mask)) << 2));
-        sum += load<f32>(x + ((<usize>j) << 2)) * level;
-      }
-      store<f32>(table, sum);
+  for (let half = 0, halves = ((d * bits + 7) >> 3) * 2; half < halves; half++, table += 64, x += (<usize>each) << 2) {
+    const left = d - half * each;
+    const x0 = f32x4.splat(left > 0 ? load<f32>(x) : 0);
+    if (bits == 4) {
+      for (let at: usize = 0; at < 64; at += 16) v128.store(table + at, f32x4.mul(x0, v128.load(levels + at)));
+      continue;
     }
+    const x1: f32 = left > 1 ? load<f32>(x, 4) : 0;
+    if (bits == 2) {
+      const first = f32x4.mul(x0, v128.load(levels));
+      const second = f32x4.mul(f32x4.splat(x1), v128.load(levels));
+      v128.store(table, f32x4.add(first, v128.shuffle<f32>(second, second, 0, 0, 0, 0)));
+      v128.store(table, f32x4.add(first, v128.shuffle<f32>(second, second, 1, 1, 1, 1)), 16);
+      v128.store(table, f32x4.add(first, v128.shuffle<f32>(second, second, 2, 2, 2, 2)), 32);
+      v128.store(table, f32x4.add(first, v128.shuffle<f32>(second, second, 3, 3, 3, 3)), 48);
+      continue;
+    }
+    const x2 = left > 2 ? load<f32>(x, 8) : 0;
+    const x3 = left > 3 ? load<f32>(x, 12) : 0;
+    const off = f32x4.splat(load<f32>(levels));
+    const on = f32x4.splat(load<f32>(levels, 4));
+    const low = f32x4.add(
+      f32x4.mul(x0, v128.shuffle<f32>(off, on, 0, 4, 0, 4)),
+      f32x4.mul(f32x4.splat(x1), v128.shuffle<f32>(off, on, 0, 0, 4, 4)),
+    );
+    const third = f32x4.add(low, f32x4.mul(f32x4.splat(x2), on));
+    const second = f32x4.add(low, f32x4.mul(f32x4.splat(x2), off));
+    const last = f32x4.mul(f32x4.splat(x3), on);
+    const none = f32x4.mul(f32x4.splat(x3), off);
+    v128.store(table, f32x4.add(second, none));
+    v128.store(table, f32x4.add(third, none), 16);
+    v128.store(table, f32x4.add(second, last), 32);
+    v128.store(table, f32x4.add(third, last), 48);
   }
+}
+
+/**
+ * The sums of what the table has for the numbers of four rows. Their look-ups go side by side: each row adds up in one order, and an addition
+ * waits for the last one four times as long as it takes. (With this, and tables made by fours, IVF1024,RaBitQ of 100,000 x 256 takes 59 µs a
+ * query at nprobe 16, 146 without.)
+ */
+function sumsOf(a: usize, b: usize, c: usize, e: usize, d: i32, bits: i32, table: usize): v128 {
+  if (!isHalved(bits)) {
+    return f32x4(
+      sumOf(a, d, bits, table),
+      sumOf(b, d, bits, table),
+      sumOf(c, d, bits, table),
+      sumOf(e, d, bits, table),
+    );
+  }
+  let a0: f32 = 0;
+  let a1: f32 = 0;
+  let b0: f32 = 0;
+  let b1: f32 = 0;
+  let c0: f32 = 0;
+  let c1: f32 = 0;
+  let e0: f32 = 0;
+  let e1: f32 = 0;
+  for (const end = a + ((d * bits + 7) >> 3); a < end; a++, b++, c++, e++, table += 128) {
+    let byte = <usize>load<u8>(a);
+    a0 += load<f32>(table + ((byte & 15) << 2));
+    a1 += load<f32>(table + ((byte >> 4) << 2), 64);
+    byte = <usize>load<u8>(b);
+    b0 += load<f32>(table + ((byte & 15) << 2));
+    b1 += load<f32>(table + ((byte >> 4) << 2), 64);
+    byte = <usize>load<u8>(c);
+    c0 += load<f32>(table + ((byte & 15) << 2));
+    c1 += load<f32>(table + ((byte >> 4) << 2), 64);
+    byte = <usize>load<u8>(e);
+    e0 += load<f32>(table + ((byte & 15) << 2));
+    e1 += load<f32>(table + ((byte >> 4) << 2), 64);
+  }
+  return f32x4(a0 + a1, b0 + b1, c0 + c1, e0 + e1);
 }
 
 /** The sum of what the table has for a row's numbers. */
