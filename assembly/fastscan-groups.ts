@@ -89,6 +89,16 @@ export function finishGroup(job: Job, from: usize, code: usize, group: i32, t: u
   return open;
 }
 
+/** The lanes of 32 keys that are at most `most`. */
+export function lanesUpTo(keys: usize, most: i32): i32 {
+  let open = 0;
+  for (let lane = 0; lane < GROUP; lane += 8, keys += 16) {
+    const above = i16x8.sub_sat_u(v128.load(keys), i16x8.splat(<i16>most));
+    open |= i16x8.bitmask(i16x8.eq(above, i16x8.splat(0))) << lane;
+  }
+  return open;
+}
+
 /**
  * Accumulators of the first plane of some groups of a block, and the least key of each so far (u16). The sum is finishGroup's, written out again:
  * a function returns one vector at most, and four that went through memory would leave their registers.

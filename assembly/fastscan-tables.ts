@@ -26,10 +26,8 @@ export class Job {
   lists: Lists;
   /** A table for each probe, not one for all. */
   perProbe: bool;
-  /** Of residuals under L2: d zeros, the query's products with the codebook, and the codebook's squared lengths. */
-  zeros: usize;
+  /** Of residuals under L2: the query's products with the codebook. */
   products: usize;
-  lengths: usize;
   floats: usize;
   bytes: usize;
   /** The order in which probes are scanned. */
@@ -60,20 +58,14 @@ export function openJob(job: Job, code: Packed, plan: Plan, lists: Lists): void 
   job.lists = lists;
   job.perProbe = plan.centroids != 0 && plan.metric == L2;
   const tables = job.perProbe ? plan.nprobe : 1;
-  job.zeros = plan.scratch + offsetof<Job>();
-  job.products = job.zeros + ((<usize>plan.d) << 2);
-  job.lengths = job.products + ((<usize>code.M) << 6);
-  job.floats = job.lengths + ((<usize>code.M) << 6);
+  job.products = plan.scratch + offsetof<Job>();
+  job.floats = job.products + ((<usize>code.M) << 6);
   job.bytes = job.floats + ((<usize>(tables * code.M)) << 6);
   job.order = job.bytes + <usize>tables * tableBytes(code.M2);
   job.sums = job.order + (nprobe << 2);
   job.low = job.sums + (nprobe << 2);
   job.keys = job.low + (nprobe << 2);
   job.plane = <usize>(code.bbs / GROUP) * <usize>(PLANE << 4);
-  if (!job.perProbe) return;
-  // The squared distances of the codebook to nothing.
-  memory.fill(job.zeros, 0, (<usize>plan.d) << 2);
-  lookUpTable(job.zeros, code.M, K, plan.d / code.M, code.transposed, L2, job.lengths);
 }
 
 /** Makes the tables of query i, as faiss rounds them, and orders its probes. */
@@ -138,11 +130,18 @@ function makeTables(job: Job, query: usize): void {
     }
     const bias = spans;
     for (let m = 0, at = table; m < M; m++, at += 64) {
-      if (perProbe) ofResiduals(at, job.products + (at - table), job.lengths + (at - table));
-      const a = v128.load(at);
-      const b = v128.load(at, 16);
-      const c = v128.load(at, 32);
-      const e = v128.load(at, 48);
+      let a = v128.load(at);
+      let b = v128.load(at, 16);
+      let c = v128.load(at, 32);
+      let e = v128.load(at, 48);
+      if (perProbe) {
+        const products = job.products + (at - table);
+        const lengths = code.lengths + (at - table);
+        a = ofResiduals(a, v128.load(products), v128.load(lengths));
+        b = ofResiduals(b, v128.load(products, 16), v128.load(lengths, 16));
+        c = ofResiduals(c, v128.load(products, 32), v128.load(lengths, 32));
+        e = ofResiduals(e, v128.load(products, 48), v128.load(lengths, 48));
+      }
       const smallest = f32x4.extract_lane(spreadMin(f32x4.pmin(f32x4.pmin(a, b), f32x4.pmin(c, e))), 0);
       const largest = f32x4.extract_lane(spreadMax(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, e))), 0);
       const lowest = f32x4.splat(smallest);
@@ -202,16 +201,14 @@ function makeTables(job: Job, query: usize): void {
 }
 
 /**
- * Turns the products of a centroid c with the 16 codes of a sub-quantizer into what such a code r adds to the coarse distance |x - c|²:
- * |x - c - r|² - |x - c|² = |r|² + 2 cr - 2 xr, rounded after each step as faiss rounds its precomputed tables.
+ * What codes r of a sub-quantizer add to the coarse distance |x - c|², of the products of their centroids with the cell's centroid c, the products
+ * with the query x, and their squared lengths: |x - c - r|² - |x - c|² = |r|² + 2 cr - 2 xr, rounded after each step as faiss rounds its
+ * precomputed tables.
  */
 @inline
-function ofResiduals(table: usize, products: usize, lengths: usize): void {
+function ofResiduals(own: v128, products: v128, lengths: v128): v128 {
   const two = f32x4.splat(2);
-  for (let at: usize = 0; at < 64; at += 16) {
-    const own = f32x4.add(v128.load(lengths + at), f32x4.mul(two, v128.load(table + at)));
-    v128.store(table + at, f32x4.sub(own, f32x4.mul(two, v128.load(products + at))));
-  }
+  return f32x4.sub(f32x4.add(lengths, f32x4.mul(two, own)), f32x4.mul(two, products));
 }
 
 /** Sorts places of probes by the numbers of their lists (Shell sort: few they are mostly, and many they may be). */

@@ -13,9 +13,11 @@
 //
 //     fastscan-tables.ts   a query's tables       fastscan-groups.ts   keys of a group of 32, given up half-way
 //     fastscan-sink.ts     where keys go          fastscan-long.ts     a long list, whose limit is found first
+//     fastscan-nearest.ts  of many lists the nearest first, for the limit
 
 import { GROUP_SCRATCH, scanBlocks } from "./fastscan-groups";
 import { longScratch, roomOf, scanLong } from "./fastscan-long";
+import { keptOf, NEAREST_SCRATCH, scanNearest, takeKept } from "./fastscan-nearest";
 import { Sink } from "./fastscan-sink";
 import { Job, openJob, tableBytes, turnJob } from "./fastscan-tables";
 import { Best } from "./found/best";
@@ -30,11 +32,11 @@ const STRETCH: i32 = 4096;
  * Bytes of scratch that searchPacked takes, which may be more than there are addresses for. A residual index under L2 has a table for
  * each probe. k: 0 for rangePacked. n: vectors of the one list of all vectors, or 0.
  */
-export function searchPackedScratch(d: i32, M: i32, M2: i32, nprobe: i32, tables: i32, k: i32, n: i32): f64 {
+export function searchPackedScratch(M: i32, M2: i32, nprobe: i32, tables: i32, k: i32, n: i32): f64 {
   const table = <f64>(64 * M + <i32>tableBytes(M2));
   const records = <f64>(offsetof<Job>() + offsetof<Sink>() + <i32>GROUP_SCRATCH);
-  const long = <f64>longScratch(roomOf(n, M2, k), k);
-  return records + 4 * <f64>d + 128 * <f64>M + <f64>tables * table + 12 * <f64>nprobe + 4 + 6 * <f64>poolSize(k) + long;
+  const further = <f64>max(longScratch(roomOf(n, M2, k), k), NEAREST_SCRATCH);
+  return records + 64 * <f64>M + <f64>tables * table + 12 * <f64>nprobe + 4 + 6 * <f64>poolSize(k) + further;
 }
 
 /**
@@ -60,19 +62,20 @@ function collect(code: Packed, plan: Plan, lists: Lists, found: usize, k: i32): 
   for (let i = 0; i < plan.nq; i++) {
     turnJob(job, i);
     sink.turn(i, job.scale, job.base);
-    scanProbes(job, sink, pool + 4 + 6 * poolSize(k));
+    scanProbes(job, sink, pool, pool + 4 + 6 * poolSize(k));
     sink.close();
   }
 }
 
 /** Scans the lists of a query in their order. */
-function scanProbes(job: Job, sink: Sink, scratch: usize): void {
+function scanProbes(job: Job, sink: Sink, pool: usize, scratch: usize): void {
   const code = job.code;
   const plan = job.plan;
   const bbs = code.bbs;
   const M2 = code.M2;
   const blockBytes = <usize>((bbs * M2) >> 1);
   const room = job.climbs && plan.admitted == 0 ? roomOf(code.listed, M2, sink.k) : 0;
+  const nearest = scanNearest(job, sink, pool, scratch);
   let scanned: i32 = 0;
   for (let at = 0; at < job.used; at++) {
     if (at >= plan.atLeast && sink.isFull()) break;
@@ -82,6 +85,10 @@ function scanProbes(job: Job, sink: Sink, scratch: usize): void {
     let count = load<i32>(job.lists.sizes + (list << 2));
     if (plan.maxCodes > 0) count = min(count, plan.maxCodes - scanned);
     scanned += count;
+    if (<i32>p < nearest) {
+      takeKept(keptOf(job, <i32>p, scratch), count, <i32>start, sink);
+      continue;
+    }
     const table = job.bytes + (job.perProbe ? p * tableBytes(M2) : 0);
     const from = load<i32>(job.sums + (p << 2));
     let first = <i32>start;

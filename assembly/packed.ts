@@ -24,8 +24,9 @@ export class Packed {
   bbs: i32;
   /** Where each of M2 sub-quantizers stands, the widest first (i32). */
   places: usize;
-  /** The transposed codebook. */
+  /** The transposed codebook, and the squared lengths of its centroids, [M][16] (read of residuals under L2 only). */
   transposed: usize;
+  lengths: usize;
   /**
    * 1 where the scale keeps sums below 65536 but for the rounding of entries (faiss does so in an IVF, and we do with more than 257
    * sub-quantizers).

@@ -138,7 +138,7 @@ function scans(engine) {
   const size = engine.allocate(4);
   const keys = engine.allocate(4 * 4);
   const slots = engine.allocate(4 * 4);
-  const scratch = engine.allocate(kernels.searchPackedScratch(d, M, M, 1, 1, 1, 0));
+  const scratch = engine.allocate(kernels.searchPackedScratch(M, M, 1, 1, 1, 0));
   const own = record(engine, CODE, Packed, { M, M2: M, bbs, places, transposed, guard: 1 });
   const search = (nq, n) => {
     engine.u32[size >>> 2] = n;

@@ -259,9 +259,10 @@ function search(shape: Shape): Answer {
   kernels.arrangeCodes(codes, slots / bbs, M2, bbs, shape.bbs, places, engine.allocate((bbs * M2) / 2));
   const transposed = engine.allocate(shape.codebook.byteLength);
   kernels.transposeCodebook(put(shape.codebook), M, K, K, d / M, transposed);
+  const lengths = put(tableOf(shape, new Float32Array(d), METRIC_L2));
   const tables = centroids !== undefined && metric === METRIC_L2 ? nprobe : 1;
   const listed = lists.length === 1 ? lists[0].numbers.length / M : 0;
-  const scratchBytes = kernels.searchPackedScratch(d, M, M2, nprobe, tables, k, listed);
+  const scratchBytes = kernels.searchPackedScratch(M, M2, nprobe, tables, k, listed);
   const scratch = engine.allocate(scratchBytes + 64);
   const found = { keys: engine.allocate(nq * k * 4), slots: engine.allocate(nq * k * 4) };
   const addresses = {
@@ -290,7 +291,7 @@ function search(shape: Shape): Answer {
   const { starts: start, sizes: size, ids: id } = addresses;
   const own = { nlist: lists.length, starts: start, sizes: size, codes, blockBytes: (bbs * M2) / 2, ids: id };
   kernels.searchPacked(
-    packedRecord(engine, { M, M2, bbs, places, transposed, guard: shape.guard ? 1 : 0, listed }),
+    packedRecord(engine, { M, M2, bbs, places, transposed, lengths, guard: shape.guard ? 1 : 0, listed }),
     ...records(engine, plan, own, { ...found, k }),
   );
   const behind = engine.u8.subarray(scratch + scratchBytes, scratch + scratchBytes + 64);
@@ -674,7 +675,7 @@ describe("searchPacked", () => {
 
   test("tables for a million lists are more than there is memory for, and say so", () => {
     const { kernels } = new Engine();
-    expect(kernels.searchPackedScratch(768, 384, 384, 1 << 20, 1 << 20, 1, 0)).toBeGreaterThan(2 ** 34);
+    expect(kernels.searchPackedScratch(384, 384, 1 << 20, 1 << 20, 1, 0)).toBeGreaterThan(2 ** 34);
   });
 
   test("tables of 8 bits are off by less than 5e-4 on average", () => {

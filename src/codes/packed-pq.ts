@@ -53,7 +53,7 @@ export class PackedPqCode extends Code {
     const { M, M2 } = this.layout;
     const tables = this.residual && this.metric === METRIC_L2 ? nprobe : 1;
     const listed = lists.isNumbered ? lists.count : 0;
-    return scratchSize(this.engine.kernels.searchPackedScratch(this.d, M, M2, nprobe, tables, k, listed));
+    return scratchSize(this.engine.kernels.searchPackedScratch(M, M2, nprobe, tables, k, listed));
   }
 
   scan(scan: Scan): void {
@@ -86,6 +86,7 @@ export class PackedPqCode extends Code {
     i32[at + Packed.bbs] = this.layout.perBlock;
     i32[at + Packed.places] = this.layout.places;
     i32[at + Packed.transposed] = this.quantizer.transposed;
+    i32[at + Packed.lengths] = this.quantizer.lengths;
     i32[at + Packed.listed] = scan.lists.isNumbered ? scan.lists.count : 0;
     // In an IVF faiss always guards.
     i32[at + Packed.guard] = scan.lists.isNumbered && this.layout.M <= UNGUARDED ? 0 : 1;

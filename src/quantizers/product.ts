@@ -60,6 +60,11 @@ export class ProductQuantizer {
     return this.#transposed === 0 ? 0 : this.#transposed + this.d * this.lanes * 4;
   }
 
+  /** Address of the squared lengths of packed codes' centroids, f32 [M][16]. */
+  get lengths(): number {
+    return this.places + (this.M + 1) * 4;
+  }
+
   /** Bytes of a vector's code in a file, before packing. */
   get codeBytes(): number {
     return Math.ceil((this.M * this.nbits) / 8);
@@ -138,10 +143,11 @@ export class ProductQuantizer {
     const { d, M, K, lanes, nbits } = this;
     const engine = this.#engine;
     const places = nbits === PACKED_BITS ? placesOf(codebook, M) : [];
+    const lengths = nbits === PACKED_BITS ? lengthsOf(codebook, d / M) : [];
     const own = engine.allocate(codebook.byteLength);
     let transposed;
     try {
-      transposed = engine.allocate(d * lanes * 4 + (M + 1) * 4);
+      transposed = engine.allocate(d * lanes * 4 + (M + 1 + lengths.length) * 4);
     } catch (error) {
       engine.release(own);
       throw error;
@@ -152,6 +158,7 @@ export class ProductQuantizer {
     this.#codebook = own;
     this.#transposed = transposed;
     engine.i32.set(places, this.places >>> 2);
+    engine.f32.set(lengths, this.lengths >>> 2);
   }
 
   /** Forgets the codebook. */
@@ -236,4 +243,11 @@ function placesOf(codebook: Float32Array, M: number): Int32Array {
   const order = spreads.map((_, m) => m).sort((a, b) => spreads[b] - spreads[a] || a - b);
   for (const [place, m] of order.entries()) places[m] = place;
   return places;
+}
+
+/** The squared lengths of a codebook's centroids, rounded as in a table of squared distances. */
+function lengthsOf(codebook: Float32Array, sub: number): Float32Array {
+  const lengths = new Float32Array(codebook.length / sub);
+  for (const [i, value] of codebook.entries()) lengths[Math.floor(i / sub)] += Math.fround(value * value);
+  return lengths;
 }
