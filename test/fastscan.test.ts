@@ -642,6 +642,22 @@ describe("searchPacked", () => {
     expectExact(shape);
   });
 
+  test("of equals at the cut, those of the list with the lower number come first, though another is nearer", () => {
+    // Lists 5 and 4 are the nearest and fill the pool of 92 before the last of list 4 come, which are as near as all of list 5.
+    const near = (count: number): number[] => new Array<number>(count).fill(0);
+    const far = (count: number): number[] => new Array<number>(count).fill(1);
+    const members = [...[0, 1, 2, 3].map(() => far(5)), [...far(33), ...near(26)], near(59)];
+    const codebook = Float32Array.from({ length: 2 * K }, (_, i) => i % K);
+    const shape = flatShape({ M: 2, d: 2, codebook, queries: new Float32Array(2), k: 30 }, new Uint8Array(0));
+    shape.lists = members.map((own, list) => ({
+      ids: own.map((_, i) => BigInt(list * 100 + i)),
+      numbers: Uint8Array.from(own.flatMap((number) => [number, number])),
+    }));
+    Object.assign(shape, { probes: Int32Array.of(5, 4, 3, 2, 1, 0), nprobe: 6, atLeast: 6, withIds: true });
+    const { labels } = expectExact(shape);
+    expect(labels.filter((label) => label < 500n)).toHaveLength(26);
+  });
+
   test("a query with a NaN, or one that overflows, finds nothing", () => {
     const random = randomOf(2);
     const numbers = Uint8Array.from({ length: 50 * 4 }, () => below(random, K));
