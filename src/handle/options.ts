@@ -53,6 +53,8 @@ const RULES: { readonly [N in keyof Options]: Rule<Options[N]> } = {
 
 type Name = keyof Options;
 
+const NONE: Partial<Options> = {};
+
 /** What is taken where an option is left out, unless a call says otherwise. */
 export const DEFAULTS: Readonly<{ seed: number; k: number; rate: number }> = {
   /** faiss' own. */
@@ -70,9 +72,12 @@ export const BLEND_NAMES: ReadonlySet<string> = new Set([...SEARCH, "filter", "k
 
 /** A value that is what its name promises. ERR_PARAMETER for any other. */
 export function checkOption<N extends Name>(name: N, value: unknown): Options[N] {
-  const { takes, wanted } = RULES[name];
-  if (!takes(value as Options[N])) fail("ERR_PARAMETER", `${name} is ${what(value)}: give ${wanted}`);
-  return value as Options[N];
+  return checked(name, RULES[name], value);
+}
+
+function checked<T>(name: Name, { takes, wanted }: Rule<T>, value: unknown): T {
+  if (!takes(value as T)) fail("ERR_PARAMETER", `${name} is ${what(value)}: give ${wanted}`);
+  return value as T;
 }
 
 /** The value of an option, or what stands for it where it is left out. ERR_PARAMETER for a value that it can't have. */
@@ -90,23 +95,28 @@ export function checkNames(options: unknown, names: ReadonlySet<string>): void {
   }
 }
 
-/** Writes the options of a search, whose names are checked, to `params`, the one object that serves all calls. Allocates nothing. */
+/**
+ * Writes the options of a search, whose names are checked, to `params`, the one object that serves all calls. Allocates nothing, and reads each by its
+ * name as it stands here: engines look names that they don't know beforehand up anew at each call.
+ */
 export function readSearch(options: object | undefined, params: SearchParams, ensureK = false): void {
   // All of them before any is written: a getter may search, too.
-  const nprobe = option(options, "nprobe", 0);
-  const kFactor = option(options, "kFactor", 0);
-  const efSearch = option(options, "efSearch", 0);
-  const goesOn = option(options, "ensureK", ensureK);
-  params.nprobe = nprobe;
-  params.kFactor = kFactor;
-  params.efSearch = efSearch;
-  params.ensureK = goesOn;
+  const given: Partial<Options> = options ?? NONE;
+  const { nprobe, kFactor, efSearch, ensureK: goesOn } = given;
+  if (nprobe !== undefined) checked("nprobe", RULES.nprobe, nprobe);
+  if (kFactor !== undefined) checked("kFactor", RULES.kFactor, kFactor);
+  if (efSearch !== undefined) checked("efSearch", RULES.efSearch, efSearch);
+  if (goesOn !== undefined) checked("ensureK", RULES.ensureK, goesOn);
+  params.nprobe = nprobe ?? 0;
+  params.kFactor = kFactor ?? 0;
+  params.efSearch = efSearch ?? 0;
+  params.ensureK = goesOn ?? ensureK;
 }
 
 /** Throws ERR_DIMENSION where the caller takes the index for one of another d. */
 export function checkD(options: object | undefined, d: number): void {
-  const believed = option(options, "d", d);
-  if (believed !== d)
+  const believed = (options as Partial<Options> | undefined)?.d;
+  if (believed !== undefined && checked("d", RULES.d, believed) !== d)
     fail("ERR_DIMENSION", `d is ${d}, and the caller says ${believed}: were index and vectors made by the same model?`);
 }
 

@@ -521,6 +521,7 @@ export class VectorIndex implements Index<IdType> {
 
   /** @internal Queries of n that one block takes when each has k results, `spare` bytes of scratch being wanted beside. */
   blockSize(n: number, k: number, params: SearchParams, spare: number): number {
+    if (n <= 1) return 1;
     const node = this.#ready();
     let count = Math.min(n, node.engine.kernels.BLOCK.value, Math.floor(BLOCK_RESULTS / Math.max(k, 1)));
     while (count > 1) {
