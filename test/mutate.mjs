@@ -1,14 +1,15 @@
-// Makes one small fault at a time in assembly/ or src/, builds, runs the tests of that room, and lists the faults that no test notices.
+// Makes one small fault at a time in assembly/ or src/, builds what it is in, runs the tests of that room, and lists the faults that no
+// test notices.
 //
 //     npm run mutate -- assembly/blend.ts src/handle/range.ts     all faults of some files
 //     npm run mutate -- --sample 200 --seed 1                     so many, drawn from all files but the command line's
-//     … --jobs 2 --tests test/blend.test.ts                       two at a time; these tests in place of the room's
+//     … --jobs 2 --tests blend --tests npy                        two at a time; these tests in place of the room's
+//     … --numbers 12,47 --all                                     these of the sample once more, against every test but the fuzzers
 //
 // What is left over goes to docs/mutations.md, with the reason why it is no fault, or to a new test.
 
-import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { fork } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -46,6 +47,11 @@ const OPERATORS = [
   [/<< 2\b/g, "<< 3"],
   [/& ~3\b/g, "& ~7"],
   [/\?(?= )/g, "== false ?"],
+  [/\btrue\b/g, "false"],
+  [/\bfalse\b/g, "true"],
+  // A check that does not refuse, a step that is left out.
+  [/\bfail\(/g, "((..._: unknown[]) => undefined as never)("],
+  [/^\s*(?:await )?[\w.#]+\(.*\);$/g, ""],
 ];
 /** Which tests hold which room; the first that fits. */
 const ROOMS = [
@@ -67,11 +73,14 @@ const ROOMS = [
   [/src\/factory/, ["grammar", "errors", "storage"]],
   [/src\/work/, ["steps", "kmeans-faiss"]],
   [/src\/lists|src\/wasm/, ["update", "storage", "filter", "hnsw", "ivf-pq", "limits", "faults"]],
+  [/src\/cli/, ["cli", "commands", "convert"]],
   [/src\/handle/, ["handle", "handle-inputs", "filter", "id-selectors", "errors"]],
   [/./, ["search", "filter", "update", "storage", "faiss-files", "ivf-pq", "steps"]],
 ];
+/** Tests that damage at random for minutes: what only they notice has no test. */
+const CHANCE = /^(fuzz|voice-damage|readme|demo|native)\.test/;
 /** A mutant that runs longer hangs, which counts as noticed. */
-const PATIENCE = 300_000;
+const PATIENCE = 400_000;
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const { values, positionals } = parseArgs({
@@ -79,20 +88,26 @@ const { values, positionals } = parseArgs({
   options: {
     sample: { type: "string" },
     seed: { type: "string", default: "1" },
-    jobs: { type: "string" },
+    jobs: { type: "string", default: "1" },
     tests: { type: "string", multiple: true },
+    numbers: { type: "string" },
+    all: { type: "boolean", default: false },
   },
 });
-const jobs = Number(values.jobs ?? Math.max(1, availableParallelism() >> 1));
-const mutants = drawn(filesOf(positionals).flatMap((file) => mutantsOf(file, readFileSync(join(root, file), "utf8"))));
+const chosen = values.numbers?.split(",").map(Number);
+const mutants = drawn(filesOf(positionals).flatMap((file) => mutantsOf(file, readFileSync(join(root, file), "utf8"))))
+  .map((mutant, number) => ({ ...mutant, number }))
+  .filter(({ number }) => chosen === undefined || chosen.includes(number));
 const survivors = [];
 let [killed, unbuilt, next] = [0, 0, 0];
-await Promise.all(Array.from({ length: jobs }, (_, job) => work(join(root, "build/mutants", String(job)))));
+await Promise.all(
+  Array.from({ length: Number(values.jobs) }, (_, job) => work(join(root, "build/mutants", String(job)))),
+);
 const tried = killed + survivors.length;
 console.log(
-  `${killed} of ${tried} faults noticed (${((100 * killed) / tried).toFixed(1)} %), ${unbuilt} did not compile`,
+  `${killed} of ${tried} faults noticed (${((100 * killed) / tried).toFixed(1)} %), ${unbuilt} did not compile or made no other code`,
 );
-for (const { file, line, before, after } of survivors) console.log(`  ${file}:${line}: ${before}\n        -> ${after}`);
+for (const mutant of survivors) console.log(told(mutant));
 
 /** The files asked for, or all that are written by hand and in the library. */
 function filesOf(given) {
@@ -100,7 +115,7 @@ function filesOf(given) {
   const all = ["assembly", "src"].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, name)),
   );
-  return all.filter((name) => /(?<!\.gen|index|api)\.ts$/.test(name) && !name.startsWith("src/cli")).sort();
+  return all.filter((name) => /(?<!\.gen|index|api)\.ts$/.test(name) && !/^src.(cli|packaging)/.test(name)).sort();
 }
 
 /** As many of them as are wanted, by a seeded shuffle. */
@@ -140,59 +155,73 @@ function mutantsOf(file, source) {
 
 /** Tests that hold a file. */
 function testsOf(file) {
-  if (values.tests !== undefined) return values.tests;
-  const [, names] = ROOMS.find(([room]) => room.test(file));
-  return names.map((name) => `test/${name}.test.ts`).filter((path) => existsSync(join(root, path)));
+  const everything = readdirSync(join(root, "test")).filter((name) => name.endsWith(".test.ts") && !CHANCE.test(name));
+  const [, room] = ROOMS.find(([pattern]) => pattern.test(file));
+  const names = (values.tests ?? room).map((name) => `${name}.test.ts`);
+  return [...new Set(values.all ? [...names, ...everything] : names)].filter((name) =>
+    existsSync(join(root, "test", name)),
+  );
+}
+
+function told({ file, line, before, after, number }) {
+  return `  ${number}  ${file}:${line}: ${before}\n        -> ${after}`;
 }
 
 /** Tries one mutant after the other in a copy of the project. */
 async function work(folder) {
   rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  const copied = ["assembly", "src", "test", "bench", "dist", "docs", "examples", "README.md", "package.json"];
-  copied.push(...readdirSync(root).filter((name) => /^(asconfig|tsconfig|vitest).*/.test(name)));
-  for (const name of copied) cpSync(join(root, name), join(folder, name), { recursive: true });
+  mkdirSync(join(folder, "build"), { recursive: true });
+  const kept = /^(assembly|src|test|bench|dist|docs|examples|findings|.*\.(json|md|ts|js))$/;
+  for (const name of readdirSync(root).filter((entry) => kept.test(entry)))
+    cpSync(join(root, name), join(folder, name), { recursive: true });
+  for (const name of readdirSync(join(root, "build")).filter((entry) => /\.wasm$|^esm$/.test(entry)))
+    cpSync(join(root, "build", name), join(folder, "build", name), { recursive: true });
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
-  mkdirSync(join(folder, "build"));
-  // Whether the kernels that stand there are a mutant's.
-  let stale = false;
+  let job;
   while (next < mutants.length) {
     const mutant = mutants[next++];
-    const path = join(folder, mutant.file);
-    const original = readFileSync(path);
-    writeFileSync(path, mutant.source);
-    process.stderr.write(`${next} of ${mutants.length}, ${survivors.length} left over\r`);
-    const isKernel = mutant.file.startsWith("assembly");
-    // A worker runs what is built.
-    const build = isKernel || stale ? ["build:kernels"] : [];
-    if (mutant.file.startsWith("src/worker")) build.push("build:ts");
-    stale = isKernel;
-    if (!(await each(build, (script) => succeeds(folder, "npm", "run", "--silent", script)))) {
-      unbuilt++;
-    } else if (await succeeds(folder, "npx", "vitest", "run", "--bail=1", ...testsOf(mutant.file))) {
-      survivors.push(mutant);
-      console.log(`left over: ${mutant.file}:${mutant.line}: ${mutant.before}\n        -> ${mutant.after}`);
-    } else {
-      killed++;
+    job ??= await started(folder);
+    const before = Date.now();
+    const result = await asked(job, { mutant, tests: testsOf(mutant.file) });
+    if (result === "none") unbuilt++;
+    else if (result === "") survivors.push(mutant);
+    else killed++;
+    const seconds = ((Date.now() - before) / 1000).toFixed(0);
+    console.log(`${result === "" ? "LEFT OVER" : result} (${seconds} s)${told(mutant)}`);
+    if (result === "a hang") {
+      cpSync(join(root, mutant.file), join(folder, mutant.file));
+      for (const name of ["src/wasm", "src/codec"]) cpSync(join(root, name), join(folder, name), { recursive: true });
+      job = undefined;
     }
-    writeFileSync(path, original);
   }
-  rmSync(folder, { recursive: true, force: true });
+  job?.disconnect();
 }
 
-async function each(items, succeed) {
-  for (const item of items) if (!(await succeed(item))) return false;
-  return true;
+/** A job in a group of its own, so that a mutant that hangs ends with all that it started. */
+async function started(folder) {
+  const job = fork(join(folder, "test/mutate-job.mjs"), {
+    cwd: folder,
+    detached: true,
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  await new Promise((resolve) => job.once("message", resolve));
+  return job;
 }
 
-function succeeds(cwd, command, ...args) {
+/** What becomes of one fault; a job that answers nothing for long, or ends, has hung. */
+function asked(job, order) {
   return new Promise((resolve) => {
-    // A group of its own, so that a mutant that hangs ends with all that it started.
-    const child = spawn(command, args, { cwd, stdio: "ignore", detached: true });
-    const late = setTimeout(() => process.kill(-child.pid, "SIGKILL"), PATIENCE);
-    child.on("close", (code) => {
+    const done = (result) => {
       clearTimeout(late);
-      resolve(code === 0);
-    });
+      job.removeAllListeners();
+      resolve(result);
+    };
+    const late = setTimeout(() => {
+      process.kill(-job.pid, "SIGKILL");
+      done("a hang");
+    }, PATIENCE);
+    job.once("message", done);
+    job.once("exit", () => done("a hang"));
+    job.send(order);
   });
 }
