@@ -6,6 +6,7 @@ import type { ErrorCode, Ids, Index, Work } from "../src/index.js";
 import { ascii, flatFile, header, ivfFile } from "./files.js";
 import { goldenFolder } from "./golden.js";
 import { randomOf, uniform } from "./random.js";
+import { errorOf } from "./rejections.js";
 
 const D = 4;
 const rows = uniform(randomOf(1), 40 * D);
@@ -58,16 +59,6 @@ function stateOf(index: Index): unknown {
     bytes: createHash("sha256").update(index.toBytes()).digest("hex"),
     found: [1, 7].map((k) => (isTrained ? index.search(queries, k) : undefined)),
   };
-}
-
-/** What a call throws or rejects with. */
-async function errorOf(call: () => unknown): Promise<unknown> {
-  try {
-    await call();
-  } catch (error) {
-    return error;
-  }
-  return expect.fail("nothing was thrown");
 }
 
 /** What is done to which index, and what is said to it. */

@@ -7,6 +7,7 @@ import { blend } from "../dist/rvc/index.js";
 import { indexFactory, readIndex } from "../dist/worker/index.js";
 import type { AsyncIndex } from "../dist/worker/index.js";
 import { randomOf, uniform } from "./random.js";
+import { errorOf } from "./rejections.js";
 
 // An index in a worker takes what one in the page takes, refuses what it refuses in the same words, and outlives every mistake.
 
@@ -28,15 +29,6 @@ async function both(description: string): Promise<[there: AsyncIndex, here: Inde
     await index.add(rows);
   }
   return [there, here];
-}
-
-async function errorOf(call: () => unknown): Promise<unknown> {
-  try {
-    await call();
-  } catch (error) {
-    return error;
-  }
-  return expect.fail("nothing was thrown");
 }
 
 const tensor = (): { data: Float32Array; dims: number[] } => ({ data: queries.slice(), dims: [6, D] });

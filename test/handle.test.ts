@@ -5,6 +5,7 @@ import { CellistError, indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex 
 import type { Index, SearchResult, Warning } from "../src/index.js";
 import { blend, buildVoiceIndex } from "../src/rvc/index.js";
 import { randomOf, uniform } from "./random.js";
+import { errorOf, thrownBy } from "./rejections.js";
 
 // What people hold: its properties, what may be given to it, and what comes out of it.
 
@@ -29,16 +30,6 @@ async function filled(description: string, engine = {}): Promise<Index> {
   if (description.includes("IDMap")) await index.addWithIds(rows, [...rows.keys()].slice(0, 600));
   else await index.add(rows);
   return index;
-}
-
-/** What a call throws or rejects with. */
-async function errorOf(call: () => unknown): Promise<unknown> {
-  try {
-    await call();
-  } catch (error) {
-    return error;
-  }
-  return undefined;
 }
 
 /** Array matchers look at each byte, in a quarter of a second a megabyte. */
@@ -483,7 +474,7 @@ describe("whatever is given to whatever call, an error is a CellistError", () =>
       let index = await readIndex(made);
       for (const odd of ODD) {
         const before = index.toBytes();
-        const error = await errorOf(() => CALLS[name](index, odd as never));
+        const error = await thrownBy(() => CALLS[name](index, odd as never));
         if (error === undefined) index = await readIndex(made);
         else {
           expect(error, `${name} ${inspect(odd)}`).toBeInstanceOf(CellistError);

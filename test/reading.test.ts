@@ -6,6 +6,7 @@ import { ascii, concat, flatFile, header, HEADER_BYTES, i32, i64, idMapFile, ivf
 import type { IvfFile } from "./files.js";
 import { goldenCases, goldenFolder } from "./golden.js";
 import { below, randomOf, uniform } from "./random.js";
+import { errorOf } from "./rejections.js";
 
 const golden = (name: string): Uint8Array<ArrayBuffer> =>
   new Uint8Array(readFileSync(new URL(`${name}.index`, goldenFolder)));
@@ -47,15 +48,6 @@ function streamOf(chunks: Iterator<Uint8Array<ArrayBuffer>>) {
     { highWaterMark: 0 },
   );
   return { stream, seen };
-}
-
-async function errorOf(promise: Promise<unknown>): Promise<unknown> {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  return expect.fail("nothing was thrown");
 }
 
 const SOURCES: [name: string, open: (bytes: Uint8Array<ArrayBuffer>) => Bytes][] = [

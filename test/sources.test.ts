@@ -5,10 +5,11 @@ import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { dump } from "npyjs";
 import { describe, expect, test, vi } from "vitest";
-import { CellistError, METRIC_L2, readIndex } from "../src/index.js";
+import { METRIC_L2, readIndex } from "../src/index.js";
 import type { Bytes, Progress } from "../src/index.js";
 import { ascii, concat, flatFile, header, i64 } from "./files.js";
 import { goldenFolder } from "./golden.js";
+import { refusalOf } from "./rejections.js";
 import { zipOf } from "./zips.js";
 
 const golden = (name: string): Uint8Array<ArrayBuffer> =>
@@ -16,15 +17,6 @@ const golden = (name: string): Uint8Array<ArrayBuffer> =>
 const file = golden("ivf_flat_l2");
 const text = (content: string): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.from(content));
 const odd = (value: unknown): Bytes => value as Bytes;
-
-async function errorOf(promise: Promise<unknown>): Promise<CellistError> {
-  const error = await promise.then(
-    () => expect.fail("nothing was thrown"),
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(CellistError);
-  return error as CellistError;
-}
 
 function respond(body: BodyInit | null, status: number, headers: Record<string, string> = {}): Response {
   return new Response(body, { status, headers });
@@ -91,7 +83,7 @@ describe("a file that is no index is called what it is, with the next step", () 
     // Of what begins as an index does, fewer bytes are looked at.
     const chunks = [...chunksOf(bytes, name.includes("UTF-8") ? 600 : 5)];
     for (const source of [bytes, new Blob([bytes as Uint8Array<ArrayBuffer>]), chunks]) {
-      const error = await errorOf(readIndex(source));
+      const error = await refusalOf(readIndex(source));
       expect(error.code).toBe("ERR_FORMAT");
       expect(error.message).toMatch(sentence);
     }
@@ -164,7 +156,7 @@ describe("a zip", () => {
     ["that is damaged", spoilt, "ERR_FORMAT", /a\.index in the zip is damaged/],
     ["that points beyond its end", zipOf({ "a.index": file }).fill(250, -6, -4), "ERR_FORMAT", /points beyond its end/],
   ])("%s", async (_, zip, code, sentence) => {
-    const error = await errorOf(readIndex(zip));
+    const error = await refusalOf(readIndex(zip));
     expect(error.message).toMatch(sentence);
     expect(error.code).toBe(code);
   });
@@ -187,7 +179,7 @@ describe("a response that is no file", () => {
       /500.*https:\/\/x\.org/,
     ],
   ])("%s", async (_, open, sentence) => {
-    const error = await errorOf(readIndex(open()));
+    const error = await refusalOf(readIndex(open()));
     expect(error.code).toBe("ERR_FORMAT");
     expect(error.message).toMatch(sentence);
   });
@@ -195,7 +187,7 @@ describe("a response that is no file", () => {
   test("read already", async () => {
     const response = new Response(file);
     await response.arrayBuffer();
-    expect((await errorOf(readIndex(response))).message).toMatch(/has been read already.*clone/);
+    expect((await refusalOf(readIndex(response))).message).toMatch(/has been read already.*clone/);
   });
 
   test("all of a file as a part of it is a file", async () => {
@@ -219,14 +211,16 @@ describe("what bytes can't be read from is called what it is, with the next step
     ["options", { maxBytes: 1 }, /an Object: give a Uint8Array/],
     ["a symbol", Symbol("x"), /symbol/],
   ])("%s", async (_, input, sentence) => {
-    const error = await errorOf(readIndex(odd(input)));
+    const error = await refusalOf(readIndex(odd(input)));
     expect(error.code).toBe("ERR_PARAMETER");
     expect(error.message).toMatch(sentence);
   });
 
   test("chunks of something else", async () => {
-    expect((await errorOf(readIndex(odd(["IxF2", "more"])))).message).toMatch(/a chunk is the text "IxF2"/);
-    expect((await errorOf(readIndex(odd(new Map([["a", file]]))))).message).toMatch(/a chunk is an Array of length 2/);
+    expect((await refusalOf(readIndex(odd(["IxF2", "more"])))).message).toMatch(/a chunk is the text "IxF2"/);
+    expect((await refusalOf(readIndex(odd(new Map([["a", file]]))))).message).toMatch(
+      /a chunk is an Array of length 2/,
+    );
   });
 });
 
@@ -263,7 +257,7 @@ describe("what breaks off says so", () => {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     try {
       const response = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/a.index`);
-      const error = await errorOf(readIndex(response));
+      const error = await refusalOf(readIndex(response));
       expect(error.code).toBe("ERR_FORMAT");
       expect(error.message).toMatch(
         new RegExp(`broke off after \\d+ of ${file.length} bytes .*connection was cut.*again`),
@@ -286,11 +280,11 @@ describe("what breaks off says so", () => {
     const before = file.slice();
     gone(before);
     for (const input of [before, before.buffer])
-      expect((await errorOf(readIndex(input))).message).toMatch(/memory is gone/);
+      expect((await refusalOf(readIndex(input))).message).toMatch(/memory is gone/);
     const atOnce = file.slice();
     const reading = readIndex(atOnce);
     gone(atOnce);
-    expect((await errorOf(reading)).code).toBe("ERR_PARAMETER");
+    expect((await refusalOf(reading)).code).toBe("ERR_PARAMETER");
     // In the middle: more than one step of the reader.
     const large = flatFile(1 << 20, METRIC_L2, new Float32Array(10 << 20));
     let steps = 0;
@@ -301,7 +295,7 @@ describe("what breaks off says so", () => {
     let now = 0;
     const clock = vi.spyOn(Date, "now").mockImplementation(() => (now += 20));
     const slow = readIndex(large, { onProgress });
-    const error = await errorOf(slow);
+    const error = await refusalOf(slow);
     clock.mockRestore();
     expect(error.code).toBe("ERR_PARAMETER");
     expect(error.message).toMatch(/transferred away while they were read/);
@@ -312,7 +306,7 @@ describe("what breaks off says so", () => {
     const open = (bytes: Uint8Array): ReadableStream<Uint8Array> =>
       new ReadableStream({ start: (controller) => controller.enqueue(bytes), cancel: never });
     expect(await readIndex(open(file))).toMatchObject({ ntotal: 1000 });
-    expect((await errorOf(readIndex(open(text("x".repeat(600)))))).code).toBe("ERR_FORMAT");
+    expect((await refusalOf(readIndex(open(text("x".repeat(600)))))).code).toBe("ERR_FORMAT");
     async function* stuck(): AsyncGenerator<Uint8Array> {
       try {
         yield file;
@@ -331,7 +325,7 @@ describe("what breaks off says so", () => {
     for (const first of [new Uint8Array(0), file.subarray(0, 4000)]) {
       let turns = 0;
       const timer = setInterval(() => turns++, 0);
-      const error = await errorOf(readIndex(nothing(first)));
+      const error = await refusalOf(readIndex(nothing(first)));
       clearInterval(timer);
       expect(error.message).toMatch(/empty chunks in a row/);
       expect(turns).toBeGreaterThan(0);
@@ -389,7 +383,7 @@ describe("progress has a total", () => {
 
   test("what is no number of bytes is refused", async () => {
     for (const bytes of [-1, NaN, "7"]) {
-      const error = await errorOf(readIndex(chunks(), { bytes: bytes as number }));
+      const error = await refusalOf(readIndex(chunks(), { bytes: bytes as number }));
       expect(error.code).toBe("ERR_PARAMETER");
     }
   });
@@ -406,10 +400,10 @@ test("what can never fit is refused before it is loaded", async () => {
       yield new Uint8Array(1 << 20);
     }
   }
-  expect((await errorOf(readIndex(huge()))).code).toBe("ERR_MEMORY");
+  expect((await refusalOf(readIndex(huge()))).code).toBe("ERR_MEMORY");
   // One to tell what the file is.
   expect(taken).toBe(1);
   const lists = golden("ivf_flat_l2");
-  const error = await errorOf(readIndex([...chunksOf(lists, 1000)], { maxBytes: 65536 }));
+  const error = await refusalOf(readIndex([...chunksOf(lists, 1000)], { maxBytes: 65536 }));
   expect(error.code).toBe("ERR_MEMORY");
 });

@@ -1,9 +1,9 @@
 import { dump } from "npyjs";
 import { describe, expect, test } from "vitest";
-import { CellistError } from "../src/index.js";
 import { buildVoiceIndex } from "../src/rvc/index.js";
 import type { Slices, Voice, VoiceOptions } from "../src/rvc/index.js";
 import { randomOf, uniform } from "./random.js";
+import { refusalOf } from "./rejections.js";
 
 const D = 256;
 const N = 60;
@@ -14,15 +14,6 @@ const odd = (slices: unknown): Slices => slices as Slices;
 
 function build(slices: unknown, options: VoiceOptions = {}): Promise<Voice> {
   return buildVoiceIndex(odd(slices), { version: "v1", ...options });
-}
-
-async function errorOf(promise: Promise<unknown>): Promise<CellistError> {
-  const error = await promise.then(
-    () => expect.fail("nothing was thrown"),
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(CellistError);
-  return error as CellistError;
 }
 
 const expected = (await build(names.map((name, i) => ({ name, data: [a, b][i] })))).index.toBytes();
@@ -107,7 +98,7 @@ describe("what is no slice is called what it is, with the next step", () => {
     ["a path as data", [{ name: "0_0.npy", data: "x/0_0.npy" }], /0_0\.npy .*x\/0_0\.npy/],
     ["an object as data", [{ name: "0_0.npy", data: {} }], /0_0\.npy .*Object/],
   ])("%s", async (_, slices, sentence) => {
-    const error = await errorOf(build(slices));
+    const error = await refusalOf(build(slices));
     expect(error.code).toBe("ERR_PARAMETER");
     expect(error.message).toMatch(sentence);
   });
@@ -122,14 +113,14 @@ describe("what is no slice is called what it is, with the next step", () => {
       [[D, 9], /shape \[256, 9\].*x\.T/],
       [[9, 768], /shape \[9, 768\].*other RVC version/],
     ] as const) {
-      const error = await errorOf(build(of([...shape])));
+      const error = await refusalOf(build(of([...shape])));
       expect(error.code).toBe("ERR_DIMENSION");
       expect(error.message).toMatch(sentence);
     }
   });
 
   test("a download that failed", async () => {
-    const error = await errorOf(build([{ name: "0_0.npy", data: new Response("no", { status: 404 }) }]));
+    const error = await refusalOf(build([{ name: "0_0.npy", data: new Response("no", { status: 404 }) }]));
     expect(error.message).toMatch(/the response is 404/);
   });
 });
@@ -144,10 +135,10 @@ describe("rows with NaN or infinity", () => {
   ];
 
   test("are said by their file, row and column", async () => {
-    const error = await errorOf(build(slices()));
+    const error = await refusalOf(build(slices()));
     expect(error.code).toBe("ERR_NOT_FINITE");
     expect(error.message).toMatch(/^0_1\.npy: row 7 has NaN in column 9 .*skipNonFinite/);
-    expect((await errorOf(build([a, spoilt]))).message).toMatch(/^slice 1: row 7 has NaN in column 9/);
+    expect((await refusalOf(build([a, spoilt]))).message).toMatch(/^slice 1: row 7 has NaN in column 9/);
   });
 
   test("are left out where that is asked for, and counted", async () => {
@@ -167,7 +158,7 @@ describe("rows with NaN or infinity", () => {
   });
 
   test("nothing but such rows is no voice", async () => {
-    const error = await errorOf(build([new Float32Array(3 * D).fill(NaN)], { skipNonFinite: true }));
+    const error = await refusalOf(build([new Float32Array(3 * D).fill(NaN)], { skipNonFinite: true }));
     expect(error.message).toMatch(/no rows \(3 with NaN or infinity were left out\)/);
   });
 });
@@ -183,7 +174,7 @@ describe("the name and the dimensions", () => {
     ]) {
       expect((await build([a], { name })).fileName).toBe(`added_IVF1_Flat_nprobe_1_${part}_v1.index`);
     }
-    expect((await errorOf(build([a], { name: 7 as never }))).message).toMatch(/name is the number 7/);
+    expect((await refusalOf(build([a], { name: 7 as never }))).message).toMatch(/name is the number 7/);
   });
 
   test("d decides the version, or does without", async () => {
@@ -193,9 +184,9 @@ describe("the name and the dimensions", () => {
     expect(await of({ d: 768 }, 768)).toMatch(/_v2\.index$/);
     expect(await of({}, 768)).toMatch(/_v2\.index$/);
     expect(await of({ d: 1024 }, 1024)).toBe("added_IVF1_Flat_nprobe_1_voice_d1024.index");
-    expect(await errorOf(build([a], { d: 768 }))).toMatchObject({ code: "ERR_DIMENSION" });
-    expect(await errorOf(build([a], { d: 0, version: undefined as never }))).toMatchObject({ code: "ERR_PARAMETER" });
+    expect(await refusalOf(build([a], { d: 768 }))).toMatchObject({ code: "ERR_DIMENSION" });
+    expect(await refusalOf(build([a], { d: 0, version: undefined as never }))).toMatchObject({ code: "ERR_PARAMETER" });
     for (const version of ["V2", 2, "toString"])
-      expect(await errorOf(build([a], { version: version as never }))).toMatchObject({ code: "ERR_PARAMETER" });
+      expect(await refusalOf(build([a], { version: version as never }))).toMatchObject({ code: "ERR_PARAMETER" });
   });
 });
