@@ -31,6 +31,11 @@ describe("eigenvectors of a symmetric matrix", () => {
       expect(dot(zeros.vectors.subarray(4 * i), zeros.vectors.subarray(4 * i, 4 * i + 4))).toBe(1);
   });
 
+  test("of numbers whose squares are zeros", async () => {
+    const { values } = await solve(Float64Array.from([0, 1e-200, 0, 1e-200, 0, 1e-200, 0, 1e-200, 0]), 3);
+    for (const value of values) expect(Math.abs(value)).toBeLessThan(1e-199);
+  });
+
   test("ends with a NaN, and stops at an abort", async () => {
     await solve(Float64Array.from([1, NaN, NaN, 1]), 2);
     const stop = new AbortController();

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { CellistError, indexFactory, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
-import { buildVoiceIndex } from "../src/rvc/index.js";
+import { openRemote } from "../src/remote/index.js";
+import { blend, buildVoiceIndex, readVoice, shrinkVoice } from "../src/rvc/index.js";
 import { withFaults } from "./faults.js";
 import { randomOf, uniform } from "./random.js";
 
@@ -25,24 +26,56 @@ const KINDS = [
   "IDMap2,IVF4,Flat",
   "IDMap,IVF4,PQ8x4fs,RFlat",
   "IVF6(IVF2,Flat),Flat",
-].map(
-  (description) => [description, description.includes("4fs") ? (description.startsWith("PQ3x") ? 33 : 32) : D] as const,
-);
+  // Of "cellist/more".
+  "SQ8",
+  "IVF4,SQ6,RFlat",
+  "PQ4x5",
+  "IVF4,PQ4x5",
+  "HNSW4",
+  "IVF4_HNSW4,SQfp16,IDMap",
+  "RaBitQ4",
+  "IVF4,EDEN2",
+  "PCAR16,IVF4,Flat",
+].map((description) => [description, dOf(description)] as const);
 
-/** What people do that takes memory. Each is given an index of `N` vectors. */
-const OPERATIONS: Record<string, (index: Index, description: string) => unknown> = {
-  add: (index, description) => {
+function dOf(description: string): number {
+  if (description.startsWith("PQ3x")) return 33;
+  return /4fs|SQ|PQ|HNSW|RaBitQ|EDEN|PCA/.test(description) ? 32 : D;
+}
+
+/** What people do that takes memory. Each is given an index of `N` vectors, and another that holds the same. */
+const OPERATIONS: Record<string, (index: Index, other: Index) => unknown> = {
+  add: (index) => {
     const vectors = more.subarray(0, MORE * index.d);
-    return description.startsWith("IDMap") ? index.addWithIds(vectors, ids) : index.add(vectors);
+    return index.description.includes("IDMap") ? index.addWithIds(vectors, ids) : index.add(vectors);
   },
   removeIds: (index) => index.removeIds([0n, 5n, 88n, 1003n, 89n, 7n]),
+  upsert: (index) => index.upsert(more.subarray(0, 4 * index.d), [3n, 2000n, 80n, 2001n]),
+  mergeFrom: (index, other) =>
+    index.mergeFrom(other, {
+      addId: index.description.includes("IDMap") ? 3000 : 0,
+    }),
   search: (index) => index.search(fit(queries, index.d), 5, { nprobe: 4 }),
+  filter: (index) =>
+    index.search(fit(queries, index.d), 5, {
+      nprobe: 4,
+      filter: index.filter((id: number) => id % 3 === 1),
+    }),
+  rangeSearch: (index) => index.rangeSearch(fit(queries, index.d), 1e6, { nprobe: 4 }),
+  blend: (index) => blend(index, fit(queries, index.d).slice(), { k: 3, nprobe: 2 }),
   reconstruct: (index) => index.reconstructBatch([1n, 80n]),
   warmUp: (index) => index.warmUp({ batch: 64, k: 60, nprobe: 4 }),
+  compact: (index) => index.compact(),
   toBytes: (index) => index.toBytes(),
+  stream: async (index) => {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of index.stream()) chunks.push(chunk);
+  },
   reset: (index) => index.reset(),
   properties: (index) => [index.description, index.ntotal, index.memory],
 };
+/** What some kinds can't do, as faiss' can't: whatever fails, they say so. */
+const UNSUPPORTED = ["ERR_UNSUPPORTED", "ERR_ID"];
 
 function fit(vectors: Float32Array, d: number): Float32Array {
   return vectors.subarray(0, Math.floor(vectors.length / d) * d);
@@ -53,7 +86,7 @@ async function fileOf(description: string, d: number): Promise<Uint8Array<ArrayB
   const index = await indexFactory(d, description);
   const vectors = fit(uniform(randomOf(4), 200 * d), d);
   await index.train(vectors);
-  if (description.startsWith("IDMap"))
+  if (description.includes("IDMap"))
     await index.addWithIds(
       vectors.subarray(0, N * d),
       Array.from({ length: N }, (_, i) => i),
@@ -65,7 +98,9 @@ async function fileOf(description: string, d: number): Promise<Uint8Array<ArrayB
 }
 
 function stateOf(index: Index): unknown {
-  const { distances, labels } = index.search(fit(queries, index.d), 5, { nprobe: 4 });
+  const { distances, labels } = index.search(fit(queries, index.d), 5, {
+    nprobe: 4,
+  });
   const answer = [[...distances], Array.from(labels, Number)];
   return [index.ntotal, index.isTrained, Buffer.from(index.toBytes()).toString("base64"), answer];
 }
@@ -74,16 +109,23 @@ describe.each(KINDS)("%s: whichever allocation fails, a call does all or nothing
   for (const [name, operation] of Object.entries(OPERATIONS)) {
     test.each([1, Infinity])(`${name}, %s in a row`, async (many) => {
       const bytes = await fileOf(description, d);
-      const done = await readIndex(bytes);
-      await operation(done, description);
-      const after = stateOf(done);
+      const open = async (): Promise<[index: Index, other: Index]> => [await readIndex(bytes), await readIndex(bytes)];
+      const done = await open();
+      try {
+        await operation(...done);
+      } catch (error) {
+        // Nothing is injected here.
+        expect(UNSUPPORTED).toContain((error as CellistError).code);
+        return;
+      }
+      const after = done.map(stateOf);
       for (let at = 0; ; at++) {
-        const index = await readIndex(bytes);
-        const before = stateOf(index);
+        const both = await open();
+        const before = both.map(stateOf);
         let thrown: unknown;
         const { faults } = await withFaults(at, many, async () => {
           try {
-            await operation(index, description);
+            await operation(...both);
           } catch (error) {
             thrown = error;
           }
@@ -91,12 +133,12 @@ describe.each(KINDS)("%s: whichever allocation fails, a call does all or nothing
         if (thrown !== undefined) {
           expect(thrown).toBeInstanceOf(CellistError);
           expect(thrown).toMatchObject({ code: "ERR_MEMORY" });
-          expect(stateOf(index), `allocation ${at}`).toEqual(before);
+          expect(both.map(stateOf), `allocation ${at}`).toEqual(before);
           // And again, with the memory there.
-          await operation(index, description);
+          await operation(...both);
         }
-        expect(stateOf(index), `allocation ${at}`).toEqual(after);
-        index.dispose();
+        expect(both.map(stateOf), `allocation ${at}`).toEqual(after);
+        for (const index of both) index.dispose();
         if (faults.count <= at) break;
       }
     });
@@ -140,17 +182,48 @@ describe.each(KINDS)("%s: whichever allocation fails, a call does all or nothing
   });
 });
 
-test("buildVoiceIndex: whichever allocation fails, it says so", async () => {
-  const slices = [{ name: "a", data: uniform(randomOf(6), 100 * 256) }];
+/** Makes each allocation of a job fail, one after the other, and counts the failures; those of a long job get rarer. */
+async function failures(job: () => Promise<unknown>, sparse = false): Promise<number> {
   let failed = 0;
-  for (let at = 0; ; at++) {
+  for (let at = 0; ; at += sparse ? 1 + (at >> 4) : 1) {
     let thrown: unknown;
-    const { faults } = await withFaults(at, 1, () =>
-      buildVoiceIndex(slices, { version: "v1" }).catch((error: unknown) => (thrown = error)),
-    );
-    if (thrown !== undefined) expect(thrown).toMatchObject({ code: "ERR_MEMORY" });
-    if (thrown !== undefined) failed++;
-    if (faults.count <= at) break;
+    const { faults } = await withFaults(at, 1, () => job().catch((error: unknown) => (thrown = error)));
+    if (thrown !== undefined) {
+      expect(thrown, `allocation ${at}`).toMatchObject({ code: "ERR_MEMORY" });
+      failed++;
+    }
+    if (faults.count <= at) return failed;
   }
-  expect(failed).toBeGreaterThan(5);
+}
+
+describe("whichever allocation fails, it says so", () => {
+  test("buildVoiceIndex", async () => {
+    const slices = [{ name: "a", data: uniform(randomOf(6), 100 * 256) }];
+    expect(await failures(() => buildVoiceIndex(slices, { version: "v1" }))).toBeGreaterThan(5);
+  });
+
+  test("shrinkVoice and readVoice, and the voice is as before", async () => {
+    const voice = await readIndex(await fileOf("IVF4,Flat", 32));
+    const before = stateOf(voice);
+    const shrink = (): ReturnType<typeof shrinkVoice> => shrinkVoice(voice, { layers: 2, sample: 8 });
+    expect(await failures(shrink, true)).toBeGreaterThan(20);
+    expect(stateOf(voice)).toEqual(before);
+    const bytes = (await shrink()).index.toBytes();
+    for (const compact of [false, true])
+      expect(await failures(() => readVoice(bytes, { compact }), true)).toBeGreaterThan(5);
+  });
+
+  test("openRemote and its searches", async () => {
+    const bytes = await fileOf("IVF4,PQ8x4fs,RFlat", 32);
+    const read = async (from: number, to: number): Promise<Uint8Array> => bytes.slice(from, to);
+    const job = async (): Promise<void> => {
+      const remote = await openRemote({ size: bytes.length, read });
+      try {
+        await remote.search(fit(queries, 32), 3, { nprobe: 2 });
+      } finally {
+        remote.dispose();
+      }
+    };
+    expect(await failures(job, true)).toBeGreaterThan(5);
+  });
 });

@@ -1,6 +1,7 @@
 import { cpuUsage, env } from "node:process";
 import { expect, test } from "vitest";
-import { coded, damage, seeds, survive } from "./fuzz.js";
+import { coded } from "./fuzz-use.js";
+import { damage, seeds, survive } from "./fuzz.js";
 
 // For a long run: CELLIST_FUZZ=1000000 CELLIST_FUZZ_SEED=20000 npx vitest run test/fuzz.test.ts. A failure names a number, with which
 // CELLIST_FUZZ=1 CELLIST_FUZZ_SEED=<number> does the same damage again; CELLIST_FUZZ_OF=<regular expression> damages those files only

@@ -3,15 +3,13 @@
 import { readFileSync } from "node:fs";
 import { CellistError, indexFactory, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
-import { VectorIndex } from "../src/handle/vector-index.js";
-import { countCoded } from "./coded.js";
 import { withFaults } from "./faults.js";
 import { concat, i32, i64 } from "./files.js";
+import { use } from "./fuzz-use.js";
 import { damageStructure, structureOf } from "./fuzz-structure.js";
 import type { Structure } from "./fuzz-structure.js";
 import { goldenCases, goldenFolder } from "./golden.js";
 import { below, pick, randomOf, uniform } from "./random.js";
-import type { Random } from "./random.js";
 
 /** A file to damage. */
 export interface Seed {
@@ -198,6 +196,8 @@ const SLACK = 256 << 10;
 const ARRAYS = 1 << 20;
 /** The same for a file of unknown length: room is taken ahead of what comes. */
 const STREAM_SLACK = SLACK + (2 << 20);
+/** The same for all that is done to an index: it is written and read several times. */
+const [USED, ARRAYS_USED, SLACK_USED] = [50, 8 << 20, 2 << 20];
 
 /** Reads damaged bytes and, where they are an index, uses it. Returns whether they were. Throws for what must not be. */
 export async function survive(
@@ -219,69 +219,15 @@ export async function survive(
     if (arrays > 2 * length + ARRAYS) throw new Error(`${arrays} bytes of arrays were made for a file of ${length}`);
     if (index.memory > 2 * length + (source instanceof Uint8Array ? SLACK : STREAM_SLACK))
       throw new Error(`${index.memory} bytes are held for a file of ${length}`);
-    await use(index, randomOf(number));
+    // Vectors that are given are of the d that the file claims.
+    const given = 64 * 4 * index.d;
+    const { faults } = await withFaults(Infinity, 0, () => use(index, randomOf(number)));
+    if (faults.bytes > USED * length + given + ARRAYS_USED)
+      throw new Error(`${faults.bytes} bytes of arrays were made in using a file of ${length}`);
+    if (index.memory > 4 * length + given + SLACK_USED)
+      throw new Error(`${index.memory} bytes are held in using a file of ${length}`);
   } finally {
     index.dispose();
   }
   return true;
-}
-
-/** Searches by codes of rows so far. */
-export let coded = 0;
-
-/** Does to an index what people do. */
-async function use(index: Index, random: Random): Promise<void> {
-  const { d, ntotal } = index;
-  const queries = uniform(random, (d > 4096 ? 1 : 3) * d);
-  let found: bigint[] = [];
-  let results = "";
-  const look = (): void => {
-    found = [];
-    results = "";
-    for (const k of [1, 8]) {
-      const { labels, distances } = index.search(queries, k, { nprobe: 0x7fffffff });
-      found = Array.from(labels, BigInt);
-      results += `${found.join()} at ${distances.join()}; `;
-    }
-    found = found.filter((label) => label !== -1n);
-  };
-  await allowed(look);
-  const plain = results;
-  const searches = countCoded(index);
-  if (index instanceof VectorIndex) index.node.prepare();
-  await allowed(look);
-  if (results !== plain) throw new Error(`prepared, it finds ${results} in place of ${plain}`);
-  coded += searches();
-  for (const label of found.slice(0, 2)) await allowed(() => index.reconstruct(label));
-  await expectReadable(index);
-  if (found.length > 0) await allowed(() => index.removeIds(found.slice(0, 1)));
-  await allowed(() => index.removeIds([0n, 1n << 40n]));
-  const more = uniform(random, 2 * d);
-  const before = index.ntotal;
-  await allowed(() => (index.description.includes("IDMap") ? index.addWithIds(more, [3, 4]) : index.add(more)));
-  if (index.ntotal > ntotal + 2 || index.ntotal < before) throw new Error(`${before} vectors became ${index.ntotal}`);
-  await allowed(look);
-  await expectReadable(index);
-  await allowed(() => index.reset());
-  await allowed(look);
-  if (found.length > 0) throw new Error("something was found after a reset");
-  await expectReadable(index);
-}
-
-/** Whatever an index was read from, its own bytes are a file, and give themselves again. */
-async function expectReadable(index: Index): Promise<void> {
-  const bytes = index.toBytes();
-  const again = await readIndex(bytes);
-  const same = Buffer.compare(again.toBytes(), bytes) === 0;
-  again.dispose();
-  if (!same) throw new Error("read again, it gives other bytes");
-}
-
-/** Calls, and lets the library's own errors pass. */
-async function allowed(call: () => unknown): Promise<void> {
-  try {
-    await call();
-  } catch (error) {
-    if (!(error instanceof CellistError)) throw error;
-  }
 }

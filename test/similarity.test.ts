@@ -127,6 +127,20 @@ describe("lists in order of similarity", () => {
     expect(await requests(ordered.toBytes())).toBeLessThanOrEqual(await requests(index.toBytes()));
   });
 
+  it("of cells on a line go from one end of it to the other", async () => {
+    const flat = await indexFactory(D, "IVF50,Flat");
+    const place = (i: number): number => ((i * 37) % 50) * 10;
+    const line = Float32Array.from({ length: N * D }, (_, i) =>
+      i % D === 3 ? place(Math.floor(i / D) % 50) : (i * 7) % 2,
+    );
+    // Of as many vectors as cells each is one's centroid.
+    await flat.train(line.slice(0, 50 * D));
+    await flat.add(line);
+    // From 0 to 490, where each cell is one place: no step back, and none left out.
+    expect(wayOf(await orderBySimilarity(flat))).toBeLessThan(500);
+    expect(wayOf(flat)).toBeGreaterThan(1000);
+  });
+
   it("keep a direct map right", async () => {
     for (const name of ["ivf_flat_directmap_array", "ivf_flat_directmap_hash"]) {
       const bytes = readFileSync(new URL(`${name}.index`, goldenFolder));

@@ -66,6 +66,22 @@ describe.each<Metric>([METRIC_L2, METRIC_INNER_PRODUCT])("mergeFrom, metric %i",
   });
 });
 
+test.each(["PQ8x4fs", "PQ8x4fs,RFlat", "IVF6,PQ8x4fsr,RFlat", "IVF6,RaBitQfs3", "IVF6,SQ6,RFlat"])(
+  "%s: an index that was trained here takes one that was read, whose memory has everything elsewhere",
+  async (kind) => {
+    const a = await indexFactory(D, kind);
+    await a.train(rows, { seed: 2 });
+    const one = await readIndex(a.toBytes());
+    await fill(a, 0, 250);
+    const b = await readIndex(a.toBytes());
+    await fill(one, 0, 250);
+    await fill(one, 0, 250);
+    // A Refine counts by itself, and so does what has no lists.
+    await a.mergeFrom(b, { addId: kind === "IVF6,RaBitQfs3" ? 250 : 0 });
+    expect(Buffer.compare(a.toBytes(), one.toBytes())).toBe(0);
+  },
+);
+
 test.each(["IVF6,PQ8x4fs,RFlat", "IVF6,Flat,IDMap"])(
   "%s: a merge stopped at any point leaves both as they were",
   async (kind) => {

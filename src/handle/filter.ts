@@ -10,12 +10,15 @@ import type { Where } from "./where.js";
 /** Bytes of a bitmap that kernels read beyond its last slot. */
 const BEYOND = 16;
 
+/** What a filter has that was not asked for yet. */
+const NONE = new Uint8Array(0);
+
 /** Which of an index's vectors a search may find. It follows the index: made for its state when it is next asked for. */
 export class IdFilter implements Filter {
   readonly #index: VectorIndex;
   readonly #where: Where;
   /** The bitmap of the slots that searches scan, of which state of the index it is, and how many are admitted. */
-  #bits = new Uint8Array(0);
+  #bits: Uint8Array = NONE;
   #version = -1;
   #count = 0;
 
@@ -59,12 +62,15 @@ export class IdFilter implements Filter {
     if (version === this.#version) return this.#bits;
     const wide = index.idType === "int64";
     const matches = matcherOf(this.#where, wide);
-    const bits = makingArrays(() => new Uint8Array(Math.ceil(node.slots / 8) + BEYOND));
     let count = 0;
-    eachId(node, wide, (id, slot) => {
-      if (!matches(id)) return;
-      bits[slot >> 3] |= 1 << (slot & 7);
-      count++;
+    const bits = makingArrays(() => {
+      const made = new Uint8Array(Math.ceil(node.slots / 8) + BEYOND);
+      eachId(node, wide, (id, slot) => {
+        if (!matches(id)) return;
+        made[slot >> 3] |= 1 << (slot & 7);
+        count++;
+      });
+      return made;
     });
     if (index.version !== version)
       fail("ERR_BUSY", "the index was changed by the filter's own function: let it only look at ids");

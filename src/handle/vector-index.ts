@@ -222,7 +222,7 @@ export class VectorIndex implements Index<IdType> {
     const filling = !this.#filled;
     const wide = filling ? other.#wide : this.#wide;
     if (!wide || addId !== 0n) {
-      const ids = new BigInt64Array(1);
+      const ids = makingArrays(() => new BigInt64Array(1));
       eachId(theirs, true, (id) => {
         const sum = (id as bigint) + addId;
         ids[0] = sum;

@@ -217,7 +217,7 @@ export class Lists {
               engine.u8.fill(0, block, block + layout.blockBytes);
             }
           }
-          layout.load(from, other.#codes, own, n, codes);
+          other.layout.load(from, other.#codes, own, n, codes);
           loose.set(from.u8.subarray(codes, codes + n * looseBytes));
           this.store(loose, slots.subarray(0, n));
           await pace.step("merge", (done += n), other.count);

@@ -1,5 +1,7 @@
 // What every runtime does, with nothing but JavaScript's own: a worklet has neither fetch nor TextDecoder nor performance.
 
+import { checkTiny } from "./tiny.mjs";
+
 const [ROWS, D, K, SEED] = [2000, 64, 8, 7];
 
 /** What each index is, and what it is searched and blended with. */
@@ -67,6 +69,7 @@ export async function runSearches(cellist, file, { engine = {} } = {}) {
     }
     await index.dispose();
   }
+  await checkTiny(cellist, base, engine);
   if (cellist.buildVoiceIndex !== undefined) {
     // 516 rows of an RVC v1 voice, in two slices.
     const middle = 300 * 256;
