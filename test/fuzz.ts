@@ -9,6 +9,7 @@ import { use } from "./fuzz-use.js";
 import { damageStructure, structureOf } from "./fuzz-structure.js";
 import type { Structure } from "./fuzz-structure.js";
 import { goldenCases, goldenFolder } from "./golden.js";
+import { oldSignBlocks, oldSignLists } from "./old-sign-files.js";
 import { below, pick, randomOf, uniform } from "./random.js";
 
 /** A file to damage. */
@@ -31,6 +32,8 @@ export async function seeds(only: RegExp): Promise<{ small: Seed[]; large: Seed[
   for (const { name, file } of goldenCases(goldenFolder)) {
     const bytes = new Uint8Array(readFileSync(new URL(file, goldenFolder)));
     all.push(await seedOf(name, bytes));
+    if (name.startsWith("rabitqfs")) all.push(await seedOf(`old ${name}`, oldSignBlocks(bytes)));
+    if (name.startsWith("ivf_rabitqfs")) all.push(await seedOf(`old ${name}`, oldSignLists(bytes)));
     if (bytes.length < 30_000) continue;
     try {
       all.push(await seedOf(`${name}, 5 vectors`, await withFew(bytes, 5)));

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { indexFactory, METRIC_L2, readIndex } from "../src/index.js";
 import { ascii, concat, i32, i64 } from "./files.js";
 import { goldenFolder } from "./golden.js";
+import { oldSignBlocks, oldSignLists } from "./old-sign-files.js";
 import { randomOf, uniform } from "./random.js";
 
 // Files of faiss' first versions, files that faiss made wrong, and files of what is not built.
@@ -85,81 +86,23 @@ describe("files of faiss' first versions", () => {
   });
 });
 
-/** Parts of a block of RaBitQfs: signs of all, then of each what follows them. */
-function partsOf(
-  blocks: Uint8Array,
-  bbs: number,
-  rowBytes: number,
-  n: number,
-): { signs: Uint8Array; rests: Uint8Array[] } {
-  const signBytes = 64 / 8;
-  const signs: Uint8Array[] = [];
-  const rests: Uint8Array[] = [];
-  for (let at = 0; at < blocks.length; at += bbs * rowBytes) {
-    signs.push(blocks.subarray(at, at + bbs * signBytes));
-    for (let i = 0; i < bbs && rests.length < n; i++) {
-      const from = at + bbs * signBytes + i * (rowBytes - signBytes);
-      rests.push(blocks.subarray(from, from + rowBytes - signBytes));
-    }
-  }
-  return { signs: concat(...signs), rests };
-}
-
 describe("RaBitQfs as the first faiss wrote it, with what follows the signs apart", () => {
   test.each(["rabitqfs_l2", "rabitqfs_ip", "rabitqfs3_l2", "rabitqfs3_ip"])("Irfs of %s", async (name) => {
     const bytes = golden(name);
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    // Header, quantizer, a centre of 64, bits of a query; then bbs, ntotal2, M2, code_size, and the codes.
-    const packing = 37 + 28 + 8 + 64 * 4 + 1;
-    const [bbs, rowBytes] = [view.getInt32(packing, true), Number(view.getBigInt64(packing + 20, true))];
-    const { signs, rests } = partsOf(bytes.subarray(packing + 36), bbs, rowBytes, 200);
-    const apart = concat(...rests);
-    const old = (size: number): Uint8Array =>
-      concat(
-        ascii("Irfs"),
-        bytes.subarray(4, packing),
-        i64(size),
-        apart.subarray(0, size),
-        bytes.subarray(packing, packing + 28),
-        i64(signs.length),
-        signs,
-      );
-    expect(Buffer.compare((await readIndex(old(apart.length))).toBytes(), bytes)).toBe(0);
-    for (const size of [0, apart.length - 1, apart.length - rests[0].length])
-      await expect(readIndex(old(size))).rejects.toThrow(/flat_storage at offset/);
+    expect(Buffer.compare((await readIndex(oldSignBlocks(bytes))).toBytes(), bytes)).toBe(0);
+    for (const [ids, more] of [
+      [0, 0],
+      [199, 0],
+      [199, 3],
+    ])
+      await expect(readIndex(oldSignBlocks(bytes, ids, more))).rejects.toThrow(/flat_storage at offset/);
   });
 
   test.each(["ivf_rabitqfs_l2", "ivf_rabitqfs_ip", "ivf_rabitqfs4_64_l2", "ivf_rabitqfs4_64_ip"])(
     "Iwrf of %s",
     async (name) => {
       const bytes = golden(name);
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      const at = text(bytes).lastIndexOf("ilbl");
-      const nlist = Number(view.getBigInt64(at + 4, true));
-      const [bbs, blockBytes] = [20, 28].map((offset) => Number(view.getBigInt64(at + offset, true)));
-      const apart = new Map<number, Uint8Array>();
-      const lists: Uint8Array[] = [];
-      let next = at + 36;
-      for (let list = 0; list < nlist; list++) {
-        const size = Number(view.getBigInt64(next, true));
-        const ids = bytes.subarray(next, next + 8 + size * 8);
-        next += ids.length;
-        const codes = bytes.subarray(next + 8, next + 8 + Number(view.getBigInt64(next, true)));
-        const { signs, rests } = partsOf(codes, bbs, blockBytes / bbs, size);
-        rests.forEach((rest, i) => apart.set(Number(view.getBigInt64(next - (size - i) * 8, true)), rest));
-        lists.push(concat(ids, i64(signs.length), signs));
-        next += 8 + codes.length;
-      }
-      const flat = concat(...Array.from({ length: 200 }, (_, id) => apart.get(id) ?? new Uint8Array(0)));
-      const old = concat(
-        ascii("Iwrf"),
-        bytes.subarray(4, at),
-        i64(flat.length),
-        flat,
-        bytes.subarray(at, at + 28),
-        i64(bbs * 8),
-        ...lists,
-      );
+      const old = oldSignLists(bytes);
       expect(Buffer.compare((await readIndex(old)).toBytes(), bytes)).toBe(0);
       // An id for which there are no factors.
       old.set(i64(200), text(old).lastIndexOf("ilbl") + 36 + 8);
