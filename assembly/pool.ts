@@ -51,12 +51,11 @@ export function sift(pool: usize, count: i32, k: i32): i32 {
   // The smallest value that k sums do not exceed, by halving what is between the least and the largest: eight sums are compared at once.
   let least = v128.load16_splat(sums);
   let largest = least;
-  for (let i = count; i < rounded; i++) store<u16>(sums + ((<usize>i) << 1), load<u16>(sums));
+  for (let i = count; i < rounded; i++) store<u16>(sums + ((<usize>i) << 1), 65535);
   for (let at = sums; at < end; at += 16) {
     least = i16x8.min_u(least, v128.load(at));
     largest = i16x8.max_u(largest, v128.load(at));
   }
-  for (let i = count; i < rounded; i++) store<u16>(sums + ((<usize>i) << 1), 65535);
   let low = leastLane(least);
   let high = 65535 - leastLane(v128.not(largest));
   while (low < high) {
@@ -88,23 +87,9 @@ function leastLane(v: v128): i32 {
 /** How many of n sums, n a multiple of 8, are at most `limit`. */
 function countUpTo(sums: usize, n: i32, limit: i32): i32 {
   const limits = i16x8.splat(<i16>limit);
-  const zero = i16x8.splat(0);
-  const end = sums + ((<usize>n) << 1);
   let total = 0;
-  while (sums < end) {
-    // A lane of 16 bits counts to 65535.
-    const stop = min(end, sums + (65535 << 4));
-    let counts = zero;
-    for (; sums < stop; sums += 16) {
-      counts = i16x8.sub(counts, i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), zero));
-    }
-    const pairs = i32x4.extadd_pairwise_i16x8_u(counts);
-    total +=
-      i32x4.extract_lane(pairs, 0) +
-      i32x4.extract_lane(pairs, 1) +
-      i32x4.extract_lane(pairs, 2) +
-      i32x4.extract_lane(pairs, 3);
-  }
+  for (const end = sums + ((<usize>n) << 1); sums < end; sums += 16)
+    total += popcnt(i16x8.bitmask(i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), i16x8.splat(0))));
   return total;
 }
 
@@ -138,28 +123,16 @@ export function emptyPool(pool: usize, k: i32, keys: usize, slots: usize, ids: u
   return count;
 }
 
-/** The rank (u16) of each of n sums. numbers (i32) and ranks have room for 15 more. */
+/** The rank (u16) of each of n sums. numbers (i32) and ranks have room for 7 more. */
 function rank(sums: usize, n: i32, numbers: usize, ranks: usize): void {
   const end = numbers + ((<usize>n) << 2);
   for (let i: u32 = 0; i < <u32>n; i++)
     store<u32>(numbers + ((<usize>i) << 2), ((<u32>load<u16>(sums + ((<usize>i) << 1))) << 8) | i);
-  for (let at = numbers; at < end; at += 64, ranks += 32) {
-    const a = v128.load(at);
-    const b = v128.load(at, 16);
-    const c = v128.load(at, 32);
-    const e = v128.load(at, 48);
-    let aRank = i32x4.splat(0);
-    let bRank = aRank;
-    let cRank = aRank;
-    let eRank = aRank;
-    for (let other = numbers; other < end; other += 4) {
-      const one = v128.load32_splat(other);
-      aRank = i32x4.sub(aRank, i32x4.gt_s(a, one));
-      bRank = i32x4.sub(bRank, i32x4.gt_s(b, one));
-      cRank = i32x4.sub(cRank, i32x4.gt_s(c, one));
-      eRank = i32x4.sub(eRank, i32x4.gt_s(e, one));
-    }
-    v128.store(ranks, i16x8.narrow_i32x4_s(aRank, bRank));
-    v128.store(ranks, i16x8.narrow_i32x4_s(cRank, eRank), 16);
+  for (let at = numbers; at < end; at += 16, ranks += 8) {
+    const four = v128.load(at);
+    let smaller = i32x4.splat(0);
+    for (let other = numbers; other < end; other += 4)
+      smaller = i32x4.sub(smaller, i32x4.gt_s(four, v128.load32_splat(other)));
+    v128.store(ranks, i16x8.narrow_i32x4_s(smaller, smaller));
   }
 }

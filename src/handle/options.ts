@@ -53,8 +53,6 @@ const RULES: { readonly [N in keyof Options]: Rule<Options[N]> } = {
 
 type Name = keyof Options;
 
-const NONE: Partial<Options> = {};
-
 /** What is taken where an option is left out, unless a call says otherwise. */
 export const DEFAULTS: Readonly<{ seed: number; k: number; rate: number }> = {
   /** faiss' own. */
@@ -101,8 +99,11 @@ export function checkNames(options: unknown, names: ReadonlySet<string>): void {
  */
 export function readSearch(options: object | undefined, params: SearchParams, ensureK = false): void {
   // All of them before any is written: a getter may search, too.
-  const given: Partial<Options> = options ?? NONE;
-  const { nprobe, kFactor, efSearch, ensureK: goesOn } = given;
+  const given: Partial<Options> | undefined = options;
+  const nprobe = given?.nprobe;
+  const kFactor = given?.kFactor;
+  const efSearch = given?.efSearch;
+  const goesOn = given?.ensureK;
   if (nprobe !== undefined) checked("nprobe", RULES.nprobe, nprobe);
   if (kFactor !== undefined) checked("kFactor", RULES.kFactor, kFactor);
   if (efSearch !== undefined) checked("efSearch", RULES.efSearch, efSearch);

@@ -248,6 +248,6 @@ function placesOf(codebook: Float32Array, M: number): Int32Array {
 /** The squared lengths of a codebook's centroids, rounded as in a table of squared distances. */
 function lengthsOf(codebook: Float32Array, sub: number): Float32Array {
   const lengths = new Float32Array(codebook.length / sub);
-  for (const [i, value] of codebook.entries()) lengths[Math.floor(i / sub)] += Math.fround(value * value);
+  codebook.forEach((value, i) => (lengths[Math.floor(i / sub)] += Math.fround(value * value)));
   return lengths;
 }
