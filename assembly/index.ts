@@ -28,6 +28,6 @@ export { arrangeCodes, copyCodes } from "./packed";
 export { compareMatches, refineRows } from "./refine";
 export { addCentroids, lessCentroids } from "./residuals";
 export { scanF32Best, scanF32Within } from "./codes/f32";
-export { decodeProduct, encodeProduct, trainProduct } from "./codes/pq";
+export { trainProduct } from "./codes/pq";
 export { scanListsScratch } from "./scan/lists";
 export { sortEntries } from "./topk";

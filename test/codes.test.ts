@@ -237,7 +237,6 @@ describe("scalar quantizers", () => {
 
 describe("product quantizers", () => {
   const engine = new Engine();
-  const { kernels } = engine;
   for (const nbits of [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13]) {
     for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT] as const) {
       for (const residual of [false, true]) {
@@ -256,7 +255,7 @@ describe("product quantizers", () => {
           const less = shape.rows.map(
             (x, j) => x - (shape.centroids?.[shape.cells[Math.floor(j / d)] * d + (j % d)] ?? 0),
           );
-          kernels.encodeProduct(
+          moreKernels(engine).encodeProduct(
             put(engine, less),
             n,
             M,
@@ -268,7 +267,7 @@ describe("product quantizers", () => {
             rowBytes,
           );
           const out = engine.allocate(n * d * 4 + 64);
-          kernels.decodeProduct(codes, rowBytes, n, M, nbits, d / M, quantizer.codebook, out);
+          moreKernels(engine).decodeProduct(codes, rowBytes, n, M, nbits, d / M, quantizer.codebook, out);
           const decoded = engine.f32.slice(out >>> 2, (out >>> 2) + n * d);
           // Each part is the nearest of all centroids.
           const sub = d / M;

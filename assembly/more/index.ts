@@ -42,4 +42,4 @@ export {
   tridiagonalize,
 } from "../eigen";
 export { decodeColumns, groupsBytes, makeGroups, quantizeByGroups } from "../opq";
-export { termsOfProduct } from "../codes/pq";
+export { decodeProduct, encodeProduct, termsOfProduct } from "../codes/pq";

@@ -53,11 +53,11 @@ export class ProductCode extends Code {
   }
 
   encode(vectors: number, n: number, loose: number): void {
-    this.quantizer.encode(vectors, n, loose, this.layout.looseBytes);
+    encodeProduct(this.engine, this.quantizer, vectors, n, loose, this.layout.looseBytes);
   }
 
   decode(loose: number, n: number, vectors: number): void {
-    this.quantizer.decode(loose, this.layout.looseBytes, n, vectors);
+    decodeProduct(this.engine, this.quantizer, loose, this.layout.looseBytes, n, vectors);
   }
 
   override settle(rows: number, n: number, cells: number, centroids: number): void {
@@ -108,4 +108,28 @@ export class ProductCode extends Code {
     i32[at + Product.termAt] = this.#hasTerms ? codeBytes : 0;
     i32[at + Product.transposed] = transposed;
   }
+}
+
+/** Writes the codes of n vectors as strings of bits, rows of `rowBytes` bytes (addresses). */
+export function encodeProduct(
+  engine: Engine,
+  { d, M, nbits, lanes, transposed }: ProductQuantizer,
+  vectors: number,
+  n: number,
+  rows: number,
+  rowBytes: number,
+): void {
+  moreKernels(engine).encodeProduct(vectors, n, M, nbits, lanes, d / M, transposed, rows, rowBytes);
+}
+
+/** Writes the vectors that n rows stand for. */
+export function decodeProduct(
+  engine: Engine,
+  { d, M, nbits, codebook }: ProductQuantizer,
+  rows: number,
+  rowBytes: number,
+  n: number,
+  vectors: number,
+): void {
+  moreKernels(engine).decodeProduct(rows, rowBytes, n, M, nbits, d / M, codebook, vectors);
 }

@@ -1,3 +1,4 @@
+import { decodeProduct, encodeProduct } from "../codes/product.js";
 import { fail } from "../errors.js";
 import { Writer } from "../format/writer.js";
 import { Rows } from "../lists/rows.js";
@@ -98,7 +99,7 @@ export class IvfPqrNode extends Wrapper {
       await this.#eachRest(own, before, pace, (rest, n) => {
         const codes = this.#codes.reserve(n);
         engine.u8.fill(0, codes, codes + n * codeBytes);
-        this.#finer.encode(rest, n, codes, codeBytes);
+        encodeProduct(engine, this.#finer, rest, n, codes, codeBytes);
         this.#codes.grow(n);
       });
     } catch (error) {
@@ -222,7 +223,7 @@ export class IvfPqrNode extends Wrapper {
     engine.u8.copyWithin(labels, slots, slots + n * 4);
     base.mapSlots(labels, n);
     engine.kernels.gatherRows(this.#codes.address, codeBytes, labels, n, codes);
-    this.#finer.decode(codes, codeBytes, n, finer);
+    decodeProduct(engine, this.#finer, codes, codeBytes, n, finer);
     moreKernels(engine).shiftRows(out, 1, n * d, finer, 1);
     engine.returnScratch(top);
   }

@@ -178,18 +178,6 @@ export class ProductQuantizer {
     this.#engine.kernels.dequantize(numbers, n, this.M, this.K, this.d / this.M, this.#codebook, vectors);
   }
 
-  /** Writes the codes of n vectors as strings of bits, rows of `rowBytes` bytes (addresses). */
-  encode(vectors: number, n: number, rows: number, rowBytes: number): void {
-    const { d, M, nbits, lanes } = this;
-    this.#engine.kernels.encodeProduct(vectors, n, M, nbits, lanes, d / M, this.#transposed, rows, rowBytes);
-  }
-
-  /** Writes the vectors that n rows stand for. */
-  decode(rows: number, rowBytes: number, n: number, vectors: number): void {
-    const { d, M, nbits } = this;
-    this.#engine.kernels.decodeProduct(rows, rowBytes, n, M, nbits, d / M, this.#codebook, vectors);
-  }
-
   /** Writes d, M, nbits and the codebook, which is zeros before training, as in faiss. */
   write(writer: Writer): void {
     writer.i64(this.d);
