@@ -84,6 +84,41 @@ const FAULTS: Record<string, { recovers: boolean; spoil(answer: Answer, abort: (
     recovers: true,
     spoil: ({ whole, headers }) => new Response(whole, { status: 200, headers: { ETag: headers.ETag } }),
   },
+  "half of the whole file": {
+    recovers: false,
+    spoil: ({ whole, headers }) =>
+      new Response(whole.slice(0, whole.length >> 1), {
+        status: 200,
+        headers: { ETag: headers.ETag, "Content-Length": String(whole.length) },
+      }),
+  },
+  "a page to sign in": {
+    recovers: false,
+    spoil: ({ headers }) => new Response("<!DOCTYPE html>", { status: 200, headers: { ETag: headers.ETag } }),
+  },
+  "nothing at all": { recovers: false, spoil: () => new Response(null, { status: 204 }) },
+  "no bytes": { recovers: true, spoil: ({ headers }) => new Response(null, { status: 206, headers }) },
+  "a byte too many": {
+    recovers: true,
+    spoil: ({ bytes, headers }) => new Response(new Uint8Array(bytes.length + 1), { status: 206, headers }),
+  },
+  "half of the range": {
+    recovers: true,
+    spoil: ({ bytes, headers, from, size }) => {
+      const part = bytes.subarray(0, Math.ceil(bytes.length / 2));
+      const range = `bytes ${from}-${from + part.length - 1}/${size}`;
+      return new Response(part, { status: 206, headers: { ...headers, "Content-Range": range } });
+    },
+  },
+  "a weak tag": {
+    recovers: true,
+    spoil: ({ bytes, headers }) => new Response(bytes, { status: 206, headers: { ...headers, ETag: `W/"1"` } }),
+  },
+  "no tag": {
+    recovers: false,
+    spoil: ({ bytes, headers: { "Content-Range": range } }) =>
+      new Response(bytes, { status: 206, headers: { "Content-Range": range } }),
+  },
   "an abort": {
     recovers: false,
     spoil: (answer, abort) => {
@@ -208,7 +243,9 @@ describe("with each fault at each request", () => {
                 expect(failure).toBe(enough);
               } else {
                 expect(failure).toBeInstanceOf(CellistError);
-                expect((failure as CellistError).message).toMatch(/open it again|check the address|have it serve/);
+                expect((failure as CellistError).message).toMatch(
+                  /[Oo]pen it again|check the address|have it serve|no faiss index/,
+                );
               }
             }
           };
@@ -238,6 +275,38 @@ describe("what comes from a page's own memory", () => {
 });
 
 describe("a voice in layers, from the cache", () => {
+  for (const name of ["a voice in layers", "a large voice"]) {
+    it(`stays right whoever else uses it: two at once, one emptied meanwhile, a page to sign in: ${name}`, async () => {
+      const cache = mkdtempSync(join(tmpdir(), "cellist-remote-"));
+      try {
+        const file = files[name];
+        const { fetch } = serverOf(file, -1, "lost", () => undefined);
+        const whole = async (own: (request: Request) => Promise<Response>, meanwhile = () => undefined as unknown) => {
+          const remote = await openRemote("http://localhost/file", { fetch: own, cache });
+          const loading = remote.load();
+          await meanwhile();
+          await loading;
+          await remote.settled();
+          expect(Buffer.compare((await remote.toIndex()).toBytes(), file)).toBe(0);
+        };
+        await Promise.all([whole(fetch), whole(fetch)]);
+        // Nothing of what both have written is wrong.
+        const page = async () => new Response("<!DOCTYPE html>", { headers: { "Content-Type": "text/html" } });
+        await whole(page);
+        await whole(async () => new Response(null, { status: 404 }));
+        await whole(fetch, () => rmSync(cache, { recursive: true }));
+        await whole(fetch);
+        await whole(page);
+        rmSync(cache, { recursive: true });
+        await expect(whole(page)).rejects.toMatchObject({ code: "ERR_FORMAT" });
+        // A page is not kept in place of a voice.
+        await whole(fetch);
+      } finally {
+        rmSync(cache, { recursive: true, force: true });
+      }
+    });
+  }
+
   it("is whole without a connection, and no byte is kept twice", async () => {
     const cache = mkdtempSync(join(tmpdir(), "cellist-remote-"));
     try {

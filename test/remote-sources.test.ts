@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { serveRanges } from "../bench/range-server.mjs";
 import type { Fault, RangeServer } from "../bench/range-server.mjs";
+import { Flow } from "../src/remote/flow.js";
 import { FIRST_BYTES, openHttp } from "../src/remote/http.js";
 import { BlobRanges, OwnRanges } from "../src/remote/local.js";
 import { Pieces } from "../src/remote/pieces.js";
@@ -72,6 +73,83 @@ describe("a file on a server", () => {
   it("says so when it changes in between, and mixes nothing", async () => {
     const { ranges } = await open(({ number }) => (number > 0 ? { etag: '"2"' } : undefined));
     await expect(ranges.read(0, 10, never)).rejects.toThrow(/has changed/);
+  });
+
+  it("is read in as many answers as a server makes of a range, and followed as it comes", async () => {
+    const most = 10_000;
+    const asked: number[] = [];
+    const fetched = async ({ headers }: Request) => {
+      const [from, last] = (headers.get("Range") ?? "").slice(6).split("-").map(Number);
+      const to = Math.min(last + 1, from + most, BYTES.length);
+      asked.push(from);
+      const range = `bytes ${from}-${to - 1}/${BYTES.length}`;
+      return new Response(BYTES.slice(from, to), { status: 206, headers: { "Content-Range": range } });
+    };
+    const { ranges, beginning } = await openHttp("http://localhost/x", fetched, never);
+    expect(Buffer.compare(beginning, BYTES.slice(0, FIRST_BYTES))).toBe(0);
+    expect(asked).toEqual([0, 10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
+    expect(Buffer.compare(await ranges.read(100_000, 123_456, never), BYTES.slice(100_000, 123_456))).toBe(0);
+    const flow = new Flow(ranges, beginning, 150_000);
+    expect(Buffer.compare(await flow.read(60_000, 140_000, never), BYTES.slice(60_000, 140_000))).toBe(0);
+  });
+
+  it("is followed from byte to byte, and what breaks off is read", async () => {
+    const faults: (Fault | undefined)[] = [
+      undefined,
+      { ranges: false },
+      { cut: 20_000 },
+      { short: 7 },
+      { status: 503 },
+    ];
+    for (const fault of faults) {
+      const { ranges, beginning, server } = await open(({ number }) => (number === 1 ? fault : undefined));
+      const flow = new Flow(ranges, beginning, 200_000);
+      expect(flow.most).toBeLessThan(1 << 16);
+      const parts = await Promise.all(
+        [0, 60_000, 70_000, 190_000].map((from) => flow.read(from, from + 10_000, never)),
+      );
+      for (const [i, from] of [0, 60_000, 70_000, 190_000].entries())
+        expect(Buffer.compare(parts[i], BYTES.slice(from, from + 10_000))).toBe(0);
+      expect(Buffer.compare(await flow.read(200_000, 300_000, never), BYTES.slice(200_000))).toBe(0);
+      if (fault === undefined || "ranges" in fault) expect(server.served.requests).toBe(3);
+      await flow.nearly(never);
+      flow.forget();
+      expect(Buffer.compare(await flow.read(0, 100, never), BYTES.slice(0, 100))).toBe(0);
+      flow.close();
+    }
+  });
+
+  it("is followed until a signal or its end, whatever comes", async () => {
+    const { ranges, beginning } = await open(({ to }) => (to === 200_000 ? { hang: true } : undefined));
+    const flow = new Flow(ranges, beginning, 200_000);
+    const controller = new AbortController();
+    const given = flow.read(100_000, 110_000, controller.signal);
+    const kept = flow.read(100_000, 110_000, never);
+    controller.abort(new Error("enough"));
+    await expect(given).rejects.toThrow("enough");
+    flow.close();
+    // The flow is over: what others want is read.
+    expect(Buffer.compare(await kept, BYTES.slice(100_000, 110_000))).toBe(0);
+  });
+
+  it("is asked for again behind a redirection, and past the cache of a browser unless the caller wants that", async () => {
+    const { ranges } = await open(({ number }) =>
+      number % 2 === 0 ? { status: 302, headers: { Location: "/file" } } : undefined,
+    );
+    expect(await ranges.read(7, 70, never)).toEqual(BYTES.slice(7, 70));
+    for (const [cache, wanted] of [
+      [undefined, "no-store"],
+      ["force-cache", "force-cache"],
+    ] as const) {
+      const seen: (string | null)[] = [];
+      const fetched = async (request: Request) => {
+        seen.push(request.cache, request.headers.get("Range"));
+        if (request.method === "HEAD") return new Response(null, { headers: { "Content-Length": "10" } });
+        return new Response(BYTES.slice(0, 10), { status: 206 });
+      };
+      await openHttp(new Request("http://localhost/x", cache === undefined ? {} : { cache }), fetched, never);
+      expect(seen).toEqual([wanted, `bytes=0-${FIRST_BYTES - 1}`, cache ?? "default", "bytes=0-"]);
+    }
   });
 
   it("is known by Last-Modified where there is no ETag", async () => {
@@ -229,6 +307,32 @@ describe("pieces", () => {
     const left = pieces.need([7]);
     pieces.close(new Error("closed"));
     await expect(left).rejects.toThrow("closed");
+  });
+
+  it("that can't be had are not asked for without end while others come", async () => {
+    let asked = 0;
+    const ranges: Ranges = {
+      size: BYTES.length,
+      bridge: 0,
+      version: "",
+      most: 900,
+      read: async (from, to) => {
+        asked++;
+        if (from > 0) throw new Error("gone");
+        await turn();
+        return BYTES.slice(from, to);
+      },
+      close: () => undefined,
+    };
+    const pieces = new Pieces(
+      ranges,
+      thousand.slice(0, 20),
+      () => undefined,
+      () => undefined,
+    );
+    await expect(pieces.all(undefined, () => undefined)).rejects.toThrow("gone");
+    expect(pieces.count).toBe(1);
+    expect(asked).toBeLessThan(50);
   });
 
   it("leave a call by its signal and go on for others", async () => {

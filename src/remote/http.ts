@@ -7,6 +7,8 @@ import { Whole } from "./whole.js";
 export const FIRST_BYTES: number = 2 ** 16;
 /** Parts nearer to each other than this are asked for at once: at 20 Mbit/s it is what 50 ms bring, a round trip. */
 const BRIDGE = 128 << 10;
+/** A part that is shorter than was asked for is taken for what it is from so many bytes on. */
+const SHORTEST = 4096;
 /** Tries of one part, and the pause after the first, which doubles; and the longest pause that a server may ask for, in ms. */
 const TRIES = 5;
 const PAUSE = 250;
@@ -62,7 +64,7 @@ export async function openHttp(
 class HttpFile implements Ranges {
   readonly bridge = BRIDGE;
   size = 0;
-  version = "";
+  #version: Version = { etag: "", modified: "" };
   readonly #request: Request;
   readonly #fetch: Fetch;
 
@@ -71,18 +73,31 @@ class HttpFile implements Ranges {
     this.#fetch = fetch;
   }
 
+  /**
+   * Chromium's cache takes one answer for an address at a time: it cuts further ones off as they begin, with their connections, and asks
+   * for them again. What the caller wants of that cache is left as it is; runtimes without one may refuse the word.
+   */
+  get #uncached(): RequestInit {
+    return this.#request.cache === "default" ? { cache: "no-store" } : {};
+  }
+
+  get version(): string {
+    return nameOf(this.#version);
+  }
+
   async open(signal: AbortSignal, tries: number): Promise<{ ranges: Ranges; beginning: Uint8Array }> {
     return this.#persist(signal, tries, async () => {
       const response = await this.#ask(0, FIRST_BYTES, signal);
       if (response.status === 200) {
-        const whole = await Whole.open(response, versionOf(response), signal);
+        const whole = await Whole.open(response, nameOf(versionOf(response)), signal);
         return { ranges: whole, beginning: await whole.read(0, Math.min(FIRST_BYTES, whole.size), signal) };
       }
       const range = rangeOf(response);
       this.size = range?.size ?? (await this.#sizeByHead(signal));
-      this.version = versionOf(response);
-      const beginning = await this.#body(response, 0, Math.min(FIRST_BYTES, this.size));
-      return { ranges: this, beginning };
+      this.#version = versionOf(response);
+      const to = Math.min(FIRST_BYTES, this.size);
+      const beginning = await this.#body(response, 0, to);
+      return { ranges: this, beginning: await this.#rest(beginning, 0, to, signal) };
     });
   }
 
@@ -90,7 +105,7 @@ class HttpFile implements Ranges {
     return this.#persist(signal, TRIES, async () => {
       const response = await this.#ask(from, to, signal);
       this.#compare(response);
-      if (response.status === 206) return this.#body(response, from, to);
+      if (response.status === 206) return this.#rest(await this.#body(response, from, to), from, to, signal);
       // A server between that has lost the range: its answer is the file, which has what is wanted.
       const bytes = new Uint8Array(await bodyOf(response));
       if (bytes.length !== this.size) throw new Passing(`the answer has ${bytes.length} of ${this.size} bytes`);
@@ -102,7 +117,7 @@ class HttpFile implements Ranges {
     const response = await this.#persist(signal, TRIES, async () => {
       const answer = await this.#ask(from, to, signal);
       this.#compare(answer);
-      this.#checkRange(answer, from, to);
+      if (answer.status === 206) this.#endOf(answer, from, to);
       return answer;
     });
     const reader = response.body?.getReader();
@@ -155,7 +170,7 @@ class HttpFile implements Ranges {
     headers.set("Accept-Encoding", "identity");
     let response;
     try {
-      response = await this.#fetch(new Request(this.#request, { headers, signal }));
+      response = await this.#fetch(new Request(this.#request, { headers, signal, ...this.#uncached }));
     } catch (error) {
       throwIfAborted(signal);
       throw new Passing(
@@ -184,16 +199,27 @@ class HttpFile implements Ranges {
 
   /** The bytes of a part, counted: a 206 may have fewer than it says. */
   async #body(response: Response, from: number, to: number): Promise<Uint8Array> {
-    this.#checkRange(response, from, to);
+    const end = this.#endOf(response, from, to);
     const bytes = new Uint8Array(await bodyOf(response));
-    if (bytes.length !== to - from) throw new Passing(`${bytes.length} of ${to - from} bytes came`);
+    if (bytes.length !== end - from) throw new Passing(`${bytes.length} of ${end - from} bytes came`);
     return bytes;
   }
 
-  /** Fails where a part is said to be another one than was asked for. */
-  #checkRange(response: Response, from: number, to: number): void {
+  /** A part and what follows it: some servers send no more than so much at a time. */
+  async #rest(bytes: Uint8Array, from: number, to: number, signal: AbortSignal): Promise<Uint8Array> {
+    if (bytes.length === to - from) return bytes;
+    const all = new Uint8Array(to - from);
+    all.set(bytes);
+    all.set(await this.read(from + bytes.length, to, signal), bytes.length);
+    return all;
+  }
+
+  /** Where a part ends, as it says itself. Fails where it is another one than was asked for. */
+  #endOf(response: Response, from: number, to: number): number {
     const range = rangeOf(response);
-    if (range === undefined || (range.from === from && range.to === to && range.size === this.size)) return;
+    if (range === undefined) return to;
+    const long = range.to === to || (range.to < to && range.to - from >= SHORTEST);
+    if (range.from === from && long && range.size === this.size) return range.to;
     void response.body?.cancel().catch(() => undefined);
     throw new Passing(`bytes ${from}-${to - 1} of ${this.size} were asked for and ${range.text} came`);
   }
@@ -202,18 +228,19 @@ class HttpFile implements Ranges {
   #compare(response: Response): void {
     const size = rangeOf(response)?.size ?? this.size;
     const version = versionOf(response);
-    if (version === this.version && size === this.size) return;
+    if (isSame(version, this.#version) && size === this.size) return;
     void response.body?.cancel().catch(() => undefined);
     const was = `${this.version || "no version"}, ${this.size} bytes`;
-    fail(
-      "ERR_FORMAT",
-      `the file on the server has changed (${was}; now ${version || "no version"}, ${size} bytes): open it again`,
-    );
+    const now = `${nameOf(version) || "no version"}, ${size} bytes`;
+    fail("ERR_FORMAT", `the file on the server has changed (${was}; now ${now}): open it again`);
   }
 
   /** The size where Content-Range can't be seen: another origin's server must allow that, and allows Content-Length unasked. */
   async #sizeByHead(signal: AbortSignal): Promise<number> {
-    const response = await this.#fetch(new Request(this.#request, { method: "HEAD", signal }));
+    // Where a range is asked for, browsers want no compression, whose length would be another one.
+    const headers = new Headers(this.#request.headers);
+    headers.set("Range", "bytes=0-");
+    const response = await this.#fetch(new Request(this.#request, { method: "HEAD", headers, signal }));
     const length = Number(response.headers.get("content-length") ?? Number.NaN);
     if (response.ok && Number.isSafeInteger(length) && length > 0) return length;
     return fail(
@@ -241,8 +268,27 @@ function rangeOf(response: Response): { from: number; to: number; size: number; 
     : { from: Number(parts[1]), to: Number(parts[2]) + 1, size: Number(parts[3]), text };
 }
 
-function versionOf(response: Response): string {
-  return response.headers.get("etag") ?? response.headers.get("last-modified") ?? "";
+/** What an answer says of the version of the file: "" where it does not. */
+interface Version {
+  etag: string;
+  modified: string;
+}
+
+function versionOf({ headers }: Response): Version {
+  // What compresses on the way calls the tag a weak one, and the size is compared too.
+  const etag = (headers.get("etag") ?? "").replace(/^W\//, "");
+  return { etag, modified: headers.get("last-modified") ?? "" };
+}
+
+function nameOf({ etag, modified }: Version): string {
+  return etag || modified;
+}
+
+/** Whether two answers are of one version: by what both of them say, if anything. */
+function isSame(a: Version, b: Version): boolean {
+  if (a.etag !== "" && b.etag !== "") return a.etag === b.etag;
+  if (a.modified !== "" && b.modified !== "") return a.modified === b.modified;
+  return nameOf(a) === nameOf(b);
 }
 
 /** Milliseconds that a server wants to be left alone for. */

@@ -245,6 +245,12 @@ async function openAddress(
   const noted = await cached.noted();
   try {
     const { ranges, beginning } = await openHttp(source, fetch, signal, noted === undefined ? undefined : CACHED_TRIES);
+    if (!isIndex(beginning)) {
+      // What is kept stays, as it would without a connection.
+      if (noted === undefined) return { ranges, beginning };
+      ranges.close();
+      fail("ERR_FORMAT", `${address} answers with what is no index: a page to sign in, it may be. Open it again later`);
+    }
     await cached.begin(ranges.size, ranges.version);
     cached.put(0, beginning);
     return { ranges, beginning, cached };
@@ -258,6 +264,11 @@ async function openAddress(
       cached,
     };
   }
+}
+
+/** Whether a file that begins so may be an index: every fourcc of faiss is of letters and digits, and no page begins with four. */
+function isIndex(beginning: Uint8Array): boolean {
+  return isLayered(beginning) || /^[A-Za-z0-9]{4}/.test(String.fromCharCode(...beginning.subarray(0, 4)));
 }
 
 async function blobAt(address: string, fetch: Fetch): Promise<Blob> {

@@ -22,6 +22,8 @@ const URGENT = 2 ** 40;
 /** Ranks of what was asked for begin here, and those of what is only likely to be end below {@link AHEAD}. */
 const ASKED = 1;
 const AHEAD = 0.5;
+/** What could not be had is left alone until somebody asks for it: a load that waits for others would ask for it without end. */
+const LOST = -1;
 /** Where a piece is that was asked for: on its way, or with others that have come and are put where they belong. */
 const COMING = 1;
 const READ = 2;
@@ -59,7 +61,7 @@ export class Pieces {
   readonly #warn: (message: string) => void;
   readonly #closing = new AbortController();
   readonly #pace = new Pace({ signal: this.#closing.signal });
-  /** How much a piece is wanted: 0 not at all, else the time it was asked for, in askings. */
+  /** How much a piece is wanted: 0 not at all, else the time it was asked for, in askings; {@link LOST} where it could not be had then. */
   #rank: Float64Array;
   #underWay: Uint8Array;
   readonly #waiting = new Map<number, Waiting[]>();
@@ -238,6 +240,7 @@ export class Pieces {
   async all(signal: AbortSignal | undefined, news: () => void): Promise<void> {
     throwIfAborted(signal);
     this.#loading++;
+    for (let piece = 0; piece < this.pieces.length; piece++) this.#rank[piece] = Math.max(0, this.#rank[piece]);
     this.#call();
     try {
       // Waited for one by one, so that the order is that of being wanted, and not of the file.
@@ -261,7 +264,7 @@ export class Pieces {
 
   /** As {@link need}, of one piece and without making it urgent. */
   async #arrival(piece: number, signal: AbortSignal | undefined): Promise<void> {
-    const rank = this.#rank[piece];
+    const rank = Math.max(0, this.#rank[piece]);
     const promise = this.need([piece], signal);
     if (this.#rank[piece] > URGENT) this.#rank[piece] = rank;
     await promise;
@@ -317,7 +320,8 @@ export class Pieces {
 
   #isWanted(piece: number, least = 0): boolean {
     if (this.there[piece] === 1 || this.#underWay[piece] !== 0) return false;
-    return this.#loading > 0 || (this.#rank[piece] > 0 && this.#rank[piece] >= least);
+    const rank = this.#rank[piece];
+    return (this.#loading > 0 && rank !== LOST) || (rank > 0 && rank >= least);
   }
 
   /**
@@ -357,7 +361,7 @@ export class Pieces {
     } catch (error) {
       let waited = false;
       for (let piece = first; piece <= last; piece++) {
-        this.#rank[piece] = 0;
+        this.#rank[piece] = LOST;
         waited = this.#refuse(piece, error) || waited;
       }
       if (!waited && !this.#closing.signal.aborted) this.#warn(textOf(error));

@@ -80,7 +80,8 @@ export class Whole implements Ranges {
   async #fill(): Promise<void> {
     try {
       for (let step = await this.#reader.read(); !step.done; step = await this.#reader.read()) {
-        if (this.#there + step.value.length > this.size) throw new Error("it is longer than its Content-Length");
+        if (this.#there + step.value.length > this.size)
+          throw new Error("it is longer than its Content-Length: have index files served as they are, not compressed");
         this.#bytes.set(step.value, this.#there);
         this.#there += step.value.length;
         this.#wake();
