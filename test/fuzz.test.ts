@@ -14,7 +14,7 @@ const MICROSECONDS = env.CELLIST_FUZZ === undefined ? Infinity : 1e6;
 
 test(
   `${RUNS} damaged files are refused, or are an index like any other`,
-  { timeout: 120_000 + RUNS * 100 },
+  { timeout: 120_000 + RUNS * 1000 },
   async () => {
     const files = await seeds(OF);
     let read = 0;
