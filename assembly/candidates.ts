@@ -1,6 +1,6 @@
 // From lower bounds to results: which rows are compared exactly, and which are passed over because their bound is too large.
 
-import { fourKeys } from "./distance";
+import { keysOfFour } from "./distance";
 import { lane4 } from "./lanes";
 import { L2 } from "./metric";
 import { heapReplace } from "./topk";
@@ -22,12 +22,13 @@ export function takeSmallest(values: usize, n: i32, keys: usize, slots: usize, k
 }
 
 /**
- * Compares those rows whose places among the bounds are listed in `near` (i32, k of them, -1 for none), and makes their bounds infinite:
- * they are not compared again. What else is asked for is as in takeBelow; since they come before their turn, ties have to be noted.
+ * Compares the rows that look nearest: takeSmallest has written their bounds and places. Their bounds become infinite: they are not
+ * compared again. What else is asked for is as in takeBelow; since they come before their turn, ties have to be noted.
  */
 export function takeNear(
   lower: usize,
-  near: usize,
+  nearKeys: usize,
+  nearSlots: usize,
   map: usize,
   query: usize,
   rows: usize,
@@ -39,24 +40,15 @@ export function takeNear(
   ids: usize,
   tie: usize,
 ): void {
-  const size = (<usize>d) << 2;
-  let waiting = 0;
-  let a = 0;
-  let b = 0;
-  let c = 0;
-  for (const end = near + ((<usize>k) << 2); near < end; near += 4) {
-    const place = load<i32>(near);
-    if (place < 0) continue;
-    store<f32>(lower + ((<usize>place) << 2), Infinity);
-    const row = slotOf(map, place);
-    if (waiting == 0) a = b = c = row;
-    else if (waiting == 1) b = c = row;
-    else if (waiting == 2) c = row;
-    if (++waiting < 4) continue;
-    offerFour(query, rows, size, a, b, c, row, 4, d, metric, keys, slots, k, ids, tie);
-    waiting = 0;
+  for (let at: usize = 0, end = (<usize>k) << 2; at < end; at += 4) {
+    const place = load<i32>(nearSlots + at);
+    if (place < 0) store<f32>(nearKeys + at, Infinity);
+    else {
+      store<f32>(lower + ((<usize>place) << 2), Infinity);
+      store<i32>(nearSlots + at, slotOf(map, place));
+    }
   }
-  if (waiting > 0) offerFour(query, rows, size, a, b, c, c, waiting, d, metric, keys, slots, k, ids, tie);
+  takeBelow(nearKeys, k, nearSlots, query, rows, d, metric, keys, slots, k, ids, tie);
 }
 
 /** The slot that a bound belongs to: its place, or what `map` has there. */
@@ -127,7 +119,7 @@ function offerFour(
   ids: usize,
   tie: usize,
 ): void {
-  const four = fourKeys(
+  const four = keysOfFour(
     query,
     rows + <usize>a * size,
     rows + <usize>b * size,

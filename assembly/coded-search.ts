@@ -7,6 +7,7 @@ import { F32 } from "./codes/f32";
 import { pairKey } from "./distance";
 import { Best } from "./found/best";
 import { sumsI32 } from "./lanes";
+import { slackOf } from "./heads";
 import { INNER_PRODUCT, L2, NOTHING } from "./metric";
 import { groupByList } from "./probes";
 import { Lists, Plan } from "./records";
@@ -17,36 +18,37 @@ import { TILE_ROWS } from "./scan/all";
 import { scanInOrder, scanList, SEAT, WORD } from "./scan/lists";
 import { touchRun } from "./scan/touch";
 import { heapClear } from "./topk";
+import { boundKeys, headsOf, lengthsOf, makeQueryHeads, QUERY_LENGTH, QueryHead, sizeOf } from "./whole-heads";
+import { AT_ONCE, HEADER, wholeProducts } from "./whole-rows";
 
 /** The largest number in the code of a query, where a product's 32 bits allow it. */
 const QUERY_LEVELS: i32 = 8191;
 /** Bounds of a query that wait to be looked at, a multiple of TILE_ROWS: those of 16 lists of 40 rows and more. */
 const ROOM: i32 = 1024;
+/** Numbers in a head of a row, at most. */
+const MOST_HEAD: i32 = 64;
 
 /** Where codes of rows are: what rowCodesBytes, meanOfRows and encodeRows were given. */
 @unmanaged
 export class RowCodes {
   block: usize;
   capacity: i32;
+  /** Heads of the same rows (whole-heads.ts) with the codes' mean, or 0. */
+  heads: usize;
 }
 
 /** Bytes of scratch that searchListsCoded and, nlist and nprobe being 1, searchRowsCoded take. */
 export function searchCodedScratch(nlist: i32, nq: i32, nprobe: i32, d: i32, k: i32): i32 {
-  const queries = nq * (up16(d) * 2 + <i32>offsetof<Seeker>() + SEAT + ROOM * 8);
+  const queries = nq * (up16(d) * 2 + MOST_HEAD * 6 + <i32>offsetof<Seeker>() + SEAT + (ROOM * 2 + AT_ONCE) * 4);
   const pairs = nlist + 1 + nq * nprobe + 1 + WORD;
-  return <i32>offsetof<Scan>() + up16(d) * 4 + queries + k * 8 + pairs * 4;
+  return <i32>offsetof<Scan>() + up16(d) * 4 + queries + k * 8 + 48 + pairs * 4;
 }
 
-/** What is known of a query. */
+/** What is known of a query, of its code and, where rows have heads, of its head. */
 @unmanaged
-class Seeker {
-  /** Of its code: what a whole number stands for, the squared length of the image, what that leaves over. */
-  scale: f32;
-  norm: f32;
-  error: f32;
-  /** Its length, and what of the key of an inner product is the same for all rows. */
-  length: f32;
-  base: f32;
+class Seeker extends QueryHead {
+  /** What of the key of an inner product is the same for all rows. */
+  constant: f32;
   /** Bounds that wait, how many, and the slots that they are of. */
   waiting: i32;
   bounds: usize;
@@ -66,8 +68,16 @@ class Scan {
   codes: usize;
   queryCodes: usize;
   seekers: usize;
+  /** Numbers in a head, 0 where rows have none; where heads and lengths of rows, and heads of queries are; what is left of lengths. */
+  m: i32;
+  heads: usize;
+  lengths: usize;
+  queryHeads: usize;
+  shrink: f32;
   nearKeys: usize;
   nearSlots: usize;
+  /** What is known of the codes of four rows: 12 f32. */
+  gathered: usize;
   /** Whether rows come in the order of the plain scan, and where equal keys are noted that do not matter then. */
   inOrder: bool;
   noTie: f32;
@@ -98,10 +108,14 @@ function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Best): Sc
   scan.queryCodes = centred + ((<usize>D) << 2);
   scan.seekers = scan.queryCodes + ((<usize>(nq * D)) << 1);
   const seats = scan.seekers + <usize>nq * offsetof<Seeker>();
-  const bounds = seats + <usize>(nq * SEAT);
-  scan.nearKeys = bounds + ((<usize>(nq * ROOM)) << 3);
+  scan.queryHeads = seats + <usize>(nq * SEAT);
+  const headScratch = scan.queryHeads + ((<usize>(nq * MOST_HEAD)) << 1);
+  const bounds = headScratch + ((<usize>(nq * MOST_HEAD)) << 2);
+  const room: usize = (ROOM * 2 + AT_ONCE) * 4;
+  scan.nearKeys = bounds + <usize>nq * room;
   scan.nearSlots = scan.nearKeys + ((<usize>k) << 2);
-  scan.rest = scan.nearSlots + ((<usize>k) << 2);
+  scan.gathered = scan.nearSlots + ((<usize>k) << 2);
+  scan.rest = scan.gathered + 48;
   found.open(nq, lists.ids, plan.metric, seats);
 
   const levels = min(QUERY_LEVELS, 0x7fffffff / (LEVELS * D));
@@ -113,18 +127,40 @@ function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Best): Sc
     centre(query, plan.metric == L2 ? block : 0, size, centred);
     const codes = scan.queryCodes + ((<usize>(i * D)) << 1);
     const facts = changetype<usize>(seeker);
-    const square = quantize(centred, D, levels, Infinity, facts, facts + 4, facts + 8, codes, false);
+    const square = quantize(centred, D, levels, QUERY_LENGTH, facts, facts + 4, facts + 8, codes, false);
     // Nothing is below a NaN, nor above: all rows are compared.
     if (square < 0) seeker.scale = seeker.norm = f32.NaN;
-    const length = sqrt(square);
-    seeker.length = length;
+    seeker.square = square;
     if (plan.metric == INNER_PRODUCT) {
       const product = -pairKey(query, block, d, INNER_PRODUCT);
-      seeker.base = -product - <f32>8 * sumError(d) * length * meanLength - TINY;
+      seeker.constant = -product - <f32>8 * sumError(d) * sqrt(square) * meanLength - TINY;
     }
     seeker.waiting = 0;
-    seeker.bounds = bounds + ((<usize>(i * ROOM)) << 3);
-    seeker.slots = seeker.bounds + (ROOM << 2);
+    seeker.bounds = bounds + <usize>i * room;
+    seeker.slots = seeker.bounds + ((ROOM + AT_ONCE) << 2);
+  }
+  const heads = rowCodes.heads;
+  scan.m = 0;
+  if (heads != 0) {
+    scan.m = sizeOf(heads);
+    scan.heads = headsOf(heads, d, capacity);
+    scan.lengths = lengthsOf(heads, d);
+    scan.shrink = plan.metric == L2 ? 1 - slackOf(heads) : 0;
+    const worth = load<f32>(scan.heads);
+    const step = offsetof<Seeker>();
+    makeQueryHeads(
+      plan.queries,
+      nq,
+      d,
+      plan.metric,
+      heads,
+      worth,
+      scan.seekers,
+      step,
+      scan.queryCodes,
+      headScratch,
+      scan.queryHeads,
+    );
   }
   return scan;
 }
@@ -147,36 +183,111 @@ function boundRun(scan: Scan, first: i32, count: i32, from: usize, until: usize)
     const slot = first + start;
     const open = admitted == 0 ? n : countAdmitted(admitted, slot, n);
     if (open == 0) continue;
-    const places = (n + 3) & ~3;
+    // Heads are read from the start of a block on.
+    const lead = scan.m == 0 ? 0 : slot & 3;
+    const before = (<usize>lead) << 2;
+    const places = (lead + n + 3) & ~3;
     for (let pair = from; pair < until; pair += 4) {
       const i = load<i32>(pair);
       if (seekerOf(scan, i).waiting + places > ROOM) takeWaiting(scan, i);
     }
     const bounded = open * SPARSE >= n;
-    if (bounded) {
+    if (bounded && scan.m == 0) {
       const codes = scan.codes + <usize>slot * <usize>scan.D;
       touchRun(codes, <usize>n * <usize>scan.D);
       products(scan, codes, n, from, until);
+    } else if (bounded) {
+      headProducts(scan, slot - lead, places, from, until);
     }
     for (let pair = from; pair < until; pair += 4) {
       const seeker = seekerOf(scan, load<i32>(pair));
       const at = (<usize>seeker.waiting) << 2;
       const lower = seeker.bounds + at;
-      if (!bounded) openBounds(lower, n, admitted, slot);
+      if (!bounded) openBounds(lower + before, n, admitted, slot);
       else {
-        if (metric == L2) boundDistances(scan, lower, n, slot, seeker);
-        else boundProducts(scan, lower, n, slot, seeker);
-        if (open < n) closeBounds(lower, n, admitted, slot);
+        if (scan.m == 0) {
+          const own = (<usize>slot) << 2;
+          boundCodes(scan, lower, n, scan.scales + own, scan.norms + own, scan.errors + own, seeker);
+        } else boundKeys(lower, places, scan.lengths + ((<usize>(slot - lead)) << 2), scan.shrink, seeker);
+        if (open < n) closeBounds(lower + before, n, admitted, slot);
       }
-      let next = i32x4.add(i32x4.splat(slot), i32x4(0, 1, 2, 3));
+      let next = i32x4.add(i32x4.splat(slot - lead), i32x4(0, 1, 2, 3));
       for (let to = seeker.slots + at, end = to + ((<usize>places) << 2); to < end; to += 16) {
         v128.store(to, next);
         next = i32x4.add(next, i32x4.splat(4));
       }
-      for (let j = n; j < places; j++) store<f32>(lower + ((<usize>j) << 2), Infinity);
+      for (let j = 0; j < lead; j++) store<f32>(lower + ((<usize>j) << 2), Infinity);
+      for (let j = lead + n; j < places; j++) store<f32>(lower + ((<usize>j) << 2), Infinity);
       seeker.waiting += places;
     }
   }
+}
+
+/** The products of the heads of some queries with those of n rows, whole blocks: behind the bounds that wait. */
+function headProducts(scan: Scan, slot: i32, n: i32, from: usize, until: usize): void {
+  const size = (<usize>scan.m) << 1;
+  const heads = scan.heads + HEADER + <usize>slot * size;
+  touchRun(heads, <usize>n * size);
+  for (; from < until; from += 8) {
+    const i = load<i32>(from);
+    const x = scan.queryHeads + <usize>i * size;
+    if (from + 4 == until) wholeProducts(x, 0, scan.m, heads, n >> 2, outOf(scan, i), 0);
+    else {
+      const other = load<i32>(from, 4);
+      const y = scan.queryHeads + <usize>other * size;
+      wholeProducts(x, y, scan.m, heads, n >> 2, outOf(scan, i), outOf(scan, other));
+    }
+  }
+}
+
+/**
+ * Replaces those bounds by heads that are not above `worst` by bounds by codes, and forgets the others. Returns how many there are, but
+ * for up to three that are infinite.
+ */
+function sharpen(scan: Scan, i: i32, worst: f32): i32 {
+  const seeker = seekerOf(scan, i);
+  const lower = seeker.bounds;
+  const map = seeker.slots;
+  const D = <usize>scan.D;
+  const query = scan.queryCodes + <usize>i * (D << 1);
+  const most = f32x4.splat(worst);
+  let kept = 0;
+  for (let j = 0; j < seeker.waiting; j += 4) {
+    let open = 15 & ~i32x4.bitmask(f32x4.gt(v128.load(lower + ((<usize>j) << 2)), most));
+    for (; open != 0; open &= open - 1) {
+      store<i32>(map + ((<usize>kept) << 2), load<i32>(map + ((<usize>(j + ctz(open))) << 2)));
+      kept++;
+    }
+  }
+  const codes = scan.codes;
+  const facts = scan.gathered;
+  for (let j = 0; j < kept; j += 4) {
+    const at = map + ((<usize>j) << 2);
+    const left = kept - j;
+    const a = load<i32>(at);
+    const b = left > 1 ? load<i32>(at, 4) : a;
+    const c = left > 2 ? load<i32>(at, 8) : a;
+    const e = left > 3 ? load<i32>(at, 12) : a;
+    const out = lower + ((<usize>j) << 2);
+    const product = fourProducts(
+      query,
+      D,
+      codes + <usize>a * D,
+      codes + <usize>b * D,
+      codes + <usize>c * D,
+      codes + <usize>e * D,
+    );
+    v128.store(out, product);
+    for (let lane: usize = 0; lane < 16; lane += 4) {
+      const own = (<usize>(lane == 0 ? a : lane == 4 ? b : lane == 8 ? c : e)) << 2;
+      store<f32>(facts + lane, load<f32>(scan.scales + own));
+      store<f32>(facts + lane, load<f32>(scan.norms + own), 16);
+      store<f32>(facts + lane, load<f32>(scan.errors + own), 32);
+    }
+    boundCodes(scan, out, 4, facts, facts + 16, facts + 32, seeker);
+    for (let lane = left; lane < 4; lane++) store<f32>(out + ((<usize>lane) << 2), Infinity);
+  }
+  return (kept + 3) & ~3;
 }
 
 /** Compares the rows of query i that wait, as far as their bounds let them through. */
@@ -186,7 +297,7 @@ function takeWaiting(scan: Scan, i: i32): void {
   const seeker = seekerOf(scan, i);
   const lower = seeker.bounds;
   const map = seeker.slots;
-  const n = seeker.waiting;
+  let n = seeker.waiting;
   const d = plan.d;
   const metric = plan.metric;
   const query = plan.queries + ((<usize>(i * d)) << 2);
@@ -196,16 +307,22 @@ function takeWaiting(scan: Scan, i: i32): void {
   const slots = found.slots + ((<usize>(i * k)) << 2);
   const ids = scan.lists.ids;
   let tie = found.tieOf(found.seat(i));
-  seeker.waiting = 0;
-  if (load<f32>(keys) == NOTHING) {
-    // The k rows that look nearest nearly settle what is kept.
-    heapClear(scan.nearKeys, scan.nearSlots, k);
-    takeSmallest(lower, n, scan.nearKeys, scan.nearSlots, k);
-    takeNear(lower, scan.nearSlots, map, query, rows, d, metric, keys, slots, k, ids, tie);
-  } else if (scan.inOrder) {
+  const fresh = load<f32>(keys) == NOTHING;
+  if (!fresh && scan.inOrder) {
     // All these come after all that were compared: what is left out at an equal key is so in the plain scan, too.
     tie = changetype<usize>(scan) + offsetof<Scan>("noTie");
   }
+  // The k rows that look nearest nearly settle what is kept: by their heads at first, then by their codes.
+  for (let byCodes = scan.m == 0; ; byCodes = true) {
+    if (fresh) {
+      heapClear(scan.nearKeys, scan.nearSlots, k);
+      takeSmallest(lower, n, scan.nearKeys, scan.nearSlots, k);
+      takeNear(lower, scan.nearKeys, scan.nearSlots, map, query, rows, d, metric, keys, slots, k, ids, tie);
+    }
+    if (byCodes) break;
+    n = sharpen(scan, i, load<f32>(keys));
+  }
+  seeker.waiting = 0;
   takeBelow(lower, n, map, query, rows, d, metric, keys, slots, k, ids, tie);
 }
 
@@ -232,6 +349,12 @@ function products(scan: Scan, codes: usize, n: i32, from: usize, until: usize): 
       const i = load<i32>(pair);
       let x = scan.queryCodes + <usize>i * size;
       const out = outOf(scan, i) + at;
+      if (pair + 4 == until) {
+        v128.store(out, fourProducts(x, D, codes, row1, row2, row3));
+        break;
+      }
+      const other = load<i32>(pair, 4);
+      let y = scan.queryCodes + <usize>other * size;
       const end = x + size;
       let a = codes;
       let b = row1;
@@ -241,21 +364,6 @@ function products(scan: Scan, codes: usize, n: i32, from: usize, until: usize): 
       let s01 = s00;
       let s02 = s00;
       let s03 = s00;
-      if (pair + 4 == until) {
-        // Two products are added before they go to the sum: chains half as long, and 28 in place of 24 G multiply-adds/s.
-        for (; x < end; x += 32, a += 16, b += 16, c += 16, e += 16) {
-          const u = v128.load(x);
-          const v = v128.load(x, 16);
-          s00 = i32x4.add(s00, dotTwice(u, v, a));
-          s01 = i32x4.add(s01, dotTwice(u, v, b));
-          s02 = i32x4.add(s02, dotTwice(u, v, c));
-          s03 = i32x4.add(s03, dotTwice(u, v, e));
-        }
-        v128.store(out, sumsI32(s00, s01, s02, s03));
-        break;
-      }
-      const other = load<i32>(pair, 4);
-      let y = scan.queryCodes + <usize>other * size;
       let s10 = s00;
       let s11 = s00;
       let s12 = s00;
@@ -289,52 +397,62 @@ function outOf(scan: Scan, i: i32): usize {
   return seeker.bounds + ((<usize>seeker.waiting) << 2);
 }
 
+/**
+ * The products of the code of one query with those of four rows. Two products are added before they go to the sum: chains half as long, and
+ * 28 in place of 24 G multiply-adds/s.
+ */
+function fourProducts(x: usize, D: usize, a: usize, b: usize, c: usize, e: usize): v128 {
+  let s0 = i32x4.splat(0);
+  let s1 = s0;
+  let s2 = s0;
+  let s3 = s0;
+  for (const end = x + (D << 1); x < end; x += 32, a += 16, b += 16, c += 16, e += 16) {
+    const u = v128.load(x);
+    const v = v128.load(x, 16);
+    s0 = i32x4.add(s0, dotTwice(u, v, a));
+    s1 = i32x4.add(s1, dotTwice(u, v, b));
+    s2 = i32x4.add(s2, dotTwice(u, v, c));
+    s3 = i32x4.add(s3, dotTwice(u, v, e));
+  }
+  return sumsI32(s0, s1, s2, s3);
+}
+
 /** The products of sixteen numbers of a query with those of a row, added up to four. */
 @inline
 function dotTwice(u: v128, v: v128, codes: usize): v128 {
   return i32x4.add(i32x4.dot_i16x8_s(u, v128.load8x8_s(codes)), i32x4.dot_i16x8_s(v, v128.load8x8_s(codes, 8)));
 }
 
-/** Turns products of codes into lower bounds of the squared distance. */
-function boundDistances(scan: Scan, tile: usize, n: i32, slot: i32, seeker: Seeker): void {
-  const slack = <f32>4 * sumError(scan.plan.d);
-  const twice = f32x4.splat(2 * seeker.scale);
-  const norm = f32x4.splat(seeker.norm);
+/** Turns products of codes into lower bounds of keys. */
+function boundCodes(scan: Scan, tile: usize, n: i32, scales: usize, norms: usize, errors: usize, seeker: Seeker): void {
+  const g = <f32>8 * sumError(scan.plan.d);
+  const scale = f32x4.splat(seeker.scale);
   const error = f32x4.splat(seeker.error);
-  const shrink = f32x4.splat(1 - 2 * slack);
   const tiny = f32x4.splat(TINY);
   const zero = f32x4.splat(0);
-  const delta = (<usize>slot) << 2;
-  let scales = scan.scales + delta;
-  let norms = scan.norms + delta;
-  let errors = scan.errors + delta;
-  for (let end = tile + ((<usize>n) << 2); tile < end; tile += 16, scales += 16, norms += 16, errors += 16) {
-    const product = f32x4.mul(f32x4.convert_i32x4_s(v128.load(tile)), f32x4.mul(twice, v128.load(scales)));
-    const square = f32x4.sub(f32x4.mul(f32x4.add(norm, v128.load(norms)), shrink), product);
-    // pmax takes its first operand where that is NaN.
-    const images = f32x4.sqrt(f32x4.pmax(square, zero));
-    const least = f32x4.pmax(f32x4.sub(images, f32x4.add(error, v128.load(errors))), zero);
-    v128.store(tile, f32x4.sub(f32x4.mul(f32x4.mul(least, least), shrink), tiny));
+  if (scan.plan.metric == L2) {
+    const shrink = f32x4.splat(1 - g);
+    const norm = f32x4.splat(seeker.norm);
+    for (const end = tile + ((<usize>n) << 2); tile < end; tile += 16, scales += 16, norms += 16, errors += 16) {
+      const product = f32x4.mul(f32x4.convert_i32x4_s(v128.load(tile)), f32x4.mul(scale, v128.load(scales)));
+      const both = f32x4.mul(f32x4.add(norm, v128.load(norms)), shrink);
+      // pmax takes its first operand where that is NaN.
+      const images = f32x4.sqrt(f32x4.pmax(f32x4.sub(both, f32x4.add(product, product)), zero));
+      const least = f32x4.pmax(f32x4.sub(images, f32x4.add(error, v128.load(errors))), zero);
+      v128.store(tile, f32x4.sub(f32x4.mul(f32x4.mul(least, least), shrink), tiny));
+    }
+    return;
   }
-}
-
-/** Turns products of codes into lower bounds of the key of an inner product. */
-function boundProducts(scan: Scan, tile: usize, n: i32, slot: i32, seeker: Seeker): void {
-  const length = seeker.length;
-  const scale = f32x4.splat(seeker.scale);
+  const length = sqrt(seeker.square);
   const lengths = f32x4.splat(length);
-  const off = f32x4.splat(seeker.error + <f32>8 * sumError(scan.plan.d) * length);
-  const base = f32x4.splat(seeker.base);
-  const delta = (<usize>slot) << 2;
-  let scales = scan.scales + delta;
-  let norms = scan.norms + delta;
-  let errors = scan.errors + delta;
-  for (let end = tile + ((<usize>n) << 2); tile < end; tile += 16, scales += 16, norms += 16, errors += 16) {
+  const off = f32x4.splat(seeker.error + g * length);
+  const constant = f32x4.splat(seeker.constant);
+  for (const end = tile + ((<usize>n) << 2); tile < end; tile += 16, scales += 16, norms += 16, errors += 16) {
     const product = f32x4.mul(f32x4.convert_i32x4_s(v128.load(tile)), f32x4.mul(scale, v128.load(scales)));
     const error = v128.load(errors);
     const row = f32x4.add(f32x4.sqrt(v128.load(norms)), error);
     const least = f32x4.add(f32x4.mul(lengths, error), f32x4.mul(off, row));
-    v128.store(tile, f32x4.sub(f32x4.sub(base, product), least));
+    v128.store(tile, f32x4.sub(f32x4.sub(constant, product), least));
   }
 }
 

@@ -80,6 +80,11 @@ export function fourKeys(query: usize, a: usize, b: usize, c: usize, e: usize, d
   return f32x4.add(sums(s0, s1, s2, s3), tails);
 }
 
+/** As fourKeys, which it is called in place of where the time of a call does not count: each copy of it is 200 B of the core. */
+export function keysOfFour(query: usize, a: usize, b: usize, c: usize, e: usize, d: i32, metric: i32): v128 {
+  return fourKeys(query, a, b, c, e, d, metric);
+}
+
 /**
  * The inner products of nq queries with n rows: a tile of nq rows, `stride` floats each.
  *
@@ -158,7 +163,7 @@ function oneQuery(query: usize, rows: usize, n: i32, d: i32, out: usize): void {
     const b = left > 1 ? rows + size : rows;
     const c = left > 2 ? b + size : b;
     const e = left > 3 ? c + size : c;
-    v128.store(out, f32x4.neg(fourKeys(query, rows, b, c, e, d, INNER_PRODUCT)));
+    v128.store(out, f32x4.neg(keysOfFour(query, rows, b, c, e, d, INNER_PRODUCT)));
   }
 }
 

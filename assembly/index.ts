@@ -6,6 +6,7 @@ export { boundsBytes, makeBounds, makeBoundsScratch, searchBounded, searchBounde
 export { encodeRows, encodeRowsScratch, meanOfRows, rowCodesBytes } from "./row-codes";
 export { searchCodedScratch, searchListsCoded, searchRowsCoded } from "./coded-search";
 export { BLOCK, searchRows, searchRowsScratch } from "./scan/all";
+export { openHeads, wholeHeadsBytes, wholeHeadsScratch, writeHeads } from "./whole-heads";
 export { basisBytes, makeBasis, makeHeads, makeHeadsScratch } from "./heads";
 export {
   accumulate,

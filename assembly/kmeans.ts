@@ -1,12 +1,13 @@
 // The two halves of a k-means iteration: which centroid is nearest, and where the points of a centroid lie on average.
 
-import { fourKeys, innerProducts, pairKey } from "./distance";
+import { keysOfFour, innerProducts, pairKey } from "./distance";
 import { slackOf } from "./heads";
 import { lane4 } from "./lanes";
 import { INNER_PRODUCT, NOTHING } from "./metric";
 import { sumError, TINY } from "./rounding";
+import { up16 } from "./row-codes";
 import { TILE_ROWS } from "./scan/all";
-import { BLOCK_ROWS, HEADER, LENGTH, lengthOf, wholeProducts, wholeRowsBytes, writeWholeRows } from "./whole-rows";
+import { HEADER, LENGTH, lengthOf, wholeProducts, wholeRowsBytes, writeWholeRows } from "./whole-rows";
 
 
 @inline
@@ -86,13 +87,17 @@ function takeNearest(products: usize, half: usize, count: i32, first: i32, score
   store<f32>(score, best);
 }
 
+/** Centroids whose products with a point's head are made at a time, a multiple of 16. */
+const HEADS_AT_ONCE: i32 = 64;
+
 /** Bytes of the heads of k centroids, of m numbers, as {@link blockHeads} writes them. */
 export function blockHeadsBytes(k: i32, m: i32): i32 {
-  return wholeRowsBytes(k, up2(m));
+  return wholeRowsBytes(up16(k), up2(m));
 }
 
 /** Writes the heads of k centroids, of m numbers, in whole numbers (whole-rows.ts). */
 export function blockHeads(heads: usize, k: i32, m: i32, out: usize): void {
+  memory.fill(out, 0, blockHeadsBytes(k, m));
   writeWholeRows(heads, k, m, up2(m), LENGTH, out);
 }
 
@@ -119,7 +124,7 @@ class Seeker {
 
 /** Bytes of scratch that assignByHeads takes for n points, by heads of m numbers. */
 export function assignByHeadsScratch(n: i32, m: i32): i32 {
-  return n * (<i32>offsetof<Seeker>() + BLOCK_ROWS * 4 + up2(m) * 2);
+  return n * (<i32>offsetof<Seeker>() + HEADS_AT_ONCE * 4 + up2(m) * 2);
 }
 
 /**
@@ -162,7 +167,7 @@ export function assignByHeads(
   const headSize = (<usize>m) << 2;
   const wholeSize = (<usize>up2(m)) << 1;
   const tile = scratch + <usize>n * offsetof<Seeker>();
-  const wholes = tile + ((<usize>(n * BLOCK_ROWS)) << 2);
+  const wholes = tile + ((<usize>(n * HEADS_AT_ONCE)) << 2);
   const farthest = load<f32>(blocks) * LENGTH;
   const lost = ((sqrt(<f32>m) * <f32>2.05) / LENGTH) * farthest;
   const g = sumError(d);
@@ -186,15 +191,24 @@ export function assignByHeads(
   }
   const shrink = f32x4.splat(1 - slackOf(basis));
   blocks += HEADER;
-  for (let first = 0; first < k; first += BLOCK_ROWS, blocks += wholeSize << 4) {
-    wholeProducts(wholes, n, up2(m), blocks, 1, tile, BLOCK_ROWS);
-    const own = lengths + ((<usize>first) << 2);
+  const end = up16(k);
+  for (let first = 0; first < end; first += HEADS_AT_ONCE, blocks += wholeSize * HEADS_AT_ONCE) {
+    const some = min(HEADS_AT_ONCE, end - first);
+    for (let i = 0; i < n; i += 2) {
+      const x = wholes + <usize>i * wholeSize;
+      const out = tile + ((<usize>(i * HEADS_AT_ONCE)) << 2);
+      wholeProducts(x, i + 1 < n ? x + wholeSize : 0, up2(m), blocks, some >> 2, out, out + (HEADS_AT_ONCE << 2));
+    }
     for (let i = 0; i < n; i++) {
       const at = (<usize>i) << 2;
       const seeker = changetype<Seeker>(scratch + <usize>i * offsetof<Seeker>());
-      const open = below(tile + ((<usize>(i * BLOCK_ROWS)) << 2), load<f32>(pointLengths + at), own, shrink, seeker);
-      if (open == 0) continue;
-      takeOpen(open, first, k, seeker, points + <usize>i * size, centroids, half, d, scores + at, lists + at);
+      for (let j = 0; j < some; j += 16) {
+        const products = tile + ((<usize>(i * HEADS_AT_ONCE + j)) << 2);
+        const own = lengths + ((<usize>(first + j)) << 2);
+        const open = below(products, load<f32>(pointLengths + at), own, shrink, seeker);
+        if (open == 0) continue;
+        takeOpen(open, first + j, k, seeker, points + <usize>i * size, centroids, half, d, scores + at, lists + at);
+      }
     }
   }
   for (let i = 0; i < n; i++) {
@@ -269,7 +283,7 @@ function takeFour(
   list: usize,
 ): void {
   const size = (<usize>d) << 2;
-  const four = fourKeys(
+  const four = keysOfFour(
     point,
     centroids + <usize>seeker.a * size,
     centroids + <usize>seeker.b * size,

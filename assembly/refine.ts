@@ -1,6 +1,6 @@
 // Exact re-ranking: the distances of a query to candidate rows, which lie anywhere in memory.
 
-import { fourKeys, pairKey } from "./distance";
+import { keysOfFour, pairKey } from "./distance";
 import { lane4 } from "./lanes";
 import { INNER_PRODUCT } from "./metric";
 import { touchSlots } from "./scan/touch";
@@ -46,7 +46,7 @@ export function refineRows(
       const e = left > 3 ? load<i32>(at, 12) : -1;
       const some = max(max(a, b), max(c, e));
       if (some < 0) continue;
-      const four = fourKeys(
+      const four = keysOfFour(
         queries,
         rows + <usize>(inOrder ? j : a < 0 ? some : a) * size,
         rows + <usize>(inOrder ? j + min(1, left - 1) : b < 0 ? some : b) * size,

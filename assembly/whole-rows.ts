@@ -1,19 +1,21 @@
-// Rows in whole numbers of 16 bits, sixteen a block, and their products with queries in such numbers: exact in 32 bits, and at twice the
+// Rows in whole numbers of 16 bits, four a block, and their products with queries in such numbers: exact in 32 bits, and at twice the
 // speed of floats, since one instruction multiplies eight pairs of numbers and adds them up by twos.
 //
 // A row y is t q + f: q are whole numbers, t is the same for all rows, and |f| is at most t r / 2, r being the root of how many numbers a
-// row has. Lanes are rows, so that nothing is summed across lanes:
+// row has. Four rows make a block, in which lanes are rows, so that nothing is summed across lanes:
 //
-//     | t, what all rows leave over, -, -                                                    | 4 f32
-//     | numbers 0, 1 of row 0 | 0, 1 of row 1 | … | 0, 1 of row 15 | 2, 3 of row 0 | … |     | i16, a block; then rows 16 … 31
+//     | t, what all rows leave over, -, -                                                     | 4 f32
+//     | numbers 0, 1 of row 0 | 0, 1 of row 1 | of row 2 | of row 3 | 2, 3 of row 0 | … |      | i16, a block; then rows 4 … 7
 //
 // What is missing of the last block, or of a row's last numbers, is zero.
 
 import { pairKey } from "./distance";
 import { INNER_PRODUCT } from "./metric";
 
-/** Rows of a block: four vectors of lanes. */
-export const BLOCK_ROWS: i32 = 16;
+/** Rows of a block. */
+const BLOCK_ROWS: i32 = 4;
+/** Rows whose products are made together: so many products may be written for the last of them. */
+export const AT_ONCE: i32 = 16;
 /** What a length becomes in whole numbers, where that of the other factor becomes the same: with what rounding adds, the square stays below 2^31. */
 export const LENGTH: f32 = 32000;
 /** What stands before the blocks. */
@@ -28,7 +30,7 @@ export function lengthOf(row: usize, m: i32): f32 {
   return sqrt(-pairKey(row, row, m, INNER_PRODUCT)) * <f32>1.001 + LOST;
 }
 
-/** Bytes of n rows of D numbers, D being even. */
+/** Bytes of n rows of D numbers, D being even. What is computed for AT_ONCE rows reads no further. */
 @inline
 export function wholeRowsBytes(n: i32, D: i32): i32 {
   return <i32>HEADER + ((n + BLOCK_ROWS - 1) & -BLOCK_ROWS) * D * 2;
@@ -46,90 +48,84 @@ export function writeWholeRows(rows: usize, n: i32, d: i32, D: i32, most: f32, o
   for (let i = 0; i < n; i++) longest = max(longest, lengthOf(rows + <usize>i * size, d));
   for (let at = rows, end = rows + <usize>n * size; at < end; at += 4) peak = max(peak, abs(load<f32>(at)));
   const one = max(longest / most, peak / PEAK);
-  const blocks = out + HEADER;
+  store<f32>(out, one);
+  store<f32>(out, <f32>sqrt(writeRows(rows, 0, n, d, D, one, out + HEADER)) * <f32>1.001 + LOST, 4);
+}
+
+/** Writes rows first … first + n - 1 of some blocks, and returns the squares that rounding leaves over. */
+export function writeRows(rows: usize, first: i32, n: i32, d: i32, D: i32, one: f32, blocks: usize): f64 {
   let left: f64 = 0;
-  for (let i = 0; i < n; i++) {
-    const block = blocks + <usize>(i / BLOCK_ROWS) * ((<usize>D) << 5) + ((<usize>(i % BLOCK_ROWS)) << 2);
+  for (let i = first; i < first + n; i++) {
+    const row = blocks + <usize>(i / BLOCK_ROWS) * ((<usize>D) << 3) + ((<usize>(i % BLOCK_ROWS)) << 2);
     for (let j = 0; j < d; j++, rows += 4) {
       const value = load<f32>(rows);
       const whole = min(PEAK, max(-PEAK, nearest(value / one)));
-      store<i16>(block + ((<usize>(j >> 1)) << 6) + ((<usize>(j & 1)) << 1), <i16>whole);
+      store<i16>(row + ((<usize>(j >> 1)) << 4) + ((<usize>(j & 1)) << 1), <i16>whole);
       const rest = <f64>value - <f64>one * <f64>whole;
       left += rest * rest;
     }
   }
-  store<f32>(out, one);
-  store<f32>(out, <f32>sqrt(left) * <f32>1.001 + LOST, 4);
+  return left;
 }
 
 /**
- * The products of nq queries, D numbers of 16 bits each, with the rows of some blocks: i32, `stride` a query.
+ * The products of two queries, D numbers of 16 bits each, with the rows of `count` blocks: i32 one after the other, up to AT_ONCE - 4 more
+ * than there are rows. Of one query alone where y is 0.
  *
- *                    rows 0..3   4..7   8..11  12..15
- *     query i      |  s00  |  s01  |  s02  |  s03  |   eight accumulators, lanes are rows. Each step takes two numbers of each row
- *     query i + 1  |  s10  |  s11  |  s12  |  s13  |   (i32x4.dot_i16x8_s) and the same two of the queries, in all lanes.
+ *               block 0     1       2       3
+ *     query x |  s00  |  s01  |  s02  |  s03  |   eight accumulators, lanes are rows. Each step takes two numbers of each row
+ *     query y |  s10  |  s11  |  s12  |  s13  |   (i32x4.dot_i16x8_s) and the same two of the queries, in all lanes.
  */
-export function wholeProducts(
-  queries: usize,
-  nq: i32,
-  D: i32,
-  blocks: usize,
-  count: i32,
-  tile: usize,
-  stride: i32,
-): void {
+export function wholeProducts(x: usize, y: usize, D: i32, blocks: usize, count: i32, out: usize, other: usize): void {
   const size = (<usize>D) << 1;
-  const pitch = (<usize>stride) << 2;
-  for (let block = 0; block < count; block++, blocks += size << 4, tile += BLOCK_ROWS << 2) {
-    let x = queries;
-    let out = tile;
-    for (let i = 0; i < nq; i += 2, x += size, out += pitch << 1) {
-      const end = x + size;
-      let h = blocks;
-      let s00 = i32x4.splat(0);
-      let s01 = s00;
-      let s02 = s00;
-      let s03 = s00;
-      if (i + 1 == nq) {
-        for (; x < end; x += 4, h += 64) {
-          const u = v128.load32_splat(x);
-          s00 = i32x4.add(s00, i32x4.dot_i16x8_s(u, v128.load(h)));
-          s01 = i32x4.add(s01, i32x4.dot_i16x8_s(u, v128.load(h, 16)));
-          s02 = i32x4.add(s02, i32x4.dot_i16x8_s(u, v128.load(h, 32)));
-          s03 = i32x4.add(s03, i32x4.dot_i16x8_s(u, v128.load(h, 48)));
-        }
-      } else {
-        let y = end;
-        let s10 = s00;
-        let s11 = s00;
-        let s12 = s00;
-        let s13 = s00;
-        for (; x < end; x += 4, y += 4, h += 64) {
-          const u = v128.load32_splat(x);
-          const v = v128.load32_splat(y);
-          let w = v128.load(h);
-          s00 = i32x4.add(s00, i32x4.dot_i16x8_s(u, w));
-          s10 = i32x4.add(s10, i32x4.dot_i16x8_s(v, w));
-          w = v128.load(h, 16);
-          s01 = i32x4.add(s01, i32x4.dot_i16x8_s(u, w));
-          s11 = i32x4.add(s11, i32x4.dot_i16x8_s(v, w));
-          w = v128.load(h, 32);
-          s02 = i32x4.add(s02, i32x4.dot_i16x8_s(u, w));
-          s12 = i32x4.add(s12, i32x4.dot_i16x8_s(v, w));
-          w = v128.load(h, 48);
-          s03 = i32x4.add(s03, i32x4.dot_i16x8_s(u, w));
-          s13 = i32x4.add(s13, i32x4.dot_i16x8_s(v, w));
-        }
-        const other = out + pitch;
-        v128.store(other, s10);
-        v128.store(other, s11, 16);
-        v128.store(other, s12, 32);
-        v128.store(other, s13, 48);
+  const block = size << 2;
+  const end = x + size;
+  for (let left = count; left > 0; left -= 4, blocks += block << 2, out += 64, other += 64) {
+    let a = blocks;
+    let b = left > 1 ? a + block : a;
+    let c = left > 2 ? b + block : b;
+    let e = left > 3 ? c + block : c;
+    let s00 = i32x4.splat(0);
+    let s01 = s00;
+    let s02 = s00;
+    let s03 = s00;
+    if (y == 0) {
+      for (let p = x; p < end; p += 4, a += 16, b += 16, c += 16, e += 16) {
+        const u = v128.load32_splat(p);
+        s00 = i32x4.add(s00, i32x4.dot_i16x8_s(u, v128.load(a)));
+        s01 = i32x4.add(s01, i32x4.dot_i16x8_s(u, v128.load(b)));
+        s02 = i32x4.add(s02, i32x4.dot_i16x8_s(u, v128.load(c)));
+        s03 = i32x4.add(s03, i32x4.dot_i16x8_s(u, v128.load(e)));
       }
-      v128.store(out, s00);
-      v128.store(out, s01, 16);
-      v128.store(out, s02, 32);
-      v128.store(out, s03, 48);
+    } else {
+      let s10 = s00;
+      let s11 = s00;
+      let s12 = s00;
+      let s13 = s00;
+      for (let p = x, q = y; p < end; p += 4, q += 4, a += 16, b += 16, c += 16, e += 16) {
+        const u = v128.load32_splat(p);
+        const v = v128.load32_splat(q);
+        let w = v128.load(a);
+        s00 = i32x4.add(s00, i32x4.dot_i16x8_s(u, w));
+        s10 = i32x4.add(s10, i32x4.dot_i16x8_s(v, w));
+        w = v128.load(b);
+        s01 = i32x4.add(s01, i32x4.dot_i16x8_s(u, w));
+        s11 = i32x4.add(s11, i32x4.dot_i16x8_s(v, w));
+        w = v128.load(c);
+        s02 = i32x4.add(s02, i32x4.dot_i16x8_s(u, w));
+        s12 = i32x4.add(s12, i32x4.dot_i16x8_s(v, w));
+        w = v128.load(e);
+        s03 = i32x4.add(s03, i32x4.dot_i16x8_s(u, w));
+        s13 = i32x4.add(s13, i32x4.dot_i16x8_s(v, w));
+      }
+      v128.store(other, s10);
+      v128.store(other, s11, 16);
+      v128.store(other, s12, 32);
+      v128.store(other, s13, 48);
     }
+    v128.store(out, s00);
+    v128.store(out, s01, 16);
+    v128.store(out, s02, 32);
+    v128.store(out, s03, 48);
   }
 }

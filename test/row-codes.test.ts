@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index, Metric, SearchResult } from "../src/index.js";
 import { RowCodes } from "../src/bounds/row-codes.js";
@@ -21,10 +21,16 @@ interface Shape {
   k: number;
   metric: number;
   seed: number;
+  /** Whether rows have heads, too. */
+  heads?: boolean;
 }
 
+/** Numbers in a head. */
+const M = 48;
+
 /** Rows, queries and codes in an engine's memory; undefined where the rows are beyond codes. */
-function prepare({ rows: fill, queries: queryFill, n, d, nq, seed }: Shape, runs: [number, number][]) {
+function prepare(shape: Shape, runs: [number, number][]) {
+  const { rows: fill, queries: queryFill, n, d, nq, seed } = shape;
   const engine = new Engine();
   const { kernels } = engine;
   const random = new Random(seed);
@@ -38,7 +44,20 @@ function prepare({ rows: fill, queries: queryFill, n, d, nq, seed }: Shape, runs
   for (const [start, length] of runs) {
     if (kernels.encodeRows(rows, start, length, d, codes, n, scratch) === 0) return undefined;
   }
-  return { engine, rows, queries, codes };
+  let heads = 0;
+  if (shape.heads === true) {
+    heads = engine.allocate(kernels.wholeHeadsBytes(n, d, M));
+    const own = engine.allocate(kernels.wholeHeadsScratch(d, M));
+    const rest = kernels.openHeads(rows, n, d, M, codes, n, heads, own);
+    expect(rest).toBeLessThan(2);
+    for (const [start, length] of runs) {
+      for (let i = 0; i < length; i += 64) {
+        const count = Math.min(64, length - i);
+        expect(kernels.writeHeads(rows, start + i, count, d, M, n, heads, own)).toBe(1);
+      }
+    }
+  }
+  return { engine, rows, queries, codes, heads };
 }
 
 /** The bits of what two searches give. */
@@ -61,7 +80,7 @@ function compareRows(shape: Shape): boolean {
   const { n, d, nq, k, metric } = shape;
   const made = prepare(shape, [[0, n]]);
   if (made === undefined) return false;
-  const { engine, rows, queries, codes } = made;
+  const { engine, rows, queries, codes, heads } = made;
   const { kernels } = engine;
   const plainScratch = engine.allocate(kernels.searchRowsScratch(nq));
   const plan = { queries, nq, d, metric };
@@ -73,7 +92,7 @@ function compareRows(shape: Shape): boolean {
     (keys, slots) =>
       kernels.searchRows(code, ...records(engine, { ...plan, scratch: plainScratch }, lists, { keys, slots, k })),
     (keys, slots) => {
-      const own = rowCodes(engine, { block: codes, capacity: n });
+      const own = rowCodes(engine, { block: codes, capacity: n, heads });
       kernels.searchRowsCoded(code, own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
     },
   );
@@ -91,7 +110,7 @@ function compareLists(shape: Shape, nlist: number, nprobe: number): boolean {
   }
   const made = prepare(shape, runs);
   if (made === undefined) return false;
-  const { engine, rows, queries, codes } = made;
+  const { engine, rows, queries, codes, heads } = made;
   const { kernels } = engine;
   const [starts, sizes] = [0, 1].map((field) => {
     const address = engine.allocate(nlist * 4);
@@ -123,7 +142,7 @@ function compareLists(shape: Shape, nlist: number, nprobe: number): boolean {
     (keys, slots) =>
       kernels.scanF32Best(code, ...records(engine, { ...plan, scratch: plainScratch }, lists, { keys, slots, k })),
     (keys, slots) => {
-      const own = rowCodes(engine, { block: codes, capacity: n });
+      const own = rowCodes(engine, { block: codes, capacity: n, heads });
       kernels.searchListsCoded(code, own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
     },
   );
@@ -136,10 +155,12 @@ describe("codes leave the answer alone", () => {
       test(`${metric === METRIC_L2 ? "L2" : "inner product"}, ${rows}`, () => {
         for (const d of [16, 77, 256, 515]) {
           for (const queries of [rows, "noise"]) {
-            const shape = { rows, queries, n: 300, d, nq: 5, k: 4, metric, seed: d };
-            // Rows so long that sums overflow have no codes; all others must.
-            expect(compareRows(shape)).toBe(rows !== "too long");
-            expect(compareLists(shape, 7, 3)).toBe(rows !== "too long");
+            for (const heads of [false, true]) {
+              const shape = { rows, queries, n: 300, d, nq: 5, k: 4, metric, seed: d, heads };
+              // Rows so long that sums overflow have no codes; all others must.
+              expect(compareRows(shape)).toBe(rows !== "too long");
+              expect(compareLists(shape, 7, 3)).toBe(rows !== "too long");
+            }
           }
         }
       });
@@ -149,10 +170,12 @@ describe("codes leave the answer alone", () => {
   test("of more rows than wait to be compared at a time", () => {
     for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT]) {
       for (const rows of ["noise", "low rank", "duplicates", "a line of few places", "mixed"]) {
-        const shape = { rows, queries: rows, n: 2600, d: 20, nq: 5, k: 9, metric, seed: 3 };
-        compareRows(shape);
-        compareLists(shape, 4, 4);
-        compareLists({ ...shape, nq: 1 }, 4, 4);
+        for (const heads of [false, true]) {
+          const shape = { rows, queries: rows, n: 2600, d: 50, nq: 5, k: 9, metric, seed: 3, heads };
+          compareRows(shape);
+          compareLists(shape, 4, 4);
+          compareLists({ ...shape, nq: 1 }, 4, 4);
+        }
       }
     }
   });
@@ -166,6 +189,7 @@ describe("codes leave the answer alone", () => {
     k: fc.integer({ min: 1, max: 20 }),
     metric: fc.constantFrom(METRIC_L2, METRIC_INNER_PRODUCT),
     seed: fc.nat(),
+    heads: fc.boolean(),
   });
 
   test("of rows of any shape", () => {
@@ -319,7 +343,45 @@ describe("codes of an index", () => {
     expect(searches()).toBe(1);
   });
 
-  test("they take less than .3 of the rows' bytes", () => {
+  test("with heads, where these leave little over: filters, removals and the words of a search", async () => {
+    const [n, wide] = [3000, 256];
+    const random = new Random(9);
+    // Six directions and a little noise.
+    const low = Float32Array.from({ length: n * wide }, (_, at) => {
+      const [i, j] = [Math.floor(at / wide), at % wide];
+      return [1, 2, 3].reduce((sum, u) => sum + Math.sin(i * u * 0.37) * Math.cos(j * u * 0.21), 0.01 * random.unit());
+    });
+    const made = vi.spyOn(RowCodes.prototype, "make");
+    for (const description of ["Flat", "IVF8,Flat"]) {
+      const pair = await Promise.all(
+        [true, false].map(async (bounds) => {
+          const index = await indexFactory(wide, description, METRIC_L2, { bounds });
+          await index.train(low);
+          await index.add(low);
+          return index;
+        }),
+      );
+      const compare = (options: object): void => {
+        const [given, expected] = pair.map((index) => {
+          index.warmUp({ batch: 5, k: 4 });
+          return index.search(low.subarray(0, 20 * wide), 4, { nprobe: 5, ...options });
+        });
+        expect(given).toEqual(expected);
+      };
+      compare({});
+      expect((made.mock.contexts as RowCodes[]).some((codes) => codes.heads > 0)).toBe(true);
+      for (const index of pair) index.removeIds(Array.from({ length: 500 }, (_, i) => i * 3));
+      compare({});
+      const options = pair.map((index) => ({ filter: index.filter({ from: 40, to: 2600 }) }));
+      const [given, expected] = pair.map((index, i) => index.search(low.subarray(0, 20 * wide), 4, options[i]));
+      expect(given).toEqual(expected);
+      made.mockClear();
+      for (const index of pair) index.dispose();
+    }
+    made.mockRestore();
+  });
+
+  test("they take less than .4 of the rows' bytes, with heads", () => {
     const engine = new Engine();
     const [n, wide] = [2000, 256];
     const rows = engine.allocate(n * wide * 4);
@@ -328,7 +390,8 @@ describe("codes of an index", () => {
     const before = engine.bytes;
     codes.make(rows, n, n, [[0, n]]);
     expect(codes.address).toBeGreaterThan(0);
-    expect(engine.bytes - before).toBeLessThan(n * wide * 4 * 0.3 + 65536);
+    expect(engine.bytes - before).toBeLessThan(n * wide * 4 * 0.4 + 65536);
+    expect(codes.heads).toBeGreaterThan(0);
     codes.drop();
     expect(codes.address).toBe(0);
   });

@@ -3,6 +3,13 @@ import type { Engine } from "../wasm/engine.js";
 
 /** The most memory that codes may take, as a share of what the rows hold: with few dimensions they would take more. */
 const MOST_SHARE = 0.3;
+/**
+ * Rows and dimensions from which on heads pay and take a tenth of what the rows hold at most, and the share of all squares that they may
+ * leave over: of a real voice 64 numbers leave .3, and half of the rows of 16 lists.
+ */
+const LEAST_ROWS = 1024;
+const LEAST_DIMENSIONS = 256;
+const MOST_REST = 0.15;
 /** More dimensions don't leave enough bits for a product of codes. */
 const MOST_DIMENSIONS = 1 << 16;
 /** Rows encoded by one call: few, since V8 compiles a kernel well only between calls. */
@@ -25,6 +32,8 @@ export class RowCodes {
   address = 0;
   /** Slots that the codes have room for. */
   capacity = 0;
+  /** Address of heads of the rows (assembly/whole-heads.ts), by which most need not be looked up among the codes; 0 where there are none. */
+  heads = 0;
 
   constructor(engine: Engine, d: number) {
     this.#engine = engine;
@@ -60,23 +69,51 @@ export class RowCodes {
     }
     const scratch = engine.takeScratch(kernels.encodeRowsScratch(d));
     const sample = engine.takeScratch(SAMPLE * 4);
-    kernels.meanOfRows(rows, sample, this.#sample(runs, count, sample), d, block);
-    for (const [start, length] of runs) {
-      for (let i = 0; i < length; i += CHUNK) {
-        if (kernels.encodeRows(rows, start + i, Math.min(CHUNK, length - i), d, block, capacity, scratch) === 0) {
-          engine.release(block);
-          return;
-        }
-      }
+    const taken = this.#sample(runs, count, sample);
+    kernels.meanOfRows(rows, sample, taken, d, block);
+    const encode = (start: number, n: number): number =>
+      kernels.encodeRows(rows, start, n, d, block, capacity, scratch);
+    if (!encodeRuns(runs, encode)) {
+      engine.release(block);
+      return;
     }
     this.address = block;
     this.capacity = capacity;
+    if (count >= LEAST_ROWS && d >= LEAST_DIMENSIONS) this.#makeHeads(rows, capacity, count, runs);
+  }
+
+  /** Makes the heads of rows that have codes, unless they have no room or leave too much over. */
+  #makeHeads(rows: number, capacity: number, count: number, runs: Run[]): void {
+    const engine = this.#engine;
+    const { kernels } = engine;
+    const d = this.#d;
+    const m = d < 512 ? 48 : 64;
+    const bytes = kernels.wholeHeadsBytes(capacity, d, m);
+    const own = kernels.wholeHeadsScratch(d, m);
+    let heads: number;
+    try {
+      engine.reserveScratch(scratchSize(own) + scratchSize(SAMPLE * 4) + scratchSize(SAMPLE * d * 4));
+      heads = engine.allocate(bytes);
+    } catch {
+      return; // There is no memory for them: searches do without.
+    }
+    const scratch = engine.takeScratch(own);
+    const slots = engine.takeScratch(SAMPLE * 4);
+    const sample = engine.takeScratch(SAMPLE * d * 4);
+    const taken = this.#sample(runs, count, slots);
+    kernels.gatherRows(rows, d * 4, slots, taken, sample);
+    const rest = kernels.openHeads(sample, taken, d, m, this.address, capacity, heads, scratch);
+    const write = (start: number, n: number): number =>
+      kernels.writeHeads(rows, start, n, d, m, capacity, heads, scratch);
+    if (rest <= MOST_REST && encodeRuns(runs, write)) this.heads = heads;
+    else engine.release(heads);
   }
 
   /** Gives the codes up. */
   drop(): void {
+    this.#engine.release(this.heads);
     this.#engine.release(this.address);
-    this.address = this.capacity = 0;
+    this.address = this.capacity = this.heads = 0;
   }
 
   /** Writes slots from all over the runs to an address and returns how many. */
@@ -94,4 +131,12 @@ export class RowCodes {
     }
     return taken;
   }
+}
+
+/** Calls a kernel for some rows after the other, until it gives 0: false then. */
+function encodeRuns(runs: Run[], encode: (start: number, n: number) => number): boolean {
+  return runs.every(([start, length]) => {
+    for (let i = 0; i < length; i += CHUNK) if (encode(start + i, Math.min(CHUNK, length - i)) === 0) return false;
+    return true;
+  });
 }

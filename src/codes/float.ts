@@ -99,6 +99,7 @@ export class FloatCode extends Code {
     if (unlimited && this.#isCoded(lists, k, nprobe)) {
       engine.i32[(BESIDE >>> 2) + RowCodesRecord.block] = this.#rowCodes.address;
       engine.i32[(BESIDE >>> 2) + RowCodesRecord.capacity] = this.#rowCodes.capacity;
+      engine.i32[(BESIDE >>> 2) + RowCodesRecord.heads] = this.#rowCodes.heads;
       if (lists.isNumbered) kernels.searchRowsCoded(CODE, BESIDE, PLAN, LISTS, FOUND);
       else kernels.searchListsCoded(CODE, BESIDE, PLAN, LISTS, FOUND);
     } else if (scan.admitted === 0 && this.#isSketched(lists, k)) {

@@ -63,8 +63,9 @@ export interface EngineOptions {
    */
   maxBytes?: number | undefined;
   /**
-   * Make what speeds up exact searches beside the vectors, at most .3 of their bytes: heads of the centroids (.4 of theirs) when cells are learnt or
-   * read (of few centroids of a file: by `warmUp`, or once it was searched a thousand times), 8-bit codes of the vectors by `warmUp`. Results are the same without. Default: true.
+   * Make what speeds up exact searches beside the vectors, at most .4 of their bytes: heads of the centroids when cells are learnt or
+   * read (of few centroids of a file: by `warmUp`, or once it was searched a thousand times), 8-bit codes of the vectors, and their heads, by
+   * `warmUp`. Results are the same without. Default: true.
    *
    * @example
    *   const index = await readIndex(file, { bounds: false }); // as little memory as can be
