@@ -97,77 +97,6 @@ export function keysOfFour(query: usize, a: usize, b: usize, c: usize, e: usize,
  * `stride` is a multiple of 4 and at least n; an odd last query and up to three last rows are computed again.
  */
 export function innerProducts(queries: usize, nq: i32, rows: usize, n: i32, d: i32, tile: usize, stride: i32): void {
-  if (nq == 1) oneQuery(queries, rows, n, d, tile);
-  else pairsOfQueries(queries, nq, rows, n, d, tile, stride);
-}
-
-/**
- * The inner products of one query with n rows, eight rows at a time: the same eight accumulators as in a tile, with nothing computed
- * twice. What is left goes four at a time, the last row again and again.
- */
-function oneQuery(query: usize, rows: usize, n: i32, d: i32, out: usize): void {
-  const size = (<usize>d) << 2;
-  const bodyEnd = query + ((<usize>(d & ~3)) << 2);
-  const end = query + size;
-  let j = 0;
-  for (; j + 8 <= n; j += 8, rows += size << 3, out += 32) {
-    let x = query;
-    let a = rows;
-    let b = a + size;
-    let c = b + size;
-    let e = c + size;
-    let f = e + size;
-    let g = f + size;
-    let h = g + size;
-    let i = h + size;
-    let s0 = f32x4.splat(0);
-    let s1 = s0;
-    let s2 = s0;
-    let s3 = s0;
-    let s4 = s0;
-    let s5 = s0;
-    let s6 = s0;
-    let s7 = s0;
-    while (x < bodyEnd) {
-      const u = v128.load(x);
-      s0 = madd(u, v128.load(a), s0);
-      s1 = madd(u, v128.load(b), s1);
-      s2 = madd(u, v128.load(c), s2);
-      s3 = madd(u, v128.load(e), s3);
-      s4 = madd(u, v128.load(f), s4);
-      s5 = madd(u, v128.load(g), s5);
-      s6 = madd(u, v128.load(h), s6);
-      s7 = madd(u, v128.load(i), s7);
-      x += 16;
-      a += 16;
-      b += 16;
-      c += 16;
-      e += 16;
-      f += 16;
-      g += 16;
-      h += 16;
-      i += 16;
-    }
-    let t0 = f32x4.splat(0);
-    let t1 = t0;
-    for (; x < end; x += 4, a += 4, b += 4, c += 4, e += 4, f += 4, g += 4, h += 4, i += 4) {
-      const u = v128.load32_splat(x);
-      t0 = f32x4.add(t0, f32x4.mul(u, f32x4(load<f32>(a), load<f32>(b), load<f32>(c), load<f32>(e))));
-      t1 = f32x4.add(t1, f32x4.mul(u, f32x4(load<f32>(f), load<f32>(g), load<f32>(h), load<f32>(i))));
-    }
-    v128.store(out, f32x4.add(sums(s0, s1, s2, s3), t0));
-    v128.store(out, f32x4.add(sums(s4, s5, s6, s7), t1), 16);
-  }
-  for (; j < n; j += 4, rows += size << 2, out += 16) {
-    const left = n - j;
-    const b = left > 1 ? rows + size : rows;
-    const c = left > 2 ? b + size : b;
-    const e = left > 3 ? c + size : c;
-    v128.store(out, f32x4.neg(keysOfFour(query, rows, b, c, e, d, INNER_PRODUCT)));
-  }
-}
-
-function pairsOfQueries(queries: usize, nq: i32, rows: usize, n: i32, d: i32, tile: usize, stride: i32): void {
   const size = (<usize>d) << 2;
   const body = (<usize>(d & ~3)) << 2;
   const pitch = (<usize>stride) << 2;
@@ -234,6 +163,72 @@ function pairsOfQueries(queries: usize, nq: i32, rows: usize, n: i32, d: i32, ti
       v128.store(out, p0);
       if (pair) v128.store(out + pitch, p1);
     }
+  }
+}
+
+/**
+ * The inner products of one query with n rows, eight rows at a time: the same eight accumulators as in a tile, with nothing computed
+ * twice. What is left goes four at a time, the last row again and again.
+ */
+export function productsOfOne(query: usize, rows: usize, n: i32, d: i32, out: usize): void {
+  const size = (<usize>d) << 2;
+  const bodyEnd = query + ((<usize>(d & ~3)) << 2);
+  const end = query + size;
+  let j = 0;
+  for (; j + 8 <= n; j += 8, rows += size << 3, out += 32) {
+    let x = query;
+    let a = rows;
+    let b = a + size;
+    let c = b + size;
+    let e = c + size;
+    let f = e + size;
+    let g = f + size;
+    let h = g + size;
+    let i = h + size;
+    let s0 = f32x4.splat(0);
+    let s1 = s0;
+    let s2 = s0;
+    let s3 = s0;
+    let s4 = s0;
+    let s5 = s0;
+    let s6 = s0;
+    let s7 = s0;
+    while (x < bodyEnd) {
+      const u = v128.load(x);
+      s0 = madd(u, v128.load(a), s0);
+      s1 = madd(u, v128.load(b), s1);
+      s2 = madd(u, v128.load(c), s2);
+      s3 = madd(u, v128.load(e), s3);
+      s4 = madd(u, v128.load(f), s4);
+      s5 = madd(u, v128.load(g), s5);
+      s6 = madd(u, v128.load(h), s6);
+      s7 = madd(u, v128.load(i), s7);
+      x += 16;
+      a += 16;
+      b += 16;
+      c += 16;
+      e += 16;
+      f += 16;
+      g += 16;
+      h += 16;
+      i += 16;
+    }
+    let t0 = f32x4.splat(0);
+    let t1 = t0;
+    for (; x < end; x += 4, a += 4, b += 4, c += 4, e += 4, f += 4, g += 4, h += 4, i += 4) {
+      const u = v128.load32_splat(x);
+      t0 = f32x4.add(t0, f32x4.mul(u, f32x4(load<f32>(a), load<f32>(b), load<f32>(c), load<f32>(e))));
+      t1 = f32x4.add(t1, f32x4.mul(u, f32x4(load<f32>(f), load<f32>(g), load<f32>(h), load<f32>(i))));
+    }
+    v128.store(out, f32x4.add(sums(s0, s1, s2, s3), t0));
+    v128.store(out, f32x4.add(sums(s4, s5, s6, s7), t1), 16);
+  }
+  for (; j < n; j += 4, rows += size << 2, out += 16) {
+    const left = n - j;
+    const b = left > 1 ? rows + size : rows;
+    const c = left > 2 ? b + size : b;
+    const e = left > 3 ? c + size : c;
+    v128.store(out, f32x4.neg(keysOfFour(query, rows, b, c, e, d, INNER_PRODUCT)));
   }
 }
 

@@ -1,7 +1,7 @@
 // Vector transforms: each takes n vectors, one after the other, and writes n vectors that may have other dimensions. And the sums that
 // they are learnt from.
 
-import { innerProducts } from "./distance";
+import { innerProducts, productsOfOne } from "./distance";
 import { addMultiple } from "./rows";
 
 /** Floats from one row of a tile to the next. */
@@ -29,8 +29,10 @@ export function applyLinear(
   scratch: usize,
 ): void {
   const size = (<usize>dout) << 2;
-  if ((dout & 3) == 0) innerProducts(vectors, n, matrix, dout, din, out, dout);
-  else {
+  if ((dout & 3) == 0) {
+    if (n == 1) productsOfOne(vectors, matrix, dout, din, out);
+    else innerProducts(vectors, n, matrix, dout, din, out, dout);
+  } else {
     const pitch = (<usize>pitchOf(dout)) << 2;
     innerProducts(vectors, n, matrix, dout, din, scratch, pitchOf(dout));
     for (let i = 0; i < n; i++) memory.copy(out + <usize>i * size, scratch + <usize>i * pitch, size);
