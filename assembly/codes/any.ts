@@ -96,16 +96,6 @@ export class Any {
   step(): i32 {
     return this.kind == FACTORED ? changetype<Factored>(changetype<usize>(this)).step() : 4;
   }
-
-
-  @inline
-  hasTwice(): bool {
-    return false;
-  }
-
-  twice<R>(_i: i32, _j: i32, _found: R, _rows: usize, _n: i32, _slot: i32): void {
-    unreachable();
-  }
 }
 
 /** The vector that a row of a code stands for: d floats. Not of factored codes. */

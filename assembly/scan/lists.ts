@@ -168,9 +168,6 @@ function scanRun<C, R>(code: C, lists: Lists, found: R, list: i32, slot: i32, n:
   const size = <usize>lists.blockBytes;
   const at = lists.codes + <usize>(<u32>slot) * size;
   touchRun(at, <usize>n * size);
-  if (code.hasTwice()) {
-    for (; from + 4 < until; from += 8) code.twice<R>(load<i32>(from), load<i32>(from, 4), found, at, n, slot);
-  }
   for (; from < until; from += 4) {
     const i = load<i32>(from);
     const seat = found.seat(i);

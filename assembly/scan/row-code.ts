@@ -30,16 +30,4 @@ export class RowCode {
   isSlowToTurn(): bool {
     return false;
   }
-
-  /** Whether {@link twice} can be had. */
-  @inline
-  hasTwice(): bool {
-    return false;
-  }
-
-  /** Scans n rows from a slot on for queries i and j at once. */
-  @inline
-  twice<R>(_i: i32, _j: i32, _found: R, _rows: usize, _n: i32, _slot: i32): void {
-    unreachable();
-  }
 }
