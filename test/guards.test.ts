@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { CellistError, indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import { openRemote } from "../src/remote/index.js";
@@ -30,6 +31,17 @@ const KINDS = [
   "L2norm,Flat",
 ];
 
+/** Results as they are compared: matchers would look at each byte. */
+function told(value: unknown): unknown {
+  if (ArrayBuffer.isView(value))
+    return createHash("sha256")
+      .update(new Uint8Array(value.buffer, value.byteOffset, value.byteLength))
+      .digest("hex");
+  if (Array.isArray(value)) return value.map(told);
+  if (typeof value !== "object" || value === null) return String(value);
+  return Object.entries(value).map(([name, of]) => [name, told(of)]);
+}
+
 test("a guard that is written over is noticed", async () => {
   const spoil = async (): Promise<void> => {
     const engine = new Engine();
@@ -45,13 +57,14 @@ test("a guard that is written over is noticed", async () => {
 
 test.each(
   KINDS.flatMap((kind) => ([METRIC_L2, METRIC_INNER_PRODUCT] as const).map((metric) => [kind, metric] as const)),
-)("%s, metric %i: nothing is written behind a block", async (kind, metric) => {
+)("%s, metric %i: nothing is written behind a block, nor read that was not written", async (kind, metric) => {
   const d = kind.endsWith("Flat") && !kind.includes("PQ") ? 131 : 36;
   const n = 301;
   const rows = uniform(randomOf(1), n * d);
   const queries = uniform(randomOf(2), 17 * d);
   const ids = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i);
-  await withGuards(async () => {
+  const results = async (): Promise<unknown[]> => {
+    const seen: unknown[] = [];
     const index = await indexFactory(d, kind, metric);
     await index.train(rows);
     const takesIds = kind.includes("IDMap");
@@ -65,12 +78,15 @@ test.each(
     const bytes = index.toBytes();
     const other = await readIndex(bytes);
     index.warmUp({ batch: 17, k: 9, nprobe: 3 });
-    for (const k of [1, 9, 200]) index.search(queries, k, { nprobe: 3 });
-    index.search(queries.subarray(0, d), 9, {
-      filter: index.filter((id: number) => id % 3 > 0),
-      nprobe: 7,
-    });
-    if (metric === METRIC_L2) blend(index, queries.slice(), { k: 5, nprobe: 2 });
+    seen.push(bytes);
+    for (const k of [1, 9, 200]) seen.push(index.search(queries, k, { nprobe: 3 }));
+    seen.push(
+      index.search(queries.subarray(0, d), 9, {
+        filter: index.filter((id: number) => id % 3 > 0),
+        nprobe: 7,
+      }),
+    );
+    if (metric === METRIC_L2) seen.push(blend(index, queries.slice(), { k: 5, nprobe: 2 }));
     const calls: (() => unknown)[] = [
       () =>
         index.rangeSearch(queries, metric === METRIC_L2 ? 1e9 : -1e9, {
@@ -89,44 +105,56 @@ test.each(
     ];
     for (const call of calls) {
       try {
-        await call();
+        seen.push(await call(), index.toBytes());
       } catch (error) {
         // What a kind can't do.
         if (!(error instanceof CellistError && ["ERR_UNSUPPORTED", "ERR_ID"].includes(error.code))) throw error;
       }
     }
-  });
-});
-
-test.each([32, 37])("voices of %i dimensions: nothing is written behind a block", async (d) => {
+    return seen;
+  };
+  const expected = await results();
   await withGuards(async () => {
-    const index = await indexFactory(d, "IVF9,Flat");
-    const rows = uniform(randomOf(3), 700 * d);
-    await index.train(rows);
-    await index.add(rows);
-    for (const layers of [1, 3]) {
-      const { index: small } = await shrinkVoice(index, {
-        layers,
-        sample: 20,
-      });
-      const bytes = small.toBytes();
-      for (const compact of [false, true]) {
-        const voice = await readVoice(bytes, { compact });
-        blend(voice, rows.slice(0, 20 * d), { k: 4, nprobe: 3 });
-        voice.search(rows.subarray(0, 30 * d), 5, { nprobe: 9 });
-      }
-    }
+    expect(told(await results())).toEqual(told(expected));
   });
 });
 
-test("voices that are built: nothing is written behind a block", async () => {
+test.each([32, 37])(
+  "voices of %i dimensions: nothing is written behind a block, nor read that was not written",
+  async (d) => {
+    const rows = uniform(randomOf(3), 700 * d);
+    const results = async (): Promise<unknown[]> => {
+      const seen: unknown[] = [];
+      const index = await indexFactory(d, "IVF9,Flat");
+      await index.train(rows);
+      await index.add(rows);
+      for (const layers of [1, 3]) {
+        const { index: small } = await shrinkVoice(index, { layers, sample: 20 });
+        const bytes = small.toBytes();
+        seen.push(bytes);
+        for (const compact of [false, true]) {
+          const voice = await readVoice(bytes, { compact });
+          seen.push(blend(voice, rows.slice(0, 20 * d), { k: 4, nprobe: 3 }));
+          seen.push(voice.search(rows.subarray(0, 30 * d), 5, { nprobe: 9 }));
+        }
+      }
+      return seen;
+    };
+    const expected = await results();
+    await withGuards(async () => {
+      expect(told(await results())).toEqual(told(expected));
+    });
+  },
+);
+
+test("voices that are built: nothing is written behind a block, nor read that was not written", async () => {
   await withGuards(async () => {
     await buildVoiceIndex([{ name: "a", data: uniform(randomOf(4), 700 * 256) }], { version: "v1" });
   });
 });
 
 test.each(["Flat", "IVF9,PQ8x4fs,RFlat", "IVF9,SQ8"])(
-  "%s from elsewhere: nothing is written behind a block",
+  "%s from elsewhere: nothing is written behind a block, nor read that was not written",
   async (kind) => {
     const d = 32;
     const rows = uniform(randomOf(5), 900 * d);

@@ -1,5 +1,6 @@
 // Puts a guard behind each block of each engine, and looks whether anybody wrote over it: a block that is too small mostly does no harm that
-// answers show, for what lies behind it is room for something else.
+// answers show, for what lies behind it is room for something else. New blocks and scratch hold NaN, where fresh memory would hide by its
+// zeros that somebody forgot to write.
 
 import { Allocator } from "../src/wasm/allocator.js";
 import { Engine } from "../src/wasm/engine.js";
@@ -7,6 +8,8 @@ import { Engine } from "../src/wasm/engine.js";
 /** A cache line, to which blocks are rounded up: the guard is then the last one of each. */
 const GUARD = 64;
 const PATTERN = 0xa5;
+/** What new blocks and scratch hold, whose bytes nobody may count on: as floats NaN. */
+const NAN = 0xff;
 
 /** Runs a job with guards. Throws where one of them was written over, by the time its block is given back or the job ends. */
 export async function withGuards(job: () => Promise<void>): Promise<void> {
@@ -30,6 +33,10 @@ export async function withGuards(job: () => Promise<void>): Promise<void> {
   const guard = (engine: Engine, address: number, bytes: number): number => {
     const end = address + Math.ceil(Math.max(bytes, 1) / GUARD) * GUARD;
     engine.u8.fill(PATTERN, end, end + GUARD);
+    return address;
+  };
+  const poison = (engine: Engine, address: number, bytes: number): number => {
+    engine.u8.fill(NAN, address, address + bytes);
     return address;
   };
   const check = (engine: Engine, address: number, bytes: number): void => {
@@ -61,14 +68,19 @@ export async function withGuards(job: () => Promise<void>): Promise<void> {
       name,
       (original) =>
         function (this: Engine, bytes) {
-          return guard(
-            this,
-            during(this, () => original.call(this, Math.max(bytes, 1) + GUARD)),
-            bytes,
-          );
+          const address = during(this, () => original.call(this, Math.max(bytes, 1) + GUARD));
+          return poison(this, guard(this, address, bytes), bytes);
         },
     );
   }
+  replace(
+    Engine.prototype,
+    "takeScratch",
+    (original) =>
+      function (this: Engine, bytes) {
+        return poison(this, original.call(this, bytes), bytes);
+      },
+  );
   replace(
     Engine.prototype,
     "resize",

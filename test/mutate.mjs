@@ -59,28 +59,32 @@ const ROOMS = [
   [/assembly\/(bounds|candidates)|bounds\/sketch/, ["bounds", "filter"]],
   [/row-codes|coded-search/, ["row-codes", "filter"]],
   [/fastscan|packed|pool/, ["fastscan", "ivf-pq", "filter"]],
-  [/transforms|linear|opq|eigen/, ["transforms", "eigen"]],
+  [/transforms|linear|opq|eigen/, ["transforms", "elementary", "eigen"]],
   [/graph/, ["hnsw", "filter"]],
-  [/codes|quantizers|pq|scalar|residuals/, ["codes", "encode", "product-quantizer", "faiss-files", "filter", "ivf-pq"]],
+  [
+    /codes|quantizers|pq|scalar|residuals/,
+    ["codes", "encode", "reconstruct", "product-quantizer", "faiss-files", "filter", "ivf-pq", "guards"],
+  ],
   [/blend/, ["blend", "allocation"]],
-  [/src\/rvc/, ["blend", "voice-inputs", "npy", "steps", "voice-file", "kmeans-faiss"]],
+  [/src\/rvc/, ["blend", "measure", "voice-inputs", "npy", "compact", "steps", "voice-file", "kmeans-faiss"]],
   [/threads/, ["threads", "worker"]],
-  [/codec/, ["voice-file", "voice-damage"]],
-  [/remote/, ["remote", "remote-sources"]],
-  [/worker/, ["worker", "handle-worker"]],
-  [/src\/format/, ["reading", "sources", "npy", "faiss-files"]],
-  [/src\/faiss/, ["faiss-files", "encode", "reading", "old-files", "storage", "errors"]],
+  [/codec/, ["voice-file", "elementary", "compact", "guards", "voice-damage"]],
+  [/remote/, ["remote", "similarity", "remote-sources"]],
+  [/worker/, ["worker", "handle-worker", "threads"]],
+  [/src\/format/, ["reading", "sources", "npy", "faiss-files", "handle"]],
+  [/src\/faiss/, ["faiss-files", "encode", "reading", "old-files", "storage", "errors", "guards", "remote"]],
   [/src\/factory/, ["grammar", "errors", "storage"]],
-  [/src\/work/, ["steps", "kmeans-faiss"]],
-  [/src\/lists|src\/wasm/, ["update", "storage", "filter", "hnsw", "ivf-pq", "limits", "faults"]],
+  [/src\/work/, ["elementary", "steps", "kmeans-faiss"]],
+  [/src\/lists|src\/wasm/, ["update", "guards", "storage", "filter", "hnsw", "ivf-pq", "limits", "faults"]],
   [/src\/cli/, ["cli", "commands", "convert"]],
   [/src\/handle/, ["handle", "handle-inputs", "filter", "id-selectors", "errors"]],
   [/./, ["search", "filter", "update", "storage", "faiss-files", "ivf-pq", "steps"]],
 ];
 /** Tests that damage at random for minutes: what only they notice has no test. */
 const CHANCE = /^(fuzz|voice-damage|readme|demo|native)\.test/;
-/** A mutant that runs longer hangs, which counts as noticed. */
-const PATIENCE = 400_000;
+/** A mutant that runs longer hangs, which counts as noticed: far longer than its tests take on a machine that others use. */
+const PATIENCE = 600_000;
+const HANG = "a hang";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const { values, positionals } = parseArgs({
@@ -100,8 +104,10 @@ const mutants = drawn(filesOf(positionals).flatMap((file) => mutantsOf(file, rea
   .filter(({ number }) => chosen === undefined || chosen.includes(number));
 const survivors = [];
 let [killed, unbuilt, next] = [0, 0, 0];
+const folder = join(root, "build/mutants");
+snapshot(join(folder, "whole"));
 await Promise.all(
-  Array.from({ length: Number(values.jobs) }, (_, job) => work(join(root, "build/mutants", String(job)))),
+  Array.from({ length: Number(values.jobs) }, (_, job) => work(join(folder, "whole"), join(folder, String(job)))),
 );
 const tried = killed + survivors.length;
 console.log(
@@ -167,8 +173,8 @@ function told({ file, line, before, after, number }) {
   return `  ${number}  ${file}:${line}: ${before}\n        -> ${after}`;
 }
 
-/** Tries one mutant after the other in a copy of the project. */
-async function work(folder) {
+/** The project as it is when the run begins, for jobs to copy: it may change meanwhile. */
+function snapshot(folder) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(join(folder, "build"), { recursive: true });
   const kept = /^(assembly|src|test|bench|dist|docs|examples|findings|.*\.(json|md|ts|js))$/;
@@ -176,11 +182,19 @@ async function work(folder) {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   for (const name of readdirSync(join(root, "build")).filter((entry) => /\.wasm$|^esm$/.test(entry)))
     cpSync(join(root, "build", name), join(folder, "build", name), { recursive: true });
-  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+}
+
+/** Tries one mutant after the other in a copy of the project. */
+async function work(whole, folder) {
   let job;
   while (next < mutants.length) {
     const mutant = mutants[next++];
-    job ??= await started(folder);
+    if (job === undefined) {
+      rmSync(folder, { recursive: true, force: true });
+      cpSync(whole, folder, { recursive: true });
+      symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+      job = await started(folder);
+    }
     const before = Date.now();
     const result = await asked(job, { mutant, tests: testsOf(mutant.file) });
     if (result === "none") unbuilt++;
@@ -188,11 +202,7 @@ async function work(folder) {
     else killed++;
     const seconds = ((Date.now() - before) / 1000).toFixed(0);
     console.log(`${result === "" ? "LEFT OVER" : result} (${seconds} s)${told(mutant)}`);
-    if (result === "a hang") {
-      cpSync(join(root, mutant.file), join(folder, mutant.file));
-      for (const name of ["src/wasm", "src/codec"]) cpSync(join(root, name), join(folder, name), { recursive: true });
-      job = undefined;
-    }
+    if (result === HANG) job = undefined;
   }
   job?.disconnect();
 }
@@ -208,9 +218,9 @@ async function started(folder) {
   return job;
 }
 
-/** What becomes of one fault; a job that answers nothing for long, or ends, has hung. */
+/** What becomes of one fault; a job that answers nothing for long hangs. One that ends by itself is no answer, but a mistake here. */
 function asked(job, order) {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const done = (result) => {
       clearTimeout(late);
       job.removeAllListeners();
@@ -218,10 +228,10 @@ function asked(job, order) {
     };
     const late = setTimeout(() => {
       process.kill(-job.pid, "SIGKILL");
-      done("a hang");
+      done(HANG);
     }, PATIENCE);
     job.once("message", done);
-    job.once("exit", () => done("a hang"));
+    job.once("exit", () => reject(new Error(`the job ended:${told(order.mutant)}`)));
     job.send(order);
   });
 }

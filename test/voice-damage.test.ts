@@ -126,6 +126,7 @@ describe("a damaged file", () => {
       expect(message).not.toBe("");
       const layers = Number(/\{ layers: (\d) \}/.exec(message)?.[1] ?? 0);
       if (layers === 0) continue;
+      expect(message).toContain(layers === 1 ? "the first layer is whole" : `the first ${layers} layers are whole`);
       const part = await readVoice(bytes.subarray(0, length), { layers });
       expect(part.ntotal).toBe(whole.ntotal);
     }
