@@ -1,6 +1,6 @@
+import { Ring } from "cellist/ring";
 import { BANDS, D, FRAMES, RowStream } from "./log-mel.js";
 import { resampled, resampler } from "./resample.js";
-import { Ring } from "./ring.js";
 import { BLOCK, centred, GRAIN, HOPS_PER_SECOND, RATE, ROW_HOP } from "./timing.js";
 
 /** A grain is the middle of its row's samples. */

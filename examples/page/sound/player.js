@@ -1,4 +1,4 @@
-import { Ring } from "./ring.js";
+import { Ring } from "cellist/ring";
 import { GRAIN_FIELDS, HOPS_PER_SECOND } from "./timing.js";
 
 /** Sound as it is: what browsers do for calls would take away what is looked up. */

@@ -3,7 +3,7 @@
  * voice's own sound to play for a hop, and how loud. Grains overlap by half, and are added up a quarter of a second after what they
  * answer was heard.
  */
-import { Ring } from "./ring.js";
+import { Ring } from "cellist/ring";
 import { DELAY, GRAIN, GRAIN_FIELDS, HOPS_PER_SECOND, QUANTUM } from "./timing.js";
 
 class MosaicProcessor extends AudioWorkletProcessor {
