@@ -110,7 +110,7 @@ function roundHead(head: usize, m: i32, length: f32, out: usize): void {
 /** What is known of a point while its centroid is sought; one record a point. */
 @unmanaged
 class Seeker {
-  /** A centroid whose bound is above this is not the one: 2 score + above. */
+  /** A centroid whose bound, less what is the point's, is above this is not the one: 2 score + above. */
   limit: f32;
   above: f32;
   /** What turns a product of whole numbers into twice a product of heads. */
@@ -124,7 +124,7 @@ class Seeker {
 
 /** Bytes of scratch that assignByHeads takes for n points, by heads of m numbers. */
 export function assignByHeadsScratch(n: i32, m: i32): i32 {
-  return n * (<i32>offsetof<Seeker>() + HEADS_AT_ONCE * 4 + up2(m) * 2);
+  return n * (<i32>offsetof<Seeker>() + HEADS_AT_ONCE * 4 + up2(m) * 2) + HEADS_AT_ONCE * 4;
 }
 
 /**
@@ -167,7 +167,9 @@ export function assignByHeads(
   const headSize = (<usize>m) << 2;
   const wholeSize = (<usize>up2(m)) << 1;
   const tile = scratch + <usize>n * offsetof<Seeker>();
-  const wholes = tile + ((<usize>(n * HEADS_AT_ONCE)) << 2);
+  const own = tile + ((<usize>(n * HEADS_AT_ONCE)) << 2);
+  const wholes = own + (HEADS_AT_ONCE << 2);
+  const shrink: f32 = 1 - slackOf(basis);
   const farthest = load<f32>(blocks) * LENGTH;
   const lost = ((sqrt(<f32>m) * <f32>2.05) / LENGTH) * farthest;
   const g = sumError(d);
@@ -185,11 +187,11 @@ export function assignByHeads(
     store<i32>(whole + wholeSize - 4, 0);
     roundHead(pointHeads + <usize>i * headSize, m, reach, whole);
     seeker.scale = (reach / LENGTH) * (farthest / LENGTH) * 2;
-    seeker.above = norm + 8 * g * (norm + longest * longest) + lost * reach + TINY;
+    const rounding: f32 = <f32>8 * g * (norm + longest * longest) + lost * reach + TINY;
+    seeker.above = norm - shrink * load<f32>(pointLengths + at) + rounding;
     seeker.limit = 2 * score + seeker.above;
     seeker.waiting = 0;
   }
-  const shrink = f32x4.splat(1 - slackOf(basis));
   blocks += HEADER;
   const end = up16(k);
   for (let first = 0; first < end; first += HEADS_AT_ONCE, blocks += wholeSize * HEADS_AT_ONCE) {
@@ -199,13 +201,16 @@ export function assignByHeads(
       const out = tile + ((<usize>(i * HEADS_AT_ONCE)) << 2);
       wholeProducts(x, i + 1 < n ? x + wholeSize : 0, up2(m), blocks, some >> 2, out, out + (HEADS_AT_ONCE << 2));
     }
+    for (let j: usize = 0, all = (<usize>some) << 2; j < all; j += 16) {
+      const square = v128.load(lengths + ((<usize>first) << 2) + j);
+      v128.store(own + j, f32x4.mul(square, f32x4.splat(shrink)));
+    }
     for (let i = 0; i < n; i++) {
       const at = (<usize>i) << 2;
       const seeker = changetype<Seeker>(scratch + <usize>i * offsetof<Seeker>());
       for (let j = 0; j < some; j += 16) {
         const products = tile + ((<usize>(i * HEADS_AT_ONCE + j)) << 2);
-        const own = lengths + ((<usize>(first + j)) << 2);
-        const open = below(products, load<f32>(pointLengths + at), own, shrink, seeker);
+        const open = below(products, own + ((<usize>j) << 2), seeker);
         if (open == 0) continue;
         takeOpen(open, first + j, k, seeker, points + <usize>i * size, centroids, half, d, scores + at, lists + at);
       }
@@ -221,28 +226,26 @@ export function assignByHeads(
 
 /** Which of sixteen centroids have a bound that is not above a point's limit: a bit each. */
 @inline
-function below(products: usize, length: f32, lengths: usize, shrink: v128, seeker: Seeker): i32 {
-  const length4 = f32x4.splat(length);
+function below(products: usize, own: usize, seeker: Seeker): i32 {
   const limit = f32x4.splat(seeker.limit);
   const scale = f32x4.splat(seeker.scale);
   const above = i8x16.narrow_i16x8_s(
     i16x8.narrow_i32x4_s(
-      f32x4.gt(bound(v128.load(products), scale, length4, v128.load(lengths), shrink), limit),
-      f32x4.gt(bound(v128.load(products, 16), scale, length4, v128.load(lengths, 16), shrink), limit),
+      f32x4.gt(bound(products, scale, own), limit),
+      f32x4.gt(bound(products + 16, scale, own + 16), limit),
     ),
     i16x8.narrow_i32x4_s(
-      f32x4.gt(bound(v128.load(products, 32), scale, length4, v128.load(lengths, 32), shrink), limit),
-      f32x4.gt(bound(v128.load(products, 48), scale, length4, v128.load(lengths, 48), shrink), limit),
+      f32x4.gt(bound(products + 32, scale, own + 32), limit),
+      f32x4.gt(bound(products + 48, scale, own + 48), limit),
     ),
   );
   return 65535 ^ i8x16.bitmask(above);
 }
 
-/** (|x|² + |c|²)(1 - slack) - scale product. */
+/** |c|²(1 - slack) - scale product, of four centroids. */
 @inline
-function bound(product: v128, scale: v128, length: v128, lengths: v128, shrink: v128): v128 {
-  const products = f32x4.mul(f32x4.convert_i32x4_s(product), scale);
-  return f32x4.sub(f32x4.mul(f32x4.add(length, lengths), shrink), products);
+function bound(product: usize, scale: v128, own: usize): v128 {
+  return f32x4.sub(v128.load(own), f32x4.mul(f32x4.convert_i32x4_s(v128.load(product)), scale));
 }
 
 /** Compares the centroids of a block that are open, four at a time; what is left over waits. */
