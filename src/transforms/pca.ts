@@ -10,6 +10,7 @@ import { bytesOf } from "./fields.js";
 import { LinearTransform } from "./linear.js";
 import { meanOf } from "./mean.js";
 import { randomRotation } from "./rotation.js";
+import { NO_FLOATS } from "./transform.js";
 
 /** Training vectors a dimension at most: faiss' default. */
 const MAX_POINTS = 1000;
@@ -49,8 +50,7 @@ export class Pca extends LinearTransform {
 
   /** An untrained one. `whiten` divides components by their standard deviations, `rotate` mixes them at random. */
   static make(engine: Engine, din: number, dout: number, whiten: boolean, rotate: boolean): Pca {
-    const none = new Float32Array(0);
-    const learnt = { mean: none, eigenvalues: none, components: none };
+    const learnt = { mean: NO_FLOATS, eigenvalues: NO_FLOATS, components: NO_FLOATS };
     const power = whiten ? WHITEN : 0;
     return new Pca(engine, din, dout, { fourcc: "Pcam", power, epsilon: 0, rotate, bins: 0, ...learnt });
   }
@@ -132,8 +132,7 @@ export class Pca extends LinearTransform {
 
   override untrain(): void {
     super.untrain();
-    const none = new Float32Array(0);
-    this.#fields = { ...this.#fields, mean: none, eigenvalues: none, components: none };
+    this.#fields = { ...this.#fields, mean: NO_FLOATS, eigenvalues: NO_FLOATS, components: NO_FLOATS };
   }
 
   protected override writeFields(writer: Writer): void {

@@ -7,7 +7,7 @@ import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { bytesOf } from "./fields.js";
 import { meanOf } from "./mean.js";
-import { writeTail } from "./transform.js";
+import { NO_FLOATS, writeTail } from "./transform.js";
 import type { Transform } from "./transform.js";
 
 /** What they share: d dimensions, and a block of numbers that kernels read. */
@@ -101,7 +101,7 @@ export class Centering extends SimpleTransform {
   override untrain(): void {
     this.engine.release(this.#address);
     this.#address = 0;
-    this.#mean = new Float32Array(0);
+    this.#mean = NO_FLOATS;
     this.isTrained = false;
   }
 

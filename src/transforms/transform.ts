@@ -2,6 +2,9 @@ import type { Writer } from "../format/writer.js";
 import type { TransformTree } from "../indexes/tree.js";
 import type { Pace } from "../work/pace.js";
 
+/** What the untrained have, so that to forget takes no memory. */
+export const NO_FLOATS: Float32Array<ArrayBuffer> = new Float32Array(0);
+
 /** Makes vectors of other vectors, before an index takes them. Addresses are of the engine's memory. */
 export interface Transform {
   /** What it is, for a description. */
