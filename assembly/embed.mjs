@@ -118,7 +118,7 @@ function recordOf(path, name) {
 const RECORDS = {
   Plan: "assembly/records.ts",
   Lists: "assembly/records.ts",
-  RowCodes: "assembly/coded-search.ts",
+  RowCodes: "assembly/coded-scan.ts",
   Best: "assembly/found/best.ts",
   Within: "assembly/found/within.ts",
   Packed: "assembly/packed.ts",

@@ -4,7 +4,8 @@
 export { INNER_PRODUCT, L2 } from "./metric";
 export { boundsBytes, makeBounds, makeBoundsScratch, searchBounded, searchBoundedScratch } from "./bounds";
 export { encodeRows, encodeRowsScratch, meanOfRows, rowCodesBytes } from "./row-codes";
-export { searchCodedScratch, searchListsCoded, searchRowsCoded } from "./coded-search";
+export { searchCodedScratch } from "./coded-scan";
+export { searchListsCoded, searchRowsCoded } from "./coded-search";
 export { BLOCK, searchRows, searchRowsScratch } from "./scan/all";
 export { openHeads, wholeHeadsBytes, wholeHeadsScratch, writeHeads } from "./whole-heads";
 export { basisBytes, makeBasis, makeHeads, makeHeadsScratch } from "./heads";

@@ -57,7 +57,7 @@ const OPERATORS = [
 const ROOMS = [
   [/kmeans|heads|training|mini-batch/, ["kmeans", "kmeans-faiss", "steps"]],
   [/assembly\/(bounds|candidates)|bounds\/sketch/, ["bounds", "filter"]],
-  [/row-codes|coded-search/, ["row-codes", "filter"]],
+  [/row-codes|coded-|whole-/, ["row-codes", "bounds", "filter"]],
   [/fastscan|packed|pool/, ["fastscan", "ivf-pq", "filter"]],
   [/transforms|linear|opq|eigen/, ["transforms", "elementary", "eigen"]],
   [/graph/, ["hnsw", "filter"]],
