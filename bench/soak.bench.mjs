@@ -50,7 +50,7 @@ async function made(kind, vectors) {
 async function day(name, index, queries) {
   const blocks = HOURS * HOUR;
   const started = performance.now();
-  const { times, inUse } = await soak(index, queries, { blocks, samples: HOURS, k: 8, nprobe: 4 });
+  const { times, inUse } = await soak(index, queries, { blocks, samples: 6 * HOURS, k: 8, nprobe: 4 });
   const seconds = (performance.now() - started) / 1000;
   const at = (share) => times[Math.min(blocks - 1, Math.floor(blocks * share))];
   const [first, last] = [inUse[0], inUse.at(-1)];

@@ -268,7 +268,7 @@ const table: Record<ErrorCode, Row[]> = {
     ["none", readTwice, "the response has been read already: fetch it again, or read a response.clone()"],
   ],
   ERR_UNSUPPORTED: [
-    ["none", () => readIndex(ascii("IwQR")), 'the file is a faiss index of the kind "IwQR"'],
+    ["none", () => readIndex(ascii("IHN2")), 'the file is a faiss index of the kind "IHN2"'],
     [
       "none",
       () => readIndex(header("IxFl", D, 0, odd(20))),
