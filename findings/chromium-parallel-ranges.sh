@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Chromium cuts parallel range requests for one address off as they begin, with their connections, and sends them again.
 #
-# Versions: Chromium 153.0.8010.0 (@sparticuz/chromium 153.0.0), driven by puppeteer-core 25.16.0; seen in Debian's 156 as well.
+# Versions: Chromium 153.0.8010.0 (@sparticuz/chromium 153.0.0), driven by puppeteer-core 25.16.0.
 # Behaviour: once an answer of 206 that may be cached has begun for an address, every other fetch of a range of it that is on its way to
 #   the server is broken off and asked for anew, its connection closed; of six ranges at once, nine requests were thrown away, on top
 #   of the seven that were answered. Pages see seven answers and no error. With { cache: "no-store" }, or answers that say no-store, each

@@ -37,7 +37,7 @@ process.on("message", ({ mutant, tests }) => void tried(mutant, tests).then((res
 process.on("disconnect", () => process.exit());
 process.send("ready");
 
-/** What becomes of a fault: "none" where it does not compile or makes no other code, the test that notices it, or nothing. */
+/** What becomes of a fault: "none" where it does not compile or makes no other code, "unsound" where a test fails without it, the test that notices it, or nothing. */
 async function tried({ file, source }, tests) {
   const path = join(folder, file);
   const original = readFileSync(path, "utf8");
@@ -80,7 +80,7 @@ async function tried({ file, source }, tests) {
       sound.set(name, await passes(name));
       if (sound.get(name)) return name;
       console.error(`${name} fails without a fault`);
-      return "none";
+      return "unsound";
     }
     return "";
   } finally {

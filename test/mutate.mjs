@@ -103,7 +103,7 @@ const mutants = drawn(filesOf(positionals).flatMap((file) => mutantsOf(file, rea
   .map((mutant, number) => ({ ...mutant, number }))
   .filter(({ number }) => chosen === undefined || chosen.includes(number));
 const survivors = [];
-let [killed, unbuilt, next] = [0, 0, 0];
+let [killed, unbuilt, unsound, next] = [0, 0, 0, 0];
 const folder = join(root, "build/mutants");
 snapshot(join(folder, "whole"));
 await Promise.all(
@@ -111,7 +111,7 @@ await Promise.all(
 );
 const tried = killed + survivors.length;
 console.log(
-  `${killed} of ${tried} faults noticed (${((100 * killed) / tried).toFixed(1)} %), ${unbuilt} did not compile or made no other code`,
+  `${killed} of ${tried} faults noticed (${((100 * killed) / tried).toFixed(1)} %), ${unbuilt} did not compile or made no other code, ${unsound} met a test that fails without them`,
 );
 for (const mutant of survivors) console.log(told(mutant));
 
@@ -198,6 +198,7 @@ async function work(whole, folder) {
     const before = Date.now();
     const result = await asked(job, { mutant, tests: testsOf(mutant.file) });
     if (result === "none") unbuilt++;
+    else if (result === "unsound") unsound++;
     else if (result === "") survivors.push(mutant);
     else killed++;
     const seconds = ((Date.now() - before) / 1000).toFixed(0);

@@ -1,5 +1,6 @@
 // Files of RaBitQfs as the first faiss that had it wrote them (Irfs, Iwrf), made of those of today, all of 64 dimensions: blocks have signs
-// only, and what follows the signs stands apart, by id.
+// only, and what follows the signs stands apart, by id. The layout is that of faiss' source, which turns such files into those of today; none that faiss 1.14 wrote
+// was at hand.
 
 import { ascii, concat, i64 } from "./files.js";
 

@@ -29,7 +29,8 @@ describe("blocks while frames come, go and are replaced", () => {
     const most = (name: "wasm" | "heap" | "arrays", from: number): number =>
       Math.max(...inUse.slice(from, from + 4).map((sample) => sample[name]));
     expect(most("wasm", 4), "memory").toBeLessThanOrEqual(most("wasm", 0) + (64 << 10));
-    expect(most("arrays", 4), "arrays").toBeLessThanOrEqual(most("arrays", 0));
+    // What was freed comes back by another thread: a page of it may be late. The features of each block would be 19 MB.
+    expect(most("arrays", 4), "arrays").toBeLessThanOrEqual(most("arrays", 0) + (64 << 10));
     // 32 bytes a block, the least that an object takes, would be a leak.
     expect(most("heap", 4), "heap").toBeLessThan(most("heap", 0) + 32 * 4800);
   });
