@@ -18,7 +18,6 @@ import {
   boundKeys,
   headsOf,
   lengthsOf,
-  LEVELS,
   makeQueryHeads,
   openHeads,
   QUERY_LENGTH,
@@ -29,7 +28,7 @@ import {
   wholeHeadsScratch,
   writeHeads,
 } from "./whole-heads";
-import { HEADER, wholeProducts } from "./whole-rows";
+import { HEADER, PEAK, wholeProducts } from "./whole-rows";
 
 /** Rows whose heads stay in the first-level cache for all queries. */
 const TILE: i32 = 128;
@@ -109,7 +108,7 @@ function boundedRows(code: F32, bounds: usize, plan: Plan, lists: Lists, found: 
     centre(plan.queries + <usize>i * size, metric == L2 ? mean : 0, size, centred);
     const facts = records + <usize>i * offsetof<QueryHead>();
     const code = queryCodes + ((<usize>(i * D)) << 1);
-    const square = quantize(centred, D, LEVELS, QUERY_LENGTH, facts, facts + 4, facts + 8, code, false);
+    const square = quantize(centred, D, PEAK, QUERY_LENGTH, facts, facts + 4, facts + 8, code, false);
     changetype<QueryHead>(facts).square = square;
   }
   const step = offsetof<QueryHead>();

@@ -102,8 +102,8 @@ export function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Be
   scan.queryHeads = seats + <usize>(nq * SEAT);
   const headScratch = scan.queryHeads + ((<usize>(nq * MOST_HEAD)) << 1);
   const bounds = headScratch + ((<usize>(nq * MOST_HEAD)) << 2);
-  const room: usize = (ROOM * 2 + AT_ONCE) * 4;
-  scan.nearKeys = bounds + <usize>nq * room;
+  const waiting: usize = (ROOM * 2 + AT_ONCE) * 4;
+  scan.nearKeys = bounds + <usize>nq * waiting;
   scan.nearSlots = scan.nearKeys + ((<usize>k) << 2);
   scan.gathered = scan.nearSlots + ((<usize>k) << 2);
   scan.rest = scan.gathered + 48;
@@ -127,7 +127,7 @@ export function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Be
       seeker.constant = -product - <f32>8 * sumError(d) * sqrt(square) * meanLength - TINY;
     }
     seeker.waiting = 0;
-    seeker.bounds = bounds + <usize>i * room;
+    seeker.bounds = bounds + <usize>i * waiting;
     seeker.slots = seeker.bounds + ((ROOM + AT_ONCE) << 2);
   }
   const heads = rowCodes.heads;

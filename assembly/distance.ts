@@ -169,6 +169,11 @@ export function innerProducts(queries: usize, nq: i32, rows: usize, n: i32, d: i
 /**
  * The inner products of one query with n rows, eight rows at a time: the same eight accumulators as in a tile, with nothing computed
  * twice. What is left goes four at a time, the last row again and again.
+ *
+ *     query    | x0 x1 x2 x3 |          one load serves eight rows
+ *     row a    | a0 a1 a2 a3 |  ->  s0  eight accumulators, lanes along d
+ *     …                                 …
+ *     row i    | i0 i1 i2 i3 |  ->  s7  ->  | a | b | c | e |  | f | g | h | i |
  */
 export function productsOfOne(query: usize, rows: usize, n: i32, d: i32, out: usize): void {
   const size = (<usize>d) << 2;

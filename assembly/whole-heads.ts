@@ -31,13 +31,14 @@ import {
 import { INNER_PRODUCT, L2, TOO_SHORT } from "./metric";
 import { EPSILON, TINY } from "./rounding";
 import { quantize, up16 } from "./row-codes";
-import { HEADER, LENGTH, LOST, wholeProducts, wholeRowsBytes, writeRows, writeWholeRows } from "./whole-rows";
+import { HEADER, LENGTH, LOST, PEAK, wholeProducts, wholeRowsBytes, writeRows, writeWholeRows } from "./whole-rows";
 
-/** Lengths in whole numbers of R's directions and, at most, of queries: directions have many small numbers, which want more bits. */
+/**
+ * Lengths in whole numbers of R's directions and, at most, of queries: directions have many small numbers, which want more bits. Their product
+ * stays below 2^31 as long as the slack is below .01, that is d below some 40,000.
+ */
 const DIRECTION_LENGTH: f32 = 128000;
 export const QUERY_LENGTH: f32 = 16000;
-/** The largest whole number. */
-export const LEVELS: i32 = 32767;
 /** Numbers of a short head, and the share of all squares that it may leave over. */
 export const SHORT: i32 = 48;
 const SHORT_REST: f32 = 0.06;
@@ -226,7 +227,11 @@ export function makeQueryHeads(
     storeRest(head, m, square + 2 * off * (length + off), slack);
     // The squared length of the image goes where base will be, the scale where factor will be.
     const facts = records + offsetof<QueryHead>("base");
-    quantize(head, m, LEVELS, LENGTH, facts + 4, facts, facts + 8, out, false);
+    // A head, whose rest is rounded up, may be too long where its query just is not: no bounds then, either.
+    if (quantize(head, m, PEAK, LENGTH, facts + 4, facts, facts + 8, out, false) < 0) {
+      query.base = f32.NaN;
+      continue;
+    }
     const rounded = query.rest * longest + sqrt(query.base) * worth * sqrt(<f32>m) * <f32>0.52;
     const away = off * longest + rounded;
     const factor = query.factor * worth;
@@ -241,7 +246,11 @@ export function makeQueryHeads(
   }
 }
 
-/** Turns products of heads into lower bounds of keys: shrink |y|² + base - factor product, shrink being 0 for inner products. */
+/**
+ * Turns products of heads into lower bounds of keys, in their place; shrink is 0 for inner products. Lanes are rows.
+ *
+ *     | product, i32, rows 0-3 |  ->  | shrink |y|² + base - factor product |
+ */
 export function boundKeys(products: usize, n: i32, lengths: usize, shrink: f32, query: QueryHead): void {
   const shrink4 = f32x4.splat(shrink);
   const base = f32x4.splat(query.base);

@@ -21,7 +21,7 @@ export const LENGTH: f32 = 32000;
 /** What stands before the blocks. */
 export const HEADER: usize = 16;
 /** The largest whole number. */
-const PEAK: f32 = 32767;
+export const PEAK: i32 = 32767;
 /** What a length may have lost because squares below 1e-45 are zero: the root of d of them, d being at most 2^20. */
 export const LOST: f32 = 1e-19;
 
@@ -47,7 +47,7 @@ export function writeWholeRows(rows: usize, n: i32, d: i32, D: i32, most: f32, o
   let peak: f32 = 0;
   for (let i = 0; i < n; i++) longest = max(longest, lengthOf(rows + <usize>i * size, d));
   for (let at = rows, end = rows + <usize>n * size; at < end; at += 4) peak = max(peak, abs(load<f32>(at)));
-  const one = max(longest / most, peak / PEAK);
+  const one = max(longest / most, peak / <f32>PEAK);
   store<f32>(out, one);
   store<f32>(out, <f32>sqrt(writeRows(rows, 0, n, d, D, one, out + HEADER)) * <f32>1.001 + LOST, 4);
 }
@@ -59,7 +59,7 @@ export function writeRows(rows: usize, first: i32, n: i32, d: i32, D: i32, one: 
     const row = blocks + <usize>(i / BLOCK_ROWS) * ((<usize>D) << 3) + ((<usize>(i % BLOCK_ROWS)) << 2);
     for (let j = 0; j < d; j++, rows += 4) {
       const value = load<f32>(rows);
-      const whole = min(PEAK, max(-PEAK, nearest(value / one)));
+      const whole = min(<f32>PEAK, max(-(<f32>PEAK), nearest(value / one)));
       store<i16>(row + ((<usize>(j >> 1)) << 4) + ((<usize>(j & 1)) << 1), <i16>whole);
       const rest = <f64>value - <f64>one * <f64>whole;
       left += rest * rest;

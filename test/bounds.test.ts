@@ -70,6 +70,17 @@ describe("bounds leave the answer alone", () => {
     }
   });
 
+  test("of queries that are just not too long, whose heads are", () => {
+    const d = 64;
+    for (const short of [1e-3, 1e-4, 1e-5, 1e-6, 3e-7]) {
+      const component = Math.sqrt((1e30 * (1 - short)) / d);
+      // Along the query and against it, in pairs, so that the mean is zero.
+      const along: Fill = (row) => (row % 2 === 0 ? 1 : -1) * (0.2 + ((row >> 1) % 75) / 125) * component;
+      for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT])
+        expect(compare(along, () => component, 150, d, 2, 4, metric, 1)).toBe(true);
+    }
+  });
+
   test("of any shape", () => {
     const shape = fc.record({
       rows: fc.constantFrom(...Object.keys(FILLS)),

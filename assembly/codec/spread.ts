@@ -27,7 +27,8 @@ export function spreadScratch(width: i32): i32 {
  *     of a row  | v * | M 0-3 | M 4-7 | | M 0-3 | M 4-7 |  ->  four accumulators     16 columns of 400 rows of the basis stay in the
  *     another   | v * |   the same                         ->  four                  nearest cache, 32 would not
  *
- * Zeros left out change no bit: an accumulator is never -0, which is all that adding a 0 could change.
+ * Zeros left out change no bit where M is finite and no number of base is -0: no accumulator is -0 then, which is all that adding a 0 could
+ * change.
  *
  * numbers: i16 rows x stride. ones, twos: f32 a column, padded to a multiple of 4, as for expand. scales: f32 a row. packed: what packRows
  * makes, with `capacity` rows. base: `columns` numbers added to each row. out: n x columns.

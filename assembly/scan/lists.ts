@@ -12,7 +12,7 @@ export const WORD: i32 = 64;
 
 /** Codes of a stretch: whole steps of four. */
 @inline
-export function stretchRows(size: usize): i32 {
+function stretchRows(size: usize): i32 {
   return max(4, (<i32>(STRETCH_BYTES / size)) & ~3);
 }
 
