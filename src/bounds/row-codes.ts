@@ -5,7 +5,7 @@ import type { Engine } from "../wasm/engine.js";
 const MOST_SHARE = 0.3;
 /**
  * Rows and dimensions from which on heads pay and take a tenth of what the rows hold at most, and the share of all squares that they may
- * leave over: of a real voice 64 numbers leave .3, and half of the rows of 16 lists.
+ * leave over. Rows of a real voice leave .3 of 64 numbers, and so have none: half of those of 16 lists would still be looked up.
  */
 const LEAST_ROWS = 1024;
 const LEAST_DIMENSIONS = 256;

@@ -185,6 +185,28 @@ export class VoiceDecoder {
     if (starts[head.nlist] !== record.dataBytes) wrong(name, "gives lists another length than the head");
 
     const before = number === 0 ? record.width : head.layers[number - 1].width;
+    const rows = this.#basis?.rows;
+    const blocks = this.#blocks.length;
+    try {
+      await this.#addLayer(name, basis, record, before, models, starts, pace);
+    } catch (error) {
+      if (rows !== undefined) this.#basis?.truncate(rows);
+      for (const block of this.#blocks.splice(blocks)) engine.release(block);
+      throw error;
+    }
+  }
+
+  /** Takes the basis and the models of a layer that is known to be whole; what it has taken when it fails is the caller's to give back. */
+  async #addLayer(
+    name: string,
+    basis: Uint8Array,
+    record: Head["layers"][number],
+    before: number,
+    models: Model[],
+    starts: Float64Array,
+    pace: Pace,
+  ): Promise<void> {
+    const { engine } = this;
     if (record.width > before) {
       const numbers = this.#readBasis(basis, record.width - before);
       if (this.#basis !== undefined) await this.#appendBasis(this.#basis, numbers, record.width - before, pace);
@@ -202,7 +224,7 @@ export class VoiceDecoder {
     this.#blocks.push(ones);
     const twos = ones + padded * 4;
     for (let j = 0; j < padded; j++) {
-      const model = models[Math.min(count - 2, Math.floor(j / record.group))];
+      const model = models[Math.min(models.length - 2, Math.floor(j / record.group))];
       engine.f32[(ones >>> 2) + j] = model.one / 256;
       engine.f32[(twos >>> 2) + j] = model.two / 256;
     }
@@ -306,13 +328,7 @@ export class VoiceDecoder {
     const write = (first: number, n: number, into: Float32Array): void => {
       for (let i = 0; i < n * d; i++) into[i] = numbers[first * d + i] * basisStep;
     };
-    const before = basis.rows;
-    try {
-      if (!(await basis.append(rows, write, pace))) wrong("the basis", "has rows that are sums of others");
-    } catch (error) {
-      basis.truncate(before);
-      throw error;
-    }
+    if (!(await basis.append(rows, write, pace))) wrong("the basis", "has rows that are sums of others");
   }
 
   #readCentroids(full: Basis): void {

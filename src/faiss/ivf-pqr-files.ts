@@ -1,16 +1,13 @@
 import { METRIC_L2 } from "../api.js";
 import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
-import { IvfPqrNode } from "../indexes/ivf-pqr.js";
+import { IvfPqrNode, MAX_FACTOR } from "../indexes/ivf-pqr.js";
 import { hasPlacesForLabels } from "../indexes/node.js";
 import type { NodeReader } from "../indexes/node.js";
 import { Rows } from "../lists/rows.js";
 import { MAX_BITS, ProductQuantizer } from "../quantizers/product.js";
 import type { Engine } from "../wasm/engine.js";
 import { readIvfProduct } from "./row-files.js";
-
-/** faiss 1.15 takes no other factors from a file. */
-const MAX_FACTOR = 1000;
 
 /** Reads what follows the fourcc IwQR, or the older IvQR: what an IVF of PQ has, then the second quantizer, its codes by label, k_factor. */
 export async function readIvfPqr(

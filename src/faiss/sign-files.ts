@@ -62,7 +62,7 @@ function signBlocks({ d, kind, layout }: FactoredCode, apart?: Uint8Array): RowB
         if (!(at >= 0 && at + restBytes <= from.length))
           fail(
             "ERR_FORMAT",
-            `a vector has the id ${at / restBytes}, for which there are no factors: the file is damaged`,
+            `a vector has the id ${at / restBytes}, for which there are no factors: the file is damaged, load it again`,
           );
         rows.set(from.subarray(at, at + restBytes), row + signBytes);
       });

@@ -250,6 +250,8 @@ export class VectorIndex implements Index<IdType> {
     this.#read(options, d);
     checkCount(n, k, this.#ready().ntotal);
     const { distances, labels } = newResults(n, k, this.#wide);
+    // Not in searchInto and blend, which are for realtime: they make nothing.
+    this.#ready().expect(n);
     this.#search(floats, n, k, distances, labels);
     return { distances, labels };
   }
@@ -573,7 +575,6 @@ export class VectorIndex implements Index<IdType> {
   ): Retrieval {
     const { engine, d } = node;
     const results = count * k;
-    node.expect(count);
     engine.reserveScratch(blockScratch(node, count, k, params) + spare);
     const into = this.#retrieval;
     into.queries = engine.takeScratch(count * d * 4);

@@ -15,7 +15,7 @@ import { Wrapper } from "./wrapper.js";
 
 /** faiss' default, and the most that it reads from a file. */
 const K_FACTOR = 4;
-const MAX_FACTOR = 1000;
+export const MAX_FACTOR = 1000;
 /** Vectors whose second code is made at once. */
 const ROWS_AT_ONCE = 256;
 /** Training vectors for each centroid of the second quantizer at most, as for the first. */

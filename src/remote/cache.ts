@@ -172,7 +172,7 @@ export function remembering(ranges: Ranges, cached: CachedFile): Ranges {
       if (from === to) return;
       let [part, filled] = [new Uint8Array(end() - from), 0];
       for await (const bytes of follow(ranges, from, to, signal)) {
-        for (let taken = 0; taken < bytes.length;) {
+        for (let taken = 0; taken < bytes.length && from < to;) {
           const some = bytes.subarray(taken, taken + part.length - filled);
           part.set(some, filled);
           filled += some.length;

@@ -37,6 +37,7 @@ export class Flow implements Ranges {
   /** Where what is there ends, and whether more comes. */
   #end: number;
   #flows = true;
+  #forgotten = false;
   /** Who waits for more. */
   #waiting: (() => void)[] = [];
 
@@ -47,9 +48,8 @@ export class Flow implements Ranges {
     this.version = ranges.version;
     this.#ranges = ranges;
     this.#to = to;
-    this.#bytes = new Uint8Array(to);
-    this.#end = Math.min(first.length, to);
-    this.#bytes.set(first.subarray(0, to));
+    this.#bytes = first.slice(0, to);
+    this.#end = this.#bytes.length;
     void this.#fill();
   }
 
@@ -72,6 +72,7 @@ export class Flow implements Ranges {
 
   /** Says that nothing of it is wanted any more. */
   forget(): void {
+    this.#forgotten = true;
     this.#bytes = new Uint8Array(0);
   }
 
@@ -83,8 +84,8 @@ export class Flow implements Ranges {
   async #fill(): Promise<void> {
     try {
       for await (const bytes of follow(this.#ranges, this.#end, this.#to, this.#closing.signal)) {
-        this.#bytes.set(bytes, this.#end);
-        this.#end += bytes.length;
+        if (this.#forgotten) return;
+        this.#append(bytes);
         this.#wake();
       }
     } catch {
@@ -93,6 +94,18 @@ export class Flow implements Ranges {
       this.#flows = false;
       this.#wake();
     }
+  }
+
+  /** Takes bytes that have come. Room grows with them: how many there will be is only what a head says. */
+  #append(bytes: Uint8Array): void {
+    const end = this.#end + bytes.length;
+    if (end > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(end, Math.min(this.#to, 2 * this.#bytes.length)));
+      grown.set(this.#bytes.subarray(0, this.#end));
+      this.#bytes = grown;
+    }
+    this.#bytes.set(bytes, this.#end);
+    this.#end = end;
   }
 
   /** Resolves when all up to a byte is there, or no more comes. */

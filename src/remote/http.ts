@@ -102,10 +102,15 @@ class HttpFile implements Ranges {
   }
 
   async read(from: number, to: number, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#rest(await this.#part(from, to, signal), from, to, signal);
+  }
+
+  /** A part, or the beginning of it. */
+  async #part(from: number, to: number, signal: AbortSignal): Promise<Uint8Array> {
     return this.#persist(signal, TRIES, async () => {
       const response = await this.#ask(from, to, signal);
       this.#compare(response);
-      if (response.status === 206) return this.#rest(await this.#body(response, from, to), from, to, signal);
+      if (response.status === 206) return this.#body(response, from, to);
       // A server between that has lost the range: its answer is the file, which has what is wanted.
       const bytes = new Uint8Array(await bodyOf(response));
       if (bytes.length !== this.size) throw new Passing(`the answer has ${bytes.length} of ${this.size} bytes`);
@@ -205,12 +210,18 @@ class HttpFile implements Ranges {
     return bytes;
   }
 
-  /** A part and what follows it: some servers send no more than so much at a time. */
-  async #rest(bytes: Uint8Array, from: number, to: number, signal: AbortSignal): Promise<Uint8Array> {
-    if (bytes.length === to - from) return bytes;
+  /** A part and what follows it: some servers send no more than so much at a time. Nothing is allocated for what has not come. */
+  async #rest(first: Uint8Array, from: number, to: number, signal: AbortSignal): Promise<Uint8Array> {
+    if (first.length === to - from) return first;
+    const parts = [first];
+    for (let at = from + first.length; at < to; at += parts[parts.length - 1].length)
+      parts.push(await this.#part(at, to, signal));
     const all = new Uint8Array(to - from);
-    all.set(bytes);
-    all.set(await this.read(from + bytes.length, to, signal), bytes.length);
+    let at = 0;
+    for (const part of parts) {
+      all.set(part, at);
+      at += part.length;
+    }
     return all;
   }
 

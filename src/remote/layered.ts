@@ -4,7 +4,7 @@ import { VoiceDecoder } from "../codec/decoder.js";
 import { countLayers, FIXED_BYTES, FOURCC, headBytes, layerStart, readHead } from "../codec/head.js";
 import type { Head } from "../codec/head.js";
 import { fileParts } from "../codec/voice-codec.js";
-import { fail } from "../errors.js";
+import { fail, makingArrays } from "../errors.js";
 import type { Deferred } from "../format/deferral.js";
 import type { ListIndex } from "../indexes/list-index.js";
 import type { Engine } from "../wasm/engine.js";
@@ -135,8 +135,9 @@ class Layers {
     );
     for (const side of sides) {
       const { dataBytes } = layers[this.#layers.length];
+      const data = makingArrays(() => new Uint8Array(dataBytes));
       await this.#decoder.openLayer(side, pace);
-      this.#layers.push({ side, data: new Uint8Array(dataBytes) });
+      this.#layers.push({ side, data });
     }
     const stretches: Deferred[] = [];
     for (let number = count === 1 ? 0 : nlist; number < count * nlist; number++) {

@@ -149,7 +149,7 @@ export async function openRemote(source: RemoteSource, options: RemoteOptions = 
       await pieces.restore(cached);
       // What tells the rest is in the cache too, or is asked for again.
       if (pieces.there.subarray(0, parts.stretches.length).every((there) => there === 1))
-        await pieces.known().catch(() => undefined);
+        await pace.unlessAborted(async () => pieces.known()).catch(() => throwIfAborted(signal));
     }
     // The first layer is every frame of the voice in a thirtieth of the bytes: it comes unasked.
     pieces.need(parts.unasked ? stretches.keys() : []).catch((error: unknown) => {

@@ -68,6 +68,8 @@ export class Pieces {
   #clock = 1;
   #requests = 0;
   #bytesUnderWay = 0;
+  /** Bytes that have come and are not yet put where they belong: from a fast source they would pile up. */
+  #bytesRead = 0;
   #loading = 0;
   /** Whether somebody will look for work soon. */
   #called = false;
@@ -295,7 +297,9 @@ export class Pieces {
   #begin(): boolean {
     if (this.#closing.signal.aborted) return false;
     const best = this.#best();
-    if (best < 0 || (this.#rank[best] < URGENT && this.#bytesUnderWay >= MOST_UNDER_WAY)) return false;
+    if (best < 0) return false;
+    const isFull = this.#bytesUnderWay >= MOST_UNDER_WAY || this.#bytesRead >= 2 * MOST_UNDER_WAY;
+    if (this.#rank[best] < URGENT && isFull) return false;
     // Neighbours that are wanted too, as long as what lies between is cheap; pieces between come along.
     let [first, last] = [best, best];
     // What was asked for is not made longer by what is only likely to be.
@@ -347,8 +351,11 @@ export class Pieces {
     const { from } = this.pieces[first];
     const { to } = this.pieces[last];
     this.#underWay.fill(COMING, first, last + 1);
+    let came = 0;
     try {
       const bytes = await this.#read(from, to);
+      came = bytes.length;
+      this.#bytesRead += came;
       this.#underWay.fill(READ, first, last + 1);
       this.#call();
       for (let piece = first; piece <= last; piece++) {
@@ -366,6 +373,7 @@ export class Pieces {
       }
       if (!waited && !this.#closing.signal.aborted) this.#warn(textOf(error));
     } finally {
+      this.#bytesRead -= came;
       this.#underWay.fill(0, first, last + 1);
       this.#call();
     }

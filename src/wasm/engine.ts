@@ -48,8 +48,8 @@ export interface EngineOptions {
    */
   more?: More | undefined;
   /**
-   * Use relaxed SIMD where the engine has it: faster, but results may differ in the last bits. What that takes is of "cellist/more". Default:
-   * false.
+   * Use relaxed SIMD where the engine has it: faster, but results may differ in the last bits. What that takes is of "cellist/more":
+   * ERR_UNSUPPORTED where that can't be imported (a worklet) and `more` is not given. Default: false.
    *
    * @example
    *   const index = await readIndex(file, { relaxed: true });
@@ -64,7 +64,7 @@ export interface EngineOptions {
   maxBytes?: number | undefined;
   /**
    * Make what speeds up exact searches beside the vectors, at most .4 of their bytes: heads of the centroids when cells are learnt or
-   * read (of few centroids of a file: by `warmUp`, or once it was searched a thousand times), 8-bit codes of the vectors, and their heads, by
+   * read (of few centroids of a file: by `warmUp` or `add`, or once `search` was given a thousand queries), 8-bit codes of the vectors, and their heads, by
    * `warmUp`. Results are the same without. Default: true.
    *
    * @example
