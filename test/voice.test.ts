@@ -30,12 +30,12 @@ describe.runIf(hasShared)("a real voice", () => {
       expect(features.reduce((worst, x, i) => Math.max(worst, Math.abs(x - mixed[i])), 0)).toBeLessThan(2e-3);
     }
     expect(Buffer.compare(index.toBytes(), file)).toBe(0);
-    // By codes, which warmUp makes, to the last bit.
+    // By codes and heads, which warmUp makes, to the last bit: they take a quarter to .4 more memory (docs/choosing.md).
     const options = [1, 4, 16, 495].map((nprobe) => ({ nprobe }));
     const plain = options.map((o) => index.search(queries, K, o));
     index.warmUp({ batch: 16, k: K });
     expect(index.memory).toBeGreaterThan(1.2 * file.length);
-    expect(index.memory).toBeLessThan(1.3 * file.length);
+    expect(index.memory).toBeLessThan(1.4 * file.length);
     expect(options.map((o) => index.search(queries, K, o))).toEqual(plain);
   });
 
