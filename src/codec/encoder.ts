@@ -1,18 +1,17 @@
-import { fail } from "../errors.js";
 import type { Engine } from "../wasm/engine.js";
 import type { Pace } from "../work/pace.js";
-import { rmsOf } from "./analysis.js";
 import type { Analysis } from "./analysis.js";
-import { Basis, drawn } from "./basis.js";
 import { Bytes, crc32 } from "./bytes.js";
-import { centroidRow, HALF_UNIT, LEAST_SCALE_BITS, placeCentroids, placeCoded, RADII } from "./decoder.js";
+import { HALF_UNIT, LEAST_SCALE_BITS, placeCoded, RADII } from "./decoder.js";
 import { layerStart, writeHead } from "./head.js";
 import type { Head } from "./head.js";
 import { kernelsOf } from "./kernels.js";
 import type { CodecKernels } from "./kernels.js";
-import { fitTables, placeModels, plainModel, shiftFor, writeModel } from "./models.js";
+import { placeModels, plainModel, shiftFor, writeModel } from "./models.js";
 import type { Model } from "./models.js";
-import { BASIS_SHARE, settingsOf } from "./settings.js";
+import { Prefix } from "./prefix.js";
+import { settingsOf } from "./settings.js";
+import { takeCounts } from "./tables.js";
 
 /** Rows that models are fitted to, at most: a third of a voice of ten minutes, for tables of a few numbers each. */
 const SAMPLE_ROWS = 6_144;
@@ -20,11 +19,6 @@ const SAMPLE_ROWS = 6_144;
 const ESTIMATE_ROWS = 2_048;
 /** How many steps of a layer one of the layer before makes. */
 export const RATIO = 3;
-/** A cell's radius is this share of the mean one at least: one of equal vectors has none, and its centroid would be as fine as that. */
-const LEAST_RADIUS = 1 / 64;
-/** The class of a column and cell whose numbers are 1 on average: two classes an octave, below the first all are alike. */
-const CLASS_OF_ONE = 10;
-
 /** A voice file, and its head. */
 export interface Encoded {
   /** Empty for an estimate. */
@@ -103,326 +97,34 @@ export class Encoder {
   readonly #analysis: Analysis;
   readonly #engine: Engine;
   readonly #kernels: CodecKernels;
+  readonly #prefix: Prefix;
   readonly #blocks: number[] = [];
-  readonly #bases: Basis[] = [];
-  readonly #widths: number[];
-  readonly #basisStep: number;
-  /** The step of centroids, for a radius of 1. */
-  readonly #centroidStep: number;
-  readonly #prefix = new Bytes();
-  #seed = 1;
-  #centres = 0;
-  #basis: Basis | undefined;
-  #radii = new Uint8Array(0);
   #list: ListMemory | undefined;
   /** Projections, by how many rows were wanted. */
   readonly #samples = new Map<number, Sample>();
-  /** The streams of the rows of the basis that come with each layer. */
-  #basisStreams: Uint8Array[] = [];
 
-  private constructor(analysis: Analysis, steps: readonly number[]) {
+  private constructor(analysis: Analysis, prefix: Prefix) {
     this.#analysis = analysis;
     this.#engine = analysis.engine;
     this.#kernels = kernelsOf(analysis.engine);
-    const { d } = analysis.cells;
-    const { values } = analysis.directions;
-    const [first] = steps;
-    const settings = settingsOf(first);
-    // What centroids are coarse by is in all directions, those that no residual had included.
-    const coarse = (settings.centroidStep * first) ** 2 / 12;
-    let least = 1;
-    this.#widths = steps.map((step) => {
-      const limit = (settingsOf(step).least * step) ** 2;
-      let width = 0;
-      while (width < d && values[width] + coarse > limit) width++;
-      return (least = Math.min(d, Math.max(least, Math.ceil(width / 8) * 8, 8)));
-    });
-    // The more vectors share a basis, the finer it pays to be.
-    const share = Math.min(1, Math.sqrt(d / Math.max(1, analysis.ntotal) / BASIS_SHARE));
-    this.#basisStep = Math.fround((settings.basisStep * share) / Math.sqrt(d));
-    this.#centroidStep = settings.centroidStep * first;
+    this.#prefix = prefix;
   }
 
   /** Makes the basis and the centroids for these steps. Rejects as {@link encode}; the engine's memory is then as it was. */
   static async at(analysis: Analysis, steps: readonly number[], pace: Pace): Promise<Encoder> {
-    const encoder = new Encoder(analysis, steps);
-    try {
-      await encoder.#prepare(pace);
-      return encoder;
-    } catch (error) {
-      encoder.release();
-      throw error;
-    }
+    return new Encoder(analysis, await Prefix.at(analysis, steps, pace));
   }
 
   /** Gives its memory back. */
   release(): void {
-    for (const basis of this.#bases) basis.release();
     for (const address of this.#blocks) this.#engine.release(address);
-    this.#engine.dropScratch();
+    this.#prefix.release();
   }
 
   #take(bytes: number): number {
     const address = this.#engine.allocate(bytes);
     this.#blocks.push(address);
     return address;
-  }
-
-  /** The basis and the centroids: what the prefix has, and what vectors are then compared with. */
-  async #prepare(pace: Pace): Promise<void> {
-    const { cells, ids } = this.#analysis;
-    const prefix = this.#prefix;
-    for (const size of cells.sizes) prefix.varint(size);
-    const numbers = this.#basisNumbers();
-    const { model, streams } = this.#writeBasis(numbers);
-    const full = await this.#makeBases(numbers, pace);
-    this.#writeCentroids(full, prefix);
-    writeModel(prefix, model, false);
-    prefix.u32(streams[0].length);
-    prefix.raw(streams[0]);
-    prefix.raw(ids.bytes);
-    this.#basisStreams = streams;
-    if (full !== this.#basis) {
-      full.release();
-      this.#bases.splice(this.#bases.indexOf(full), 1);
-    }
-    await pace.step("encode", 0, cells.sizes.length);
-  }
-
-  /** The directions as whole numbers. */
-  #basisNumbers(): Int16Array {
-    const { d } = this.#analysis.cells;
-    const { vectors } = this.#analysis.directions;
-    const width = this.#widths[this.#widths.length - 1];
-    const numbers = new Int16Array(width * d);
-    for (let i = 0; i < numbers.length; i++) {
-      numbers[i] = Math.max(-32767, Math.min(32767, Math.round(vectors[i] / this.#basisStep)));
-    }
-    return numbers;
-  }
-
-  /** Their model, and a stream for the rows that come with each layer. */
-  #writeBasis(numbers: Int16Array): { model: Model; streams: Uint8Array[] } {
-    const { d } = this.#analysis.cells;
-    let sum = 0;
-    for (const number of numbers) sum += Math.abs(number);
-    const model = plainModel(shiftFor(sum / numbers.length));
-    const models = [model];
-    this.#fitNumbers(numbers, d, models, new Uint16Array(d), undefined);
-    const streams = this.#widths.map((width, layer) => {
-      const before = layer === 0 ? 0 : this.#widths[layer - 1];
-      return width === before
-        ? new Uint8Array(0)
-        : this.#writeNumbers(numbers.subarray(before * d, width * d), d, models, new Uint16Array(d), undefined);
-    });
-    return { model, streams };
-  }
-
-  /** The basis of all layers, and the one that fills the space, which is the same where there is one layer. */
-  async #makeBases(numbers: Int16Array, pace: Pace): Promise<Basis> {
-    const { d } = this.#analysis.cells;
-    const [width] = this.#widths;
-    const last = this.#widths[this.#widths.length - 1];
-    const write = (first: number, n: number, into: Float32Array): void => {
-      for (let i = 0; i < n * d; i++) into[i] = numbers[first * d + i] * this.#basisStep;
-    };
-    for (this.#seed = 1; ; this.#seed++) {
-      const full = new Basis(this.#engine, this.#kernels, d, d);
-      this.#bases.push(full);
-      if (!(await full.append(width, write, pace))) fail("ERR_NOT_FINITE", "the vectors have no directions");
-      if (width === d || (await full.append(d - width, drawn(this.#seed), pace))) {
-        this.#basis = full;
-        if (last > width) {
-          this.#basis = new Basis(this.#engine, this.#kernels, d, last);
-          this.#bases.push(this.#basis);
-          if (!(await this.#basis.append(last, write, pace))) fail("ERR_NOT_FINITE", "the vectors have no directions");
-        }
-        return full;
-      }
-      // Another draw.
-      full.release();
-      this.#bases.pop();
-    }
-  }
-
-  /** Radii, mean and centroids: writes them, and keeps what they will be read as. */
-  #writeCentroids(full: Basis, prefix: Bytes): void {
-    const { cells, unit, residuals, starts } = this.#analysis;
-    const { d, sizes, centroids } = cells;
-    const nlist = sizes.length;
-    const engine = this.#engine;
-    const kernels = this.#kernels;
-    const step = this.#centroidStep;
-
-    const all = rmsOf(residuals);
-    this.#radii = Uint8Array.from(sizes, (size, cell) => {
-      const own = size === 0 ? all : rmsOf(residuals.subarray(starts[cell], starts[cell + 1]));
-      return radiusOf(Math.max(own, all * LEAST_RADIUS));
-    });
-
-    const mean = new Float64Array(d);
-    for (let cell = 0; cell < nlist; cell++) {
-      for (let j = 0; j < d; j++) mean[j] += centroids[cell * d + j];
-    }
-    let most = 0;
-    for (let j = 0; j < d; j++) most = Math.max(most, Math.abs((mean[j] = mean[j] / nlist / unit)));
-    const meanStep = Math.fround(most / 32767);
-    const meanNumbers = Int16Array.from(mean, (value) =>
-      meanStep > 0 ? Math.max(-32767, Math.min(32767, Math.round(value / meanStep))) : 0,
-    );
-    const meanRead = Float32Array.from(meanNumbers, (value) => value * meanStep);
-
-    // Along the full basis, a block of cells at a time.
-    const numbers = new Int16Array(nlist * d);
-    const sums = new Float64Array(d);
-    const block = 64;
-    engine.reserveScratch(2 * (block * d * 4 + 64) + block * d * 2 + block * 4 + 256);
-    const rows = engine.takeScratch(block * d * 4);
-    const z = engine.takeScratch(block * d * 4);
-    const whole = engine.takeScratch(block * d * 2);
-    const factors = engine.takeScratch(block * 4);
-    for (let first = 0; first < nlist; first += block) {
-      const n = Math.min(block, nlist - first);
-      for (let i = 0; i < n; i++) {
-        for (let j = 0; j < d; j++) {
-          engine.f32[(rows >>> 2) + i * d + j] = centroids[(first + i) * d + j] / unit - meanRead[j];
-        }
-        engine.f32[(factors >>> 2) + i] = 1 / (step * RADII[this.#radii[first + i]]);
-      }
-      kernels.product(rows, n, d, d, full.asColumns, d, d, 0, z, d);
-      for (let i = 0; i < n * d; i++) sums[i % d] += Math.abs(engine.f32[(z >>> 2) + i]);
-      kernels.quantize(z, n, d, d, factors, 0.5, 0.5, whole, d);
-      numbers.set(new Int16Array(engine.u8.buffer, whole, n * d), first * d);
-    }
-
-    const classes = Uint8Array.from(sums, (sum) => radiusOf(sum / nlist / step) >> 1);
-    const base = CLASS_OF_ONE;
-    let highest = 0;
-    for (const radius of this.#radii) {
-      for (const own of classes) highest = Math.max(highest, own + centroidRow(base, radius));
-    }
-    const models = Array.from({ length: Math.min(255, highest + 1) }, (_, i) => {
-      // 64 is the number of the radius 1.
-      const size = RADII[Math.max(0, Math.min(RADII.length - 1, 64 + 2 * (i - CLASS_OF_ONE)))];
-      return plainModel(shiftFor(size));
-    });
-    const columns = Uint16Array.from(classes);
-    const added = Int32Array.from(this.#radii, (radius) => centroidRow(base, radius));
-    this.#fitNumbers(numbers, d, models, columns, added);
-    const stream = this.#writeNumbers(numbers, d, models, columns, added);
-
-    prefix.f32(meanStep);
-    for (const value of meanNumbers) prefix.u16(value & 0xffff);
-    prefix.raw(this.#radii);
-    prefix.raw(classes);
-    prefix.u16(base);
-    prefix.u8(models.length);
-    for (const model of models) writeModel(prefix, model, false);
-    prefix.u32(stream.length);
-    prefix.raw(stream);
-
-    this.#centres = this.#take(nlist * d * 4);
-    const steps = Float32Array.from(this.#radii, (radius) => RADII[radius] * step);
-    placeCentroids(engine, kernels, numbers, steps, meanRead, full, this.#centres);
-  }
-
-  /** Fits models to a table of numbers that has a stream of its own. */
-  #fitNumbers(
-    numbers: Int16Array,
-    width: number,
-    models: Model[],
-    columns: Uint16Array,
-    classes: Int32Array | undefined,
-  ): void {
-    this.#withNumbers(numbers, width, models, columns, classes, (at, rows, coded, added) => {
-      const cells = models.length * this.#kernels.CONTEXTS.value * this.#kernels.SYMBOLS.value;
-      const counts = this.#engine.allocate(cells * 4);
-      this.#engine.u32.fill(0, counts >>> 2, (counts >>> 2) + cells);
-      this.#kernels.countRows(
-        rows,
-        width,
-        width,
-        coded.models,
-        coded.count,
-        coded.columns,
-        added,
-        at,
-        0,
-        0,
-        at,
-        0,
-        counts,
-      );
-      this.#takeCounts(models, counts);
-      this.#engine.release(counts);
-    });
-  }
-
-  #takeCounts(models: Model[], counts: number): void {
-    const per = this.#kernels.CONTEXTS.value * this.#kernels.SYMBOLS.value;
-    models.forEach((model, i) => {
-      const first = (counts >>> 2) + i * per;
-      fitTables(model, this.#engine.u32.subarray(first, first + per));
-    });
-  }
-
-  /** The stream of such a table. */
-  #writeNumbers(
-    numbers: Int16Array,
-    width: number,
-    models: Model[],
-    columns: Uint16Array,
-    classes: Int32Array | undefined,
-  ): Uint8Array {
-    return this.#withNumbers(numbers, width, models, columns, classes, (at, rows, coded, added) => {
-      const room = numbers.length * 8 + 64;
-      const out = this.#engine.allocate(room);
-      const start = this.#kernels.writeRows(
-        out + room,
-        rows,
-        width,
-        width,
-        coded.models,
-        coded.count,
-        coded.columns,
-        added,
-        at,
-        0,
-        0,
-        at,
-        0,
-      );
-      const bytes = this.#engine.u8.slice(start, out + room);
-      this.#engine.release(out);
-      return bytes;
-    });
-  }
-
-  #withNumbers<T>(
-    numbers: Int16Array,
-    width: number,
-    models: Model[],
-    columns: Uint16Array,
-    classes: Int32Array | undefined,
-    use: (at: number, rows: number, coded: OpenLayer["coded"], classes: number) => T,
-  ): T {
-    const engine = this.#engine;
-    const blocks: number[] = [];
-    try {
-      const coded = placeCoded(engine, models, columns, blocks);
-      const at = engine.allocate(numbers.byteLength);
-      blocks.push(at);
-      engine.u8.set(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength), at);
-      let added = 0;
-      if (classes !== undefined) {
-        added = engine.allocate(classes.length * 4);
-        blocks.push(added);
-        engine.i32.set(classes, added >>> 2);
-      }
-      return use(at, numbers.length / width, coded, added);
-    } finally {
-      for (const address of blocks) engine.release(address);
-    }
   }
 
   /** The file at as many steps as it was made for, near those. */
@@ -470,7 +172,7 @@ export class Encoder {
       return side.written;
     });
     const { gapBits, kind } = this.#analysis.ids;
-    const prefix = this.#prefix.written;
+    const prefix = this.#prefix.bytes;
     const head: Head = {
       d: cells.d,
       nlist,
@@ -479,10 +181,10 @@ export class Encoder {
       metric: cells.metric,
       ids: kind,
       gapBits,
-      seed: this.#seed,
+      seed: this.#prefix.seed,
       unit: this.#analysis.unit,
-      basisStep: this.#basisStep,
-      centroidStep: Math.fround(this.#centroidStep / steps[0]),
+      basisStep: this.#prefix.basisStep,
+      centroidStep: Math.fround(this.#prefix.centroidStep / steps[0]),
       prefixBytes: prefix.length,
       prefixCrc: estimate ? 0 : crc32(prefix),
       layers: layers.map(({ step, width, group, data }, i) => ({
@@ -547,15 +249,15 @@ export class Encoder {
 
   /** Numbers from one row to the next: a multiple of 4, so that registers of four fit. */
   get #stride(): number {
-    return Math.ceil(this.#widths[this.#widths.length - 1] / 4) * 4;
+    return Math.ceil(this.#prefix.widths[this.#prefix.widths.length - 1] / 4) * 4;
   }
 
   /** Writes the projections of a cell's rows to an address, and returns the sizes of their residuals. */
   #project(cell: number, z: number): Float32Array {
-    const basis = this.#basis ?? fail("ERR_NOT_TRAINED", "prepare first");
+    const { basis } = this.#prefix;
     const { d, sizes } = this.#analysis.cells;
-    const residuals = this.#analysis.residualsOf(cell, this.#centres);
-    const width = this.#widths[this.#widths.length - 1];
+    const residuals = this.#analysis.residualsOf(cell, this.#prefix.centres);
+    const width = this.#prefix.widths[this.#prefix.widths.length - 1];
     this.#kernels.product(residuals.address, sizes[cell], d, d, basis.asColumns, d, width, 0, z, this.#stride);
     return residuals.sizes;
   }
@@ -579,12 +281,14 @@ export class Encoder {
     let numbers = this.#take(Math.max(4, rows * stride * 2));
     const sums = this.#take(stride * 32);
     const clear = (count: number): void => void engine.f64.fill(0, sums >>> 3, (sums >>> 3) + count);
-    const radii = Uint8Array.from(chosen.flatMap((cell) => Array<number>(cells.sizes[cell]).fill(this.#radii[cell])));
+    const radii = Uint8Array.from(
+      chosen.flatMap((cell) => Array<number>(cells.sizes[cell]).fill(this.#prefix.radii[cell])),
+    );
     let predicted: Int32Array | undefined;
     return steps.map((step, number) => {
-      const width = this.#widths[number];
+      const width = this.#prefix.widths[number];
       const group = groupFor(starts[cells.sizes.length], width);
-      const known = number === 0 ? 0 : this.#widths[number - 1];
+      const known = number === 0 ? 0 : this.#prefix.widths[number - 1];
       const ratio = number === 0 ? 0 : RATIO;
       const least = Math.fround(0.5 + settingsOf(step).deadZone);
       // Where layers follow, only 0 has a part that is not of one step: the parts of the other numbers are whole ones of the next layer.
@@ -653,7 +357,7 @@ export class Encoder {
         halves,
         table,
       );
-      this.#takeCounts(models, table);
+      takeCounts(engine, kernels, models, table);
       placeModels(engine, kernels, models, coded.models);
       predicted = own;
       return {
@@ -666,7 +370,7 @@ export class Encoder {
         coded,
         ones,
         twos,
-        basis: this.#basisStreams[number],
+        basis: this.#prefix.basisStreams[number],
         lengths: new Bytes(),
         data: new Bytes(),
       };
@@ -706,7 +410,7 @@ export class Encoder {
     const stride = this.#stride;
     const list = (this.#list ??= this.#takeList());
     const sizes = this.#project(cell, list.z);
-    const radii = new Uint8Array(n).fill(this.#radii[cell]);
+    const radii = new Uint8Array(n).fill(this.#prefix.radii[cell]);
     let predicted: Int32Array | undefined;
     layers.forEach(({ step, width, round, least, coded, ones, twos, lengths, data }, number) => {
       const before = number % 2 === 0 ? list.numbers : list.others;
@@ -757,13 +461,6 @@ export class Encoder {
       outEnd: this.#take(out) + out,
     };
   }
-}
-
-/** The number of the radius that is nearest to one. */
-function radiusOf(value: number): number {
-  let number = 0;
-  while (number < RADII.length - 1 && 2 * value > RADII[number] + RADII[number + 1]) number++;
-  return number;
 }
 
 /** A whole number from -127 to 127. */
