@@ -1,10 +1,10 @@
 // True bounds by heads: some thousand rows have a few dozen numbers each (heads.ts, whole-heads.ts), which rule most of the rows out, so
 // that an exact search compares few of them exactly.
 //
-// The k rows that look nearest are compared first, then, in the order of the rows, those whose bound is not above the worst that is
-// kept. The order decides only between equal keys at the cut: a query that sees such keys is answered by the plain scan.
+// The k rows that look nearest, and a few more, are compared first, then, in the order of the rows, those whose bound is not above the worst that
+// is kept. The order decides only between equal keys at the cut: a query that sees such keys is answered by the plain scan.
 
-import { takeBelow, takeNear, takeSmallest } from "./candidates";
+import { limitOf, limitScratch, takeBelow } from "./candidates";
 import { F32 } from "./codes/f32";
 import { Best } from "./found/best";
 import { meanOf, slackOf, up4 } from "./heads";
@@ -13,7 +13,6 @@ import { Lists, Plan } from "./records";
 import { quantize, up16 } from "./row-codes";
 import { centre } from "./rows";
 import { scanList, SEAT } from "./scan/lists";
-import { heapClear } from "./topk";
 import {
   boundKeys,
   headsOf,
@@ -57,7 +56,7 @@ export function makeBoundsScratch(n: i32, d: i32): i32 {
 /** Bytes of scratch that searchBounded takes. */
 export function searchBoundedScratch(nq: i32, n: i32, d: i32, k: i32): i32 {
   const query = up16(d) * 2 + headSize(n, d) * 6 + up16(n) * 4 + <i32>offsetof<QueryHead>() + SEAT;
-  return up16(d) * 4 + nq * query + (up4(k) * 2 + 4) * 4;
+  return up16(d) * 4 + nq * query + limitScratch(up4(k)) + 16;
 }
 
 /** Fills the block. Returns 0 where the rows hold what no bound covers: NaN, infinities, lengths near the ends of f32. */
@@ -96,9 +95,8 @@ function boundedRows(code: F32, bounds: usize, plan: Plan, lists: Lists, found: 
   const headCodes = queryHeads + ((<usize>(nq * m)) << 2);
   const records = headCodes + ((<usize>(nq * m)) << 1);
   const tile = records + <usize>nq * offsetof<QueryHead>();
-  const nearKeys = tile + ((<usize>nq * stride) << 2);
-  const nearSlots = nearKeys + ((<usize>up4(k)) << 2);
-  const pairs = nearSlots + ((<usize>up4(k)) << 2);
+  const least = tile + ((<usize>nq * stride) << 2);
+  const pairs = least + limitScratch(up4(k));
   found.open(nq, 0, metric, pairs + 16);
   code.open(plan, lists, 0);
 
@@ -133,13 +131,13 @@ function boundedRows(code: F32, bounds: usize, plan: Plan, lists: Lists, found: 
     if (square > TOO_SHORT) {
       const lower = tile + <usize>i * pitch;
       boundKeys(lower, stride, lengths, metric == L2 ? 1 - slackOf(bounds) : 0, record);
-      heapClear(nearKeys, nearSlots, k);
-      takeSmallest(lower, n, nearKeys, nearSlots, k);
+      // As many as are compared at once.
+      const near = limitOf(lower, n, up4(k), least);
       const keys = found.keys + ((<usize>(i * k)) << 2);
       const slots = found.slots + ((<usize>(i * k)) << 2);
       const tie = found.tieOf(seat);
-      takeNear(lower, nearKeys, nearSlots, 0, query, rows, d, metric, keys, slots, k, 0, tie);
-      takeBelow(lower, n, 0, query, rows, d, metric, keys, slots, k, 0, tie);
+      takeBelow(lower, n, 0, query, rows, d, metric, keys, slots, k, 0, tie, near);
+      takeBelow(lower, n, 0, query, rows, d, metric, keys, slots, k, 0, tie, Infinity);
     }
     if (!(square > TOO_SHORT) || found.isTied(seat)) {
       found.restart(seat);

@@ -2,53 +2,65 @@
 
 import { keysOfFour } from "./distance";
 import { lane4 } from "./lanes";
-import { L2 } from "./metric";
+import { spreadMax, spreadMin } from "./pq";
 import { heapReplace } from "./topk";
 
-/** Offers n keys to a heap whose slots are their numbers. */
-export function takeSmallest(values: usize, n: i32, keys: usize, slots: usize, k: i32): void {
-  let worst = f32x4.splat(load<f32>(keys));
-  for (let i = 0; i < n; i += 4) {
-    let open = i32x4.bitmask(f32x4.lt(v128.load(values + ((<usize>i) << 2)), worst));
-    while (open != 0) {
-      const slot = i + ctz(open);
-      open &= open - 1;
-      if (slot >= n) break;
-      const key = load<f32>(values + ((<usize>slot) << 2));
-      if (key < load<f32>(keys)) heapReplace(keys, slots, k, key, slot, 0, L2);
-    }
-    worst = f32x4.splat(load<f32>(keys));
-  }
+/** How often a limit is halved at most. */
+const STEPS: i32 = 12;
+
+/** Bytes of scratch that limitOf takes. */
+@inline
+export function limitScratch(k: i32): i32 {
+  return k << 4;
 }
 
 /**
- * Compares the rows that look nearest: takeSmallest has written their bounds and places. Their bounds become infinite: they are not
- * compared again. What else is asked for is as in takeBelow; since they come before their turn, ties have to be noted.
+ * A limit that k of n bounds are not above, and few more; infinity where k bounds are not there, or not finite. The bounds make 4k groups,
+ * lane by lane, and the limit halves its way down to the k-th of their least ones, until at most a quarter too many are below. (A heap of 16
+ * out of 1,024 took 2.9 of a search's 21 µs.)
+ *
+ *     bounds | 0 1 2 3 | 4 5 6 7 | … | 4k 4k+1 … |   group 0: 0, 4k, 8k …   group 1: 1, 4k + 1 …
  */
-export function takeNear(
-  lower: usize,
-  nearKeys: usize,
-  nearSlots: usize,
-  map: usize,
-  query: usize,
-  rows: usize,
-  d: i32,
-  metric: i32,
-  keys: usize,
-  slots: usize,
-  k: i32,
-  ids: usize,
-  tie: usize,
-): void {
-  for (let at: usize = 0, end = (<usize>k) << 2; at < end; at += 4) {
-    const place = load<i32>(nearSlots + at);
-    if (place < 0) store<f32>(nearKeys + at, Infinity);
+export function limitOf(bounds: usize, n: i32, k: i32, scratch: usize): f32 {
+  const end = bounds + ((<usize>(n & ~3)) << 2);
+  const size = min((<usize>k) << 4, end - bounds);
+  const infinity = f32x4.splat(Infinity);
+  let lows = infinity;
+  let highs = f32x4.neg(infinity);
+  for (let i: usize = 0; i < size; i += 16) {
+    let least = infinity;
+    for (let at = bounds + i; at < end; at += size) least = f32x4.pmin(least, v128.load(at));
+    v128.store(scratch + i, least);
+    lows = f32x4.pmin(lows, least);
+    highs = f32x4.pmax(highs, v128.bitselect(least, highs, f32x4.lt(least, infinity)));
+  }
+  let low = f32x4.extract_lane(spreadMin(lows), 0);
+  let high = f32x4.extract_lane(spreadMax(highs), 0);
+  let count = countUpTo(scratch, size, high);
+  if (count < k) return Infinity;
+  for (let step = 0; step < STEPS && count > k + (k >> 2); step++) {
+    const middle = (low + high) * <f32>0.5;
+    const below = countUpTo(scratch, size, middle);
+    if (below < k) low = middle;
     else {
-      store<f32>(lower + ((<usize>place) << 2), Infinity);
-      store<i32>(nearSlots + at, slotOf(map, place));
+      high = middle;
+      count = below;
     }
   }
-  takeBelow(nearKeys, k, nearSlots, query, rows, d, metric, keys, slots, k, ids, tie);
+  return high;
+}
+
+/** How many of some floats are at most `limit`. */
+function countUpTo(at: usize, bytes: usize, limit: f32): i32 {
+  const limits = f32x4.splat(limit);
+  let counts = i32x4.splat(0);
+  for (const end = at + bytes; at < end; at += 16) counts = i32x4.sub(counts, f32x4.le(v128.load(at), limits));
+  return (
+    i32x4.extract_lane(counts, 0) +
+    i32x4.extract_lane(counts, 1) +
+    i32x4.extract_lane(counts, 2) +
+    i32x4.extract_lane(counts, 3)
+  );
 }
 
 /** The slot that a bound belongs to: its place, or what `map` has there. */
@@ -58,9 +70,9 @@ function slotOf(map: usize, place: i32): i32 {
 }
 
 /**
- * Compares, in their order and four at a time, those of n rows whose lower bound is not above the heap's worst. map: the slot of each row
- * (i32), or 0 where they are 0 to n - 1; ids: as in topk.ts. tie: where the last key is noted (f32) at which it mattered that one row came
- * before another.
+ * Compares, in their order and four at a time, those of n rows whose lower bound is above neither the limit nor the heap's worst; the bounds of
+ * these become infinite, so that they are not compared again. map: the slot of each row (i32), or 0 where they are 0 to n - 1; ids: as in
+ * topk.ts. tie: where the last key is noted (f32) at which it mattered that one row came before another.
  */
 export function takeBelow(
   lower: usize,
@@ -75,9 +87,10 @@ export function takeBelow(
   k: i32,
   ids: usize,
   tie: usize,
+  limit: f32,
 ): void {
   const size = (<usize>d) << 2;
-  let most = f32x4.splat(load<f32>(keys));
+  let most = f32x4.splat(min(limit, load<f32>(keys)));
   let waiting = 0;
   let a = 0;
   let b = 0;
@@ -88,13 +101,14 @@ export function takeBelow(
       const place = i + ctz(open);
       open &= open - 1;
       if (place >= n) break;
+      store<f32>(lower + ((<usize>place) << 2), Infinity);
       const row = slotOf(map, place);
       if (waiting == 0) a = b = c = row;
       else if (waiting == 1) b = c = row;
       else if (waiting == 2) c = row;
       if (++waiting < 4) continue;
       offerFour(query, rows, size, a, b, c, row, 4, d, metric, keys, slots, k, ids, tie);
-      most = f32x4.splat(load<f32>(keys));
+      most = f32x4.splat(min(limit, load<f32>(keys)));
       waiting = 0;
     }
   }

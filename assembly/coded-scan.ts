@@ -1,6 +1,7 @@
 // What a search of float rows by their codes (row-codes.ts), and heads (whole-heads.ts), knows of the rows and of each query.
 
 import { pairKey } from "./distance";
+import { limitScratch } from "./candidates";
 import { Best } from "./found/best";
 import { slackOf } from "./heads";
 import { INNER_PRODUCT, L2 } from "./metric";
@@ -32,7 +33,7 @@ export class RowCodes {
 export function searchCodedScratch(nlist: i32, nq: i32, nprobe: i32, d: i32, k: i32): i32 {
   const queries = nq * (up16(d) * 2 + MOST_HEAD * 6 + <i32>offsetof<Seeker>() + SEAT + (ROOM * 2 + AT_ONCE) * 4);
   const pairs = nlist + 1 + nq * nprobe + 1 + WORD;
-  return <i32>offsetof<Scan>() + up16(d) * 4 + queries + k * 8 + 48 + pairs * 4;
+  return <i32>offsetof<Scan>() + up16(d) * 4 + queries + limitScratch(k) + 48 + pairs * 4;
 }
 
 /** What is known of a query, of its code and, where rows have heads, of its head. */
@@ -65,8 +66,8 @@ export class Scan {
   lengths: usize;
   queryHeads: usize;
   shrink: f32;
-  nearKeys: usize;
-  nearSlots: usize;
+  /** Scratch of limitOf. */
+  least: usize;
   /** What is known of the codes of four rows: 12 f32. */
   gathered: usize;
   /** Whether rows come in the order of the plain scan, and where equal keys are noted that do not matter then. */
@@ -103,9 +104,8 @@ export function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Be
   const headScratch = scan.queryHeads + ((<usize>(nq * MOST_HEAD)) << 1);
   const bounds = headScratch + ((<usize>(nq * MOST_HEAD)) << 2);
   const waiting: usize = (ROOM * 2 + AT_ONCE) * 4;
-  scan.nearKeys = bounds + <usize>nq * waiting;
-  scan.nearSlots = scan.nearKeys + ((<usize>k) << 2);
-  scan.gathered = scan.nearSlots + ((<usize>k) << 2);
+  scan.least = bounds + <usize>nq * waiting;
+  scan.gathered = scan.least + limitScratch(k);
   scan.rest = scan.gathered + 48;
   found.open(nq, lists.ids, plan.metric, seats);
 

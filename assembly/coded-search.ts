@@ -1,7 +1,7 @@
 // Searches of float rows by their codes and heads: all rows, or those of chosen lists.
 
 import { closeBounds, countAdmitted, openBounds } from "./admitted";
-import { takeBelow, takeNear, takeSmallest } from "./candidates";
+import { limitOf, takeBelow } from "./candidates";
 import { F32 } from "./codes/f32";
 import { boundCodes, headProducts, products, sharpen } from "./coded-bounds";
 import { openScan, ROOM, RowCodes, Scan, seekerOf } from "./coded-scan";
@@ -12,7 +12,6 @@ import { Lists, Plan } from "./records";
 import { TILE_ROWS } from "./scan/all";
 import { scanInOrder, scanList } from "./scan/lists";
 import { touchRun } from "./scan/touch";
-import { heapClear } from "./topk";
 import { boundKeys } from "./whole-heads";
 
 /** Of a tile with fewer admitted rows than one in so many, these are compared without bounds. */
@@ -92,15 +91,14 @@ function takeWaiting(scan: Scan, i: i32): void {
   // The k rows that look nearest nearly settle what is kept: by their heads at first, then by their codes.
   for (let byCodes = scan.m == 0; ; byCodes = true) {
     if (fresh) {
-      heapClear(scan.nearKeys, scan.nearSlots, k);
-      takeSmallest(lower, n, scan.nearKeys, scan.nearSlots, k);
-      takeNear(lower, scan.nearKeys, scan.nearSlots, map, query, rows, d, metric, keys, slots, k, ids, tie);
+      const near = limitOf(lower, n, k, scan.least);
+      takeBelow(lower, n, map, query, rows, d, metric, keys, slots, k, ids, tie, near);
     }
     if (byCodes) break;
     n = sharpen(scan, i, load<f32>(keys));
   }
   seeker.waiting = 0;
-  takeBelow(lower, n, map, query, rows, d, metric, keys, slots, k, ids, tie);
+  takeBelow(lower, n, map, query, rows, d, metric, keys, slots, k, ids, tie, Infinity);
 }
 
 /**

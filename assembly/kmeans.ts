@@ -1,19 +1,13 @@
 // The two halves of a k-means iteration: which centroid is nearest, and where the points of a centroid lie on average.
 
 import { keysOfFour, innerProducts, pairKey } from "./distance";
-import { slackOf } from "./heads";
+import { slackOf, up4 } from "./heads";
 import { lane4 } from "./lanes";
 import { INNER_PRODUCT, NOTHING } from "./metric";
 import { sumError, TINY } from "./rounding";
 import { up16 } from "./row-codes";
 import { TILE_ROWS } from "./scan/all";
 import { HEADER, LENGTH, lengthOf, wholeProducts, wholeRowsBytes, writeWholeRows } from "./whole-rows";
-
-
-@inline
-function up2(n: i32): i32 {
-  return (n + 1) & ~1;
-}
 
 /** Half the squared norm of each centroid: what assign subtracts inner products from under L2. */
 export function halfNorms(centroids: usize, k: i32, d: i32, out: usize): void {
@@ -92,13 +86,13 @@ const HEADS_AT_ONCE: i32 = 64;
 
 /** Bytes of the heads of k centroids, of m numbers, as {@link blockHeads} writes them. */
 export function blockHeadsBytes(k: i32, m: i32): i32 {
-  return wholeRowsBytes(up16(k), up2(m));
+  return wholeRowsBytes(up16(k), up4(m));
 }
 
 /** Writes the heads of k centroids, of m numbers, in whole numbers (whole-rows.ts). */
 export function blockHeads(heads: usize, k: i32, m: i32, out: usize): void {
   memory.fill(out, 0, blockHeadsBytes(k, m));
-  writeWholeRows(heads, k, m, up2(m), LENGTH, out);
+  writeWholeRows(heads, k, m, up4(m), LENGTH, out);
 }
 
 /** Writes a point's head in whole numbers, LENGTH standing for `length`. */
@@ -124,7 +118,7 @@ class Seeker {
 
 /** Bytes of scratch that assignByHeads takes for n points, by heads of m numbers. */
 export function assignByHeadsScratch(n: i32, m: i32): i32 {
-  return n * (<i32>offsetof<Seeker>() + HEADS_AT_ONCE * 4 + up2(m) * 2) + HEADS_AT_ONCE * 4;
+  return n * (<i32>offsetof<Seeker>() + HEADS_AT_ONCE * 4 + up4(m) * 2) + HEADS_AT_ONCE * 4;
 }
 
 /**
@@ -165,7 +159,7 @@ export function assignByHeads(
 ): void {
   const size = (<usize>d) << 2;
   const headSize = (<usize>m) << 2;
-  const wholeSize = (<usize>up2(m)) << 1;
+  const wholeSize = (<usize>up4(m)) << 1;
   const tile = scratch + <usize>n * offsetof<Seeker>();
   const own = tile + ((<usize>(n * HEADS_AT_ONCE)) << 2);
   const wholes = own + (HEADS_AT_ONCE << 2);
@@ -199,7 +193,7 @@ export function assignByHeads(
     for (let i = 0; i < n; i += 2) {
       const x = wholes + <usize>i * wholeSize;
       const out = tile + ((<usize>(i * HEADS_AT_ONCE)) << 2);
-      wholeProducts(x, i + 1 < n ? x + wholeSize : 0, up2(m), blocks, some >> 2, out, out + (HEADS_AT_ONCE << 2));
+      wholeProducts(x, i + 1 < n ? x + wholeSize : 0, up4(m), blocks, some >> 2, out, out + (HEADS_AT_ONCE << 2));
     }
     for (let j: usize = 0, all = (<usize>some) << 2; j < all; j += 16) {
       const square = v128.load(lengths + ((<usize>first) << 2) + j);

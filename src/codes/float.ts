@@ -86,9 +86,10 @@ export class FloatCode extends Code {
   scan(scan: Scan): void {
     const { engine } = this;
     const { kernels } = engine;
-    const { lists, nq, nprobe, k } = scan;
+    const { lists, nprobe, k } = scan;
     const top = engine.scratchTop;
-    const scratch = engine.takeScratch(this.scanScratch(lists, nq, nprobe, k));
+    // The whole rest of what was reserved.
+    const scratch = engine.takeScratch(0);
     const unlimited = scan.maxCodes === 0 && scan.atLeast >= nprobe;
     if (scan.matches !== undefined) {
       this.#within(scan, scratch);

@@ -59,7 +59,8 @@ export class PackedPqCode extends Code {
   scan(scan: Scan): void {
     const { engine } = this;
     const top = engine.scratchTop;
-    const scratch = engine.takeScratch(this.scanScratch(scan.lists, scan.nq, scan.nprobe, scan.k));
+    // The whole rest of what was reserved.
+    const scratch = engine.takeScratch(0);
     if (scan.matches === undefined) {
       this.#write(scan, scratch);
       engine.kernels.searchPacked(CODE, PLAN, LISTS, FOUND);

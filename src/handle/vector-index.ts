@@ -83,6 +83,11 @@ export class VectorIndex implements Index<IdType> {
   readonly #distances = new Window(Float32Array);
   readonly #labels = new Window(Int32Array);
   readonly #admitted = new Admitted();
+  /** What results went into last, where these are in two memories: to be asked for its memory once more takes V8 .1 µs an array. */
+  readonly #into: { distances: Float32Array | undefined; labels: ArrayBufferView | undefined } = {
+    distances: undefined,
+    labels: undefined,
+  };
   /** The last BigInt64Array that results went into, and its 32-bit words: a view costs an allocation. */
   #words: { labels: BigInt64Array; words: Int32Array } | undefined;
 
@@ -272,7 +277,13 @@ export class VectorIndex implements Index<IdType> {
     checkResults(n, k, this.#wide, distances, labels);
     checkApart("distances", distances, "queries", floats);
     checkApart("labels", labels, "queries", floats);
-    checkApart("labels", labels, "distances", distances);
+    const into = this.#into;
+    if (distances !== into.distances || labels !== into.labels) {
+      checkApart("labels", labels, "distances", distances);
+      const apart = labels.buffer !== distances.buffer;
+      into.distances = apart ? distances : undefined;
+      into.labels = apart ? labels : undefined;
+    }
     this.#search(floats, n, k, distances, labels);
   }
 
@@ -463,7 +474,7 @@ export class VectorIndex implements Index<IdType> {
     if (this.#busy)
       fail("ERR_BUSY", "a promise of this index is pending: await it, or abort it by its signal, before dispose");
     this.#node = undefined;
-    this.#words = undefined;
+    this.#words = this.#into.distances = this.#into.labels = undefined;
     // A view would keep the memory for as long as somebody keeps the index.
     for (const window of [this.#blended, this.#distances, this.#labels]) window.close();
   }
