@@ -62,7 +62,7 @@ const OPERATIONS: Record<string, (index: Index, other: Index) => unknown> = {
       filter: index.filter((id: number) => id % 3 === 1),
     }),
   rangeSearch: (index) => index.rangeSearch(fit(queries, index.d), 1e6, { nprobe: 4 }),
-  blend: (index) => blend(index, fit(queries, index.d).slice(), { k: 3, nprobe: 2 }),
+  blend: (index) => blend(index, structuredClone(fit(queries, index.d)), { k: 3, nprobe: 2 }),
   reconstruct: (index) => index.reconstructBatch([1n, 80n]),
   warmUp: (index) => index.warmUp({ batch: 64, k: 60, nprobe: 4 }),
   compact: (index) => index.compact(),
@@ -215,7 +215,7 @@ describe("whichever allocation fails, it says so", () => {
 
   test("openRemote and its searches", async () => {
     const bytes = await fileOf("IVF4,PQ8x4fs,RFlat", 32);
-    const read = async (from: number, to: number): Promise<Uint8Array> => bytes.slice(from, to);
+    const read = async (from: number, to: number): Promise<Uint8Array> => bytes.subarray(from, to);
     const job = async (): Promise<void> => {
       const remote = await openRemote({ size: bytes.length, read });
       try {

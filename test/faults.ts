@@ -1,9 +1,18 @@
-// Makes one allocation fail, whichever is asked for: arrays of JavaScript's, blocks of an engine, growth of its memory, new memories.
+// Makes one allocation fail, whichever is asked for: arrays of JavaScript's and copies of them, blocks of an engine, growth of its memory, new memories and
+// instances.
 
 import { fail } from "../src/errors.js";
 import { Engine } from "../src/wasm/engine.js";
 
-const ARRAYS = ["Uint8Array", "Int32Array", "Uint32Array", "Float32Array", "Float64Array", "BigInt64Array"] as const;
+const ARRAYS = [
+  "Uint8Array",
+  "Int32Array",
+  "Uint32Array",
+  "Float32Array",
+  "Float64Array",
+  "BigInt64Array",
+  "SharedArrayBuffer",
+] as const;
 
 /** What becomes of allocations while a job runs. */
 export interface Faults {
@@ -52,6 +61,10 @@ export async function withFaults<T>(
     });
     restore.push(() => Object.defineProperty(prototype, name, { ...method }));
   };
+  // A copy takes memory, too, which no constructor of ours is asked for.
+  before(Object.getPrototypeOf(Uint8Array.prototype) as object, "slice", () => {
+    if (isOver()) throw new RangeError("Array buffer allocation failed");
+  });
   for (const name of ["allocate", "borrow"]) {
     before(Engine.prototype, name, () => {
       if (isOver()) fail("ERR_MEMORY", "no block, for a test");
@@ -60,14 +73,20 @@ export async function withFaults<T>(
   before(WebAssembly.Memory.prototype, "grow", () => {
     if (isOver()) throw new RangeError("WebAssembly.Memory.grow(): Unable to grow instance memory");
   });
-  const { Memory } = WebAssembly;
-  WebAssembly.Memory = new Proxy(Memory, {
-    construct(target, args, newTarget) {
-      if (isOver()) throw new RangeError("WebAssembly.Memory(): could not allocate memory");
-      return Reflect.construct(target, args, newTarget) as WebAssembly.Memory;
-    },
-  });
-  restore.push(() => (WebAssembly.Memory = Memory));
+  const wasm = WebAssembly as unknown as Record<string, object>;
+  for (const [name, message] of [
+    ["Memory", "could not allocate memory"],
+    ["Instance", "Out of memory: Cannot allocate Wasm memory for new instance"],
+  ]) {
+    const original = wasm[name] as typeof WebAssembly.Memory;
+    restore.push(() => (wasm[name] = original));
+    wasm[name] = new Proxy(original, {
+      construct(target, args, newTarget) {
+        if (isOver()) throw new RangeError(`WebAssembly.${name}(): ${message}`);
+        return Reflect.construct(target, args, newTarget) as object;
+      },
+    });
+  }
   try {
     return { faults, result: await job() };
   } finally {

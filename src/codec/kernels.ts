@@ -1,4 +1,4 @@
-import { fail } from "../errors.js";
+import { CellistError, fail } from "../errors.js";
 import { compiledOnce } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 import { bytesOf } from "../wasm/text.js";
@@ -20,6 +20,7 @@ export function kernelsOf(engine: Engine): CodecKernels {
     const kernels = attach(engine, given);
     if ("foldRows" in kernels) return kernels;
   } catch (error) {
+    if (error instanceof CellistError) throw error;
     reason = String(error);
   }
   return fail("ERR_PARAMETER", `codecModule can't be used (${reason}): give the codec.wasm of this version`);

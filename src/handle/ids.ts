@@ -20,10 +20,10 @@ export function eachId(node: IndexNode, wide: boolean, each: (id: number | bigin
       node.scannedLabels(slots, n, labels);
       // A copy: what is called back may search, which takes the scratch.
       if (wide) {
-        const ids = engine.i64.slice(labels >>> 3, (labels >>> 3) + n);
+        const ids = makingArrays(() => engine.i64.slice(labels >>> 3, (labels >>> 3) + n));
         for (let i = 0; i < n; i++) each(ids[i], start + first + i);
       } else {
-        const ids = engine.i32.slice(labels >>> 2, (labels >>> 2) + 2 * n);
+        const ids = makingArrays(() => engine.i32.slice(labels >>> 2, (labels >>> 2) + 2 * n));
         for (let i = 0; i < n; i++) each(ids[2 * i], start + first + i);
       }
     }

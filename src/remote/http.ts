@@ -1,4 +1,4 @@
-import { CellistError, fail } from "../errors.js";
+import { CellistError, fail, makingArrays } from "../errors.js";
 import { reasonOf, throwIfAborted } from "../work/pace.js";
 import type { Ranges } from "./ranges.js";
 import { Whole } from "./whole.js";
@@ -114,7 +114,7 @@ class HttpFile implements Ranges {
       // A server between that has lost the range: its answer is the file, which has what is wanted.
       const bytes = new Uint8Array(await bodyOf(response));
       if (bytes.length !== this.size) throw new Passing(`the answer has ${bytes.length} of ${this.size} bytes`);
-      return bytes.slice(from, to);
+      return makingArrays(() => bytes.slice(from, to));
     });
   }
 

@@ -1,6 +1,6 @@
 import type { Floats, IdType, Index, Metric, SearchOptions, SearchResult, Vectors, Work } from "../api.js";
 import { checkOptions } from "../checks.js";
-import { CellistError, fail } from "../errors.js";
+import { CellistError, fail, makingArrays } from "../errors.js";
 import { floatsOf, rowsOf } from "../handle/input.js";
 import { checkNames, DEFAULTS, option, readWork, SEARCH_NAMES } from "../handle/options.js";
 import { VectorIndex } from "../handle/vector-index.js";
@@ -291,7 +291,7 @@ export class RemoteIndex {
     if (this.#pieces.complete) return;
     if ((options as { filter?: unknown }).filter !== undefined) return this.load({ signal });
     // The queries are the caller's again once there is a promise.
-    const own = queries.slice();
+    const own = makingArrays(() => queries.slice());
     await new Pace({ signal }).unlessAborted(() => this.#pieces.known());
     this.#ready();
     await this.#pieces.need(this.#absent.missing(this.#pieces, own, k, options, this.#readAhead), signal);

@@ -1,4 +1,4 @@
-import { CellistError, fail } from "../errors.js";
+import { CellistError, fail, makingArrays } from "../errors.js";
 import { reasonOf, throwIfAborted } from "../work/pace.js";
 import type { Ranges } from "./ranges.js";
 
@@ -67,7 +67,7 @@ export class Whole implements Ranges {
           signal.addEventListener("abort", stop, { once: true });
         }).finally(() => signal.removeEventListener("abort", stop));
       }
-      return this.#bytes.slice(from, to);
+      return makingArrays(() => this.#bytes.slice(from, to));
     } finally {
       signal.removeEventListener("abort", stop);
     }

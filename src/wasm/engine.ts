@@ -1,5 +1,5 @@
 import { checkCallback, checkOptions, tagOf, what } from "../checks.js";
-import { fail } from "../errors.js";
+import { CellistError, fail } from "../errors.js";
 import { Allocator } from "./allocator.js";
 import { baseline } from "./kernels.gen.js";
 import type { Kernels } from "./kernels.gen.js";
@@ -196,6 +196,7 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   try {
     return new WebAssembly.Module(bytes);
   } catch (error) {
+    noKernels(error);
     if (!WebAssembly.validate(bytesOf(SIMD_PROBE))) {
       const engines = "Chrome 91, Firefox 89, Safari 16.4, Node 20 or later, on a CPU with SSE4.1 or NEON";
       fail("ERR_UNSUPPORTED", `the WebAssembly of this runtime has no SIMD: use ${engines}`);
@@ -210,12 +211,29 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   }
 }
 
-function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+/** Throws ERR_MEMORY where an error says that the runtime had no memory for code: there is nothing wrong with a module then. */
+function noKernels(error: unknown): void {
+  if (error instanceof RangeError)
+    fail("ERR_MEMORY", `the runtime has no memory for kernels (${error.message}): dispose of an index, and call again`);
+}
+
+/** What a module exports on a memory. */
+function exportsOf(module: WebAssembly.Module, memory: WebAssembly.Memory): WebAssembly.Exports {
   const abort = (): never => fail("ERR_MEMORY", "a kernel gave up");
   try {
-    const exports = new WebAssembly.Instance(module, { env: { memory, abort } }).exports as Partial<Kernels>;
+    return new WebAssembly.Instance(module, { env: { memory, abort } }).exports;
+  } catch (error) {
+    noKernels(error);
+    throw error;
+  }
+}
+
+function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  try {
+    const exports = exportsOf(module, memory) as Partial<Kernels>;
     if (exports.BLOCK !== undefined) return exports as Kernels;
   } catch (error) {
+    if (error instanceof CellistError) throw error;
     fail("ERR_PARAMETER", `module can't be used (${String(error)}): give the cellist.wasm of this version`);
   }
   return fail("ERR_PARAMETER", "module has not the kernels: give the cellist.wasm of this version");
@@ -304,8 +322,7 @@ export class Engine {
   attach(module: WebAssembly.Module): WebAssembly.Exports {
     let exports = this.#attached.get(module);
     if (exports === undefined) {
-      const abort = (): never => fail("ERR_MEMORY", "a kernel gave up");
-      exports = new WebAssembly.Instance(module, { env: { memory: this.#memory, abort } }).exports;
+      exports = exportsOf(module, this.#memory);
       exports = this.options.crew?.share(this, this.#memory, module, exports) ?? exports;
       this.#attached.set(module, exports);
     }

@@ -1,4 +1,4 @@
-import { fail } from "../errors.js";
+import { CellistError, fail } from "../errors.js";
 import { compiledOnce, isRelaxed } from "./engine.js";
 import type { Engine } from "./engine.js";
 import { applyPatch } from "./patch.js";
@@ -26,6 +26,7 @@ export function checkKernels(engine: Engine): void {
   try {
     if ("FACTORED" in engine.attach(module)) return;
   } catch (error) {
+    if (error instanceof CellistError) throw error;
     reason = String(error);
   }
   fail("ERR_PARAMETER", `moreModule can't be used (${reason}): give the more.wasm of this version`);
