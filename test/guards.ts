@@ -83,6 +83,15 @@ export async function withGuards(job: () => Promise<void>): Promise<void> {
   );
   replace(
     Engine.prototype,
+    "reserveScratch",
+    (original) =>
+      function (this: Engine, bytes) {
+        original.call(this, bytes);
+        poison(this, this.scratchTop, bytes);
+      },
+  );
+  replace(
+    Engine.prototype,
     "resize",
     (original) =>
       function (this: Engine, address, oldBytes, bytes) {

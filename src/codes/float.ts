@@ -86,10 +86,10 @@ export class FloatCode extends Code {
   scan(scan: Scan): void {
     const { engine } = this;
     const { kernels } = engine;
-    const { lists, nprobe, k } = scan;
+    const { lists, nq, nprobe, k } = scan;
     const top = engine.scratchTop;
-    // The whole rest of what was reserved.
-    const scratch = engine.takeScratch(0);
+    // The whole rest of what was reserved; threads want as much each, and must know how much.
+    const scratch = engine.takeScratch(engine.options.crew ? this.scanScratch(lists, nq, nprobe, k) : 0);
     const unlimited = scan.maxCodes === 0 && scan.atLeast >= nprobe;
     if (scan.matches !== undefined) {
       this.#within(scan, scratch);
