@@ -2,7 +2,9 @@
 // test notices.
 //
 //     npm run mutate -- assembly/blend.ts src/handle/range.ts     all faults of some files
-//     npm run mutate -- --sample 200 --seed 1                     so many, drawn from all files but the command line's
+//     npm run mutate -- --sample 200 --seed 1                     so many, drawn from all files
+//     … --list                                                    says which, and makes none
+//     … --of src                                                  of one of the two folders alone
 //     … --jobs 2 --tests blend --tests npy                        two at a time; these tests in place of the room's
 //     … --numbers 12,47 --all                                     these of the sample once more, against every test but the fuzzers
 //
@@ -63,12 +65,55 @@ const OPERATORS = [
   [/\?(?= )/g, "== false ?"],
   [/\btrue\b/g, "false"],
   [/\bfalse\b/g, "true"],
-  // A check that does not refuse, a step that is left out.
+  // A default that is one more; a check that does not refuse, a step that is left out.
+  [/\?\? (?=\d)/g, "?? 1 + "],
+  [/(?<=[({,] ?\w+ = )(?=\d)/g, "1 + "],
+  [/^\s*this\.[\w#.[\]]+ = .*;$/g, ""],
   [/\bfail\(/g, "((..._: unknown[]) => undefined as never)("],
   [/^\s*(?:await )?[\w.#]+\(.*\);$/g, ""],
 ];
 /** Which tests hold which room; the first that fits. */
 const ROOMS = [
+  [/src\/cli/, ["cli", "commands", "convert", "convert-matrix", "outline", "text"]],
+  [/src\/worker/, ["worker", "handle-worker", "threads"]],
+  [/src\/remote/, ["remote-sources", "pieces", "remote", "remote-cache", "remote-flow", "similarity", "remote-faults"]],
+  [
+    /src\/rvc/,
+    [
+      "blend",
+      "measure",
+      "voice-inputs",
+      "npy",
+      "shrink",
+      "compact",
+      "steps",
+      "voice-file",
+      "kmeans-faiss",
+      "allocation",
+    ],
+  ],
+  [/src\/threads/, ["shared-module", "threads", "worker"]],
+  [/src\/ring/, ["ring"]],
+  [/src\/format/, ["reading", "sources", "npy", "faiss-files", "handle", "storage"]],
+  [/src\/handle/, ["handle", "handle-inputs", "filter", "id-selectors", "errors", "search", "storage", "allocation"]],
+  [
+    /src\/faiss/,
+    [
+      "faiss-files",
+      "descriptions",
+      "encode",
+      "reading",
+      "old-files",
+      "sign-blocks",
+      "storage",
+      "errors",
+      "grammar",
+      "guards",
+      "remote",
+      "fastscan",
+      "ivf-pqr",
+    ],
+  ],
   [/kmeans|heads|training|mini-batch/, ["kmeans", "kmeans-faiss", "steps"]],
   [/assembly\/(bounds|candidates)|bounds\/sketch/, ["bounds", "filter", "search", "guards"]],
   [/row-codes|coded-|whole-/, ["row-codes", "bounds", "filter", "guards"]],
@@ -77,22 +122,40 @@ const ROOMS = [
   [/transforms|linear|opq|eigen/, ["transforms", "elementary", "eigen", "product-quantizer", "guards"]],
   [
     /codes|quantizers|pq|scalar|residuals/,
-    ["codes", "encode", "reconstruct", "product-quantizer", "sign-blocks", "faiss-files", "filter", "ivf-pq", "guards"],
+    [
+      "codes",
+      "encode",
+      "reconstruct",
+      "product-quantizer",
+      "sign-blocks",
+      "faiss-files",
+      "filter",
+      "ivf-pq",
+      "guards",
+      "ivf-pqr",
+    ],
   ],
   [/blend/, ["blend", "allocation"]],
-  [/src\/rvc/, ["blend", "measure", "voice-inputs", "npy", "compact", "steps", "voice-file", "kmeans-faiss"]],
-  [/threads/, ["threads", "worker"]],
-  [/codec/, ["voice-file", "elementary", "spread", "compact", "guards", "voice-damage"]],
-  [/remote/, ["remote", "similarity", "remote-sources"]],
-  [/worker/, ["worker", "handle-worker", "threads"]],
-  [/src\/format/, ["reading", "sources", "npy", "faiss-files", "handle"]],
-  [/src\/faiss/, ["faiss-files", "encode", "reading", "old-files", "storage", "errors", "guards", "remote"]],
-  [/src\/factory/, ["grammar", "errors", "storage"]],
+  [
+    /codec/,
+    [
+      "voice-head",
+      "voice-file",
+      "shrink",
+      "elementary",
+      "spread",
+      "compact",
+      "guards",
+      "voice-kinds",
+      "voice-damage",
+      "remote",
+    ],
+  ],
+  [/src\/factory/, ["grammar", "descriptions", "errors", "storage"]],
   [/src\/work/, ["elementary", "steps", "kmeans-faiss"]],
   [/src\/lists|src\/wasm/, ["update", "guards", "storage", "filter", "hnsw", "ivf-pq", "limits", "faults"]],
-  [/src\/cli/, ["cli", "commands", "convert"]],
-  [/src\/handle/, ["handle", "handle-inputs", "filter", "id-selectors", "errors"]],
-  [/./, ["search", "filter", "update", "storage", "faiss-files", "ivf-pq", "guards", "tiny", "steps"]],
+  [/src\/indexes/, ["search", "filter", "update", "storage", "faiss-files", "ivf-pq", "steps", "faults", "limits"]],
+  [/./, ["search", "filter", "update", "storage", "faiss-files", "ivf-pq", "guards", "tiny", "steps", "handle-inputs"]],
 ];
 /** Tests that damage at random for minutes: what only they notice has no test. */
 const CHANCE = /^(fuzz|voice-damage|readme|demo|native)\.test/;
@@ -106,17 +169,25 @@ const { values, positionals } = parseArgs({
   options: {
     sample: { type: "string" },
     seed: { type: "string", default: "1" },
+    of: { type: "string", multiple: true, default: ["assembly", "src"] },
     jobs: { type: "string", default: "1" },
     tests: { type: "string", multiple: true },
     numbers: { type: "string" },
     all: { type: "boolean", default: false },
+    list: { type: "boolean", default: false },
   },
 });
 const chosen = values.numbers?.split(",").map(Number);
 const mutants = drawn(filesOf(positionals).flatMap((file) => mutantsOf(file, readFileSync(join(root, file), "utf8"))))
   .map((mutant, number) => ({ ...mutant, number }))
   .filter(({ number }) => chosen === undefined || chosen.includes(number));
+if (values.list) {
+  for (const mutant of mutants) console.log(told(mutant));
+  process.exit();
+}
 const survivors = [];
+/** How many faults each test has noticed. */
+const noticed = new Map();
 let [killed, unbuilt, unsound, next] = [0, 0, 0, 0];
 const folder = join(root, "build/mutants");
 snapshot(join(folder, "whole"));
@@ -132,10 +203,10 @@ for (const mutant of survivors) console.log(told(mutant));
 /** The files asked for, or all that are written by hand and in the library. */
 function filesOf(given) {
   if (given.length > 0) return given;
-  const all = ["assembly", "src"].flatMap((folder) =>
+  const all = values.of.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, name)),
   );
-  return all.filter((name) => /(?<!\.gen|index|api)\.ts$/.test(name) && !/^src.(cli|packaging)/.test(name)).sort();
+  return all.filter((name) => /(?<!\.gen|index|api)\.ts$/.test(name) && !/^src.packaging/.test(name)).sort();
 }
 
 /** As many of them as are wanted, by a seeded shuffle. */
@@ -178,6 +249,8 @@ function testsOf(file) {
   const everything = readdirSync(join(root, "test")).filter((name) => name.endsWith(".test.ts") && !CHANCE.test(name));
   const [, room] = ROOMS.find(([pattern]) => pattern.test(file));
   const names = (values.tests ?? room).map((name) => `${name}.test.ts`);
+  // What has noticed most goes first.
+  names.sort((a, b) => (noticed.get(b) ?? 0) - (noticed.get(a) ?? 0));
   return [...new Set(values.all ? [...names, ...everything] : names)].filter((name) =>
     existsSync(join(root, "test", name)),
   );
@@ -214,7 +287,10 @@ async function work(whole, folder) {
     if (result === "none") unbuilt++;
     else if (result === "unsound") unsound++;
     else if (result === "") survivors.push(mutant);
-    else killed++;
+    else {
+      killed++;
+      noticed.set(result, (noticed.get(result) ?? 0) + 1);
+    }
     const seconds = ((Date.now() - before) / 1000).toFixed(0);
     console.log(`${result === "" ? "LEFT OVER" : result} (${seconds} s)${told(mutant)}`);
     if (result === HANG) job = undefined;

@@ -333,16 +333,17 @@ export class Pieces {
    * was asked for, for it would take its share of the line.
    */
   #best(): number {
-    let best = -1;
     let most = -1;
     for (let piece = 0; piece < this.pieces.length; piece++) {
-      if (this.#underWay[piece] === COMING && this.#rank[piece] >= URGENT) most = Math.max(most, URGENT - 1);
-      else if (this.#underWay[piece] === COMING && this.#rank[piece] >= ASKED && this.#loading === 0)
-        most = Math.max(most, AHEAD);
-      if (this.#rank[piece] > most && this.#isWanted(piece)) {
-        best = piece;
-        most = this.#rank[piece];
-      }
+      if (this.#underWay[piece] !== COMING) continue;
+      if (this.#rank[piece] >= URGENT) most = Math.max(most, URGENT - 1);
+      else if (this.#rank[piece] >= ASKED && this.#loading === 0) most = Math.max(most, AHEAD);
+    }
+    let best = -1;
+    for (let piece = 0; piece < this.pieces.length; piece++) {
+      if (this.#rank[piece] <= most || !this.#isWanted(piece)) continue;
+      best = piece;
+      most = this.#rank[piece];
     }
     return best;
   }

@@ -1,0 +1,142 @@
+import { describe, expect, it } from "vitest";
+import { Pieces } from "../src/remote/pieces.js";
+import type { Piece } from "../src/remote/pieces.js";
+import type { Ranges } from "../src/remote/ranges.js";
+
+// What is asked for together, and when: requests as a source sees them.
+
+const QUARTER = 1 << 18;
+const MEGABYTE = 1 << 20;
+
+/** A source that answers when it is told to, the bytes of a place in the file being what it is made of. */
+function slowly(own: Partial<Ranges> = {}) {
+  const asked: { from: number; to: number; answer: () => void }[] = [];
+  const ranges: Ranges = {
+    size: 1e9,
+    bridge: 0,
+    version: "",
+    read: (from, to) =>
+      new Promise((resolve) => {
+        asked.push({ from, to, answer: () => resolve(new Uint8Array(to - from)) });
+      }),
+    close: () => undefined,
+    ...own,
+  };
+  const spans = (): number[][] => asked.map(({ from, to }) => [from, to]);
+  return { ranges, asked, spans };
+}
+const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
+const row = (count: number, bytes: number, gap = 0): Piece[] =>
+  Array.from({ length: count }, (_, i) => ({ from: i * (bytes + gap), to: i * (bytes + gap) + bytes }));
+const of = (ranges: Ranges, pieces: Piece[]): Pieces =>
+  new Pieces(
+    ranges,
+    pieces,
+    () => undefined,
+    () => undefined,
+  );
+
+describe("a request", () => {
+  it("joins pieces up to a megabyte, and not a byte more", async () => {
+    const { ranges, asked, spans } = slowly();
+    const pieces = of(ranges, row(8, QUARTER));
+    const all = pieces.all(undefined, () => undefined);
+    await turn();
+    // A megabyte under way is enough until somebody waits.
+    expect(spans()).toEqual([[0, MEGABYTE]]);
+    asked[0].answer();
+    await turn();
+    expect(spans()).toEqual([
+      [0, MEGABYTE],
+      [MEGABYTE, 2 * MEGABYTE],
+    ]);
+    asked[1].answer();
+    await all;
+    expect([pieces.complete, pieces.missing, pieces.bytes]).toEqual([true, 0, 2 * MEGABYTE]);
+    const more = slowly();
+    void of(more.ranges, [...row(4, QUARTER), { from: MEGABYTE, to: MEGABYTE + 1 }]).need([0, 1, 2, 3, 4]);
+    await turn();
+    expect(more.spans()).toEqual([
+      [0, MEGABYTE],
+      [MEGABYTE, MEGABYTE + 1],
+    ]);
+  });
+
+  it("is of one piece where that is longer, and of what the source says where it says it", async () => {
+    const long = slowly();
+    void of(long.ranges, row(2, 3 * MEGABYTE)).need([0, 1]);
+    await turn();
+    expect(long.spans()).toEqual([
+      [0, 3 * MEGABYTE],
+      [3 * MEGABYTE, 6 * MEGABYTE],
+    ]);
+    const short = slowly({ most: 2000 });
+    void of(short.ranges, row(5, 1000)).need([0, 1, 2, 3, 4]);
+    await turn();
+    expect(short.spans()).toEqual([
+      [0, 2000],
+      [2000, 4000],
+      [4000, 5000],
+    ]);
+  });
+
+  it("bridges what is cheaper to read than to ask for twice, before and behind what is wanted most", async () => {
+    for (const [gap, span] of [
+      [100, [0, 3200]],
+      // Those that are alone wait until what is waited for has come.
+      [101, [1101, 2101]],
+    ] as const) {
+      const source = slowly({ bridge: 100 });
+      const pieces = of(source.ranges, row(3, 1000, gap));
+      pieces.want(0);
+      pieces.want(2);
+      void pieces.need([1]);
+      await turn();
+      expect(source.spans()).toEqual([span]);
+      source.asked[0].answer();
+      await turn();
+      expect(source.asked).toHaveLength(gap === 100 ? 1 : 3);
+    }
+  });
+
+  it("does not wait behind what nobody waits for, and is one of six", async () => {
+    const { ranges, asked, spans } = slowly();
+    const pieces = of(ranges, row(40, 1000, 1000));
+    for (let i = 0; i < 20; i++) pieces.want(i);
+    await turn();
+    expect(asked).toHaveLength(6);
+    void pieces.need([30]);
+    await turn();
+    expect(asked).toHaveLength(6);
+    asked[2].answer();
+    await turn();
+    expect(spans().at(-1)).toEqual([60_000, 61_000]);
+    // While that is under way, nothing else is asked for: it would take its share of the line.
+    asked[3].answer();
+    await turn();
+    expect(asked).toHaveLength(7);
+    asked[6].answer();
+    await turn();
+    expect(asked).toHaveLength(9);
+  });
+
+  it("of what is only likely to be wanted waits for what was asked for", async () => {
+    const { ranges, asked, spans } = slowly({ bridge: 5000 });
+    const pieces = of(ranges, row(9, 1000, 1000));
+    pieces.want(4, true);
+    pieces.want(1);
+    await turn();
+    // It does not come along, near as it is.
+    expect(spans()).toEqual([[2000, 3000]]);
+    asked[0].answer();
+    await turn();
+    expect(spans().at(-1)).toEqual([8000, 9000]);
+    // What was asked for later goes first.
+    pieces.want(6);
+    pieces.tick();
+    pieces.want(8);
+    asked[1].answer();
+    await turn();
+    expect(spans()[2][1]).toBe(17_000);
+  });
+});
