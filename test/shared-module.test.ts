@@ -37,7 +37,9 @@ describe("a module whose imports stand otherwise", () => {
       expect(WebAssembly.Module.imports(module)).toEqual(WebAssembly.Module.imports(plain));
       const run = (pages: number, isShared: boolean): WebAssembly.Instance => {
         const m = new WebAssembly.Memory({ initial: pages, maximum: 65_536, shared: isShared });
-        return new WebAssembly.Instance(module, { e: { [name]: () => undefined, g: 1, m, h: 2n } });
+        return new WebAssembly.Instance(module, {
+          e: { [name]: () => undefined, g: 1, m, h: new WebAssembly.Global({ value: "i64" }, 2n) },
+        });
       };
       const { out } = run(least, true).exports;
       expect((out as WebAssembly.Memory).buffer).toBeInstanceOf(SharedArrayBuffer);
