@@ -3,7 +3,8 @@
 import { outOf, Scan, Seeker, seekerOf } from "./coded-scan";
 import { sumsI32 } from "./lanes";
 import { L2 } from "./metric";
-import { sumError, TINY } from "./rounding";
+import { sumError } from "./rounding";
+import { leastSquares } from "./row-codes";
 import { touchRun } from "./scan/touch";
 import { HEADER, wholeProducts } from "./whole-rows";
 
@@ -142,7 +143,7 @@ export function products(scan: Scan, codes: usize, n: i32, from: usize, until: u
  * The products of the code of one query with those of four rows. Two products are added before they go to the sum: chains half as long, and
  * 28 in place of 24 G multiply-adds/s.
  */
-function fourProducts(x: usize, D: usize, a: usize, b: usize, c: usize, e: usize): v128 {
+export function fourProducts(x: usize, D: usize, a: usize, b: usize, c: usize, e: usize): v128 {
   let s0 = i32x4.splat(0);
   let s1 = s0;
   let s2 = s0;
@@ -177,18 +178,21 @@ export function boundCodes(
   const g = <f32>8 * sumError(scan.plan.d);
   const scale = f32x4.splat(seeker.scale);
   const error = f32x4.splat(seeker.error);
-  const tiny = f32x4.splat(TINY);
-  const zero = f32x4.splat(0);
   if (scan.plan.metric == L2) {
     const shrink = f32x4.splat(1 - g);
     const norm = f32x4.splat(seeker.norm);
     for (const end = tile + ((<usize>n) << 2); tile < end; tile += 16, scales += 16, norms += 16, errors += 16) {
-      const product = f32x4.mul(f32x4.convert_i32x4_s(v128.load(tile)), f32x4.mul(scale, v128.load(scales)));
-      const both = f32x4.mul(f32x4.add(norm, v128.load(norms)), shrink);
-      // pmax takes its first operand where that is NaN.
-      const images = f32x4.sqrt(f32x4.pmax(f32x4.sub(both, f32x4.add(product, product)), zero));
-      const least = f32x4.pmax(f32x4.sub(images, f32x4.add(error, v128.load(errors))), zero);
-      v128.store(tile, f32x4.sub(f32x4.mul(f32x4.mul(least, least), shrink), tiny));
+      const bounds = leastSquares(
+        v128.load(tile),
+        v128.load(scales),
+        v128.load(norms),
+        v128.load(errors),
+        scale,
+        norm,
+        error,
+        shrink,
+      );
+      v128.store(tile, bounds);
     }
     return;
   }

@@ -23,7 +23,7 @@
 
 import { sum } from "./lanes";
 import { TOO_LONG, TOO_SHORT } from "./metric";
-import { EPSILON, sumError } from "./rounding";
+import { EPSILON, sumError, TINY } from "./rounding";
 import { addMultiple, centre } from "./rows";
 
 /** The largest number in the code of a row. */
@@ -162,4 +162,28 @@ export function quantize(
   store<f32>(norm, s * s * sum(images));
   store<f32>(error, sqrt(sum(rests)) * rounded + sqrt(length) * <f32>8 * EPSILON + LOST);
   return length;
+}
+
+/**
+ * Lower bounds of the squared distances of a query to four rows, from the products of their codes; `shrink` is what rounding leaves of a sum of
+ * squares.
+ */
+@inline
+export function leastSquares(
+  products: v128,
+  scales: v128,
+  norms: v128,
+  errors: v128,
+  scale: v128,
+  norm: v128,
+  error: v128,
+  shrink: v128,
+): v128 {
+  const zero = f32x4.splat(0);
+  const product = f32x4.mul(f32x4.convert_i32x4_s(products), f32x4.mul(scale, scales));
+  const both = f32x4.mul(f32x4.add(norm, norms), shrink);
+  // pmax takes its first operand where that is NaN.
+  const images = f32x4.sqrt(f32x4.pmax(f32x4.sub(both, f32x4.add(product, product)), zero));
+  const least = f32x4.pmax(f32x4.sub(images, f32x4.add(error, errors)), zero);
+  return f32x4.sub(f32x4.mul(f32x4.mul(least, least), shrink), f32x4.splat(TINY));
 }

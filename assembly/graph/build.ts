@@ -8,6 +8,7 @@ import { lane4 } from "../lanes";
 import { Lists, Plan } from "../records";
 import { at, closed, entry, insert, isOpen, keyOf, slotOf } from "./pool";
 import { Graph } from "./records";
+import { Open } from "./sieve";
 import { descend, entryOf, fourOf, makeVisited, rowAt, touch, Visited, visitedBytes } from "./search";
 
 /** The share of links that a full list gives up when it is pruned, so that it is not full again at once: faiss' since 1.14. */
@@ -169,7 +170,7 @@ function addVertex<C, V>(
 ): void {
   let nearest = entryOf<C>(code, lists, graph.entry);
   let level = graph.top;
-  for (; level > highest; level--) nearest = descend<C>(code, lists, graph, level, nearest);
+  for (; level > highest; level--) nearest = descend<C, Open>(code, changetype<Open>(0), lists, graph, level, nearest);
   for (; level >= 0; level--) {
     const found = gather<C>(code, lists, graph, level, nearest, pool, visited);
     visited.clear();

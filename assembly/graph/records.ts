@@ -28,6 +28,8 @@ export class Graph {
   ef: i32;
   /** How many it keeps: so many, or k if that is more, and no more than there are vertices. */
   room: i32;
+  /** Heads of the rows (sieve.ts), or 0. */
+  heads: usize;
 
   /** Where the list of a vertex on a level begins. */
   @inline

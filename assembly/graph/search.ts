@@ -10,6 +10,7 @@ import { lane4 } from "../lanes";
 import { Lists, Plan } from "../records";
 import { at, closed, entry, insert, isOpen, keyOf, slotOf } from "./pool";
 import { Graph } from "./records";
+import { Open, Sieve } from "./sieve";
 
 /** Bytes of a cache line. */
 const LINE: usize = 64;
@@ -119,33 +120,44 @@ export function entryOf<C>(code: C, lists: Lists, slot: i32): u64 {
   return entry(f32x4.extract_lane(fourOf<C>(code, lists, slot, slot, slot, slot, Infinity), 0), slot);
 }
 
+/** Links of a list, which ends at its end or at the first empty place. */
+@inline
+function countLinks(list: usize, size: usize): i32 {
+  let at = list;
+  for (const end = list + size; at < end && load<i32>(at) >= 0; at += 4) {}
+  return <i32>((at - list) >> 2);
+}
+
 /**
  * Walks from a vertex to ever nearer neighbours on one level, until there is none, and returns the nearest as an entry of a pool. All
  * neighbours of a vertex are looked at before the next step.
  */
-export function descend<C>(code: C, lists: Lists, graph: Graph, level: i32, start: u64): u64 {
+export function descend<C, S>(code: C, sieve: S, lists: Lists, graph: Graph, level: i32, start: u64): u64 {
   let nearest = slotOf(start);
   let key = keyOf(start);
   const size = graph.size(level);
   while (true) {
     const from = nearest;
-    let list = graph.begin(from, level);
-    const end = list + size;
-    for (; list < end; list += 16) {
-      const a = load<i32>(list);
-      if (a < 0) break;
-      const left = <i32>((end - list) >> 2);
-      const b = left > 1 ? load<i32>(list, 4) : -1;
-      const c = left > 2 && b >= 0 ? load<i32>(list, 8) : -1;
-      const e = left > 3 && c >= 0 ? load<i32>(list, 12) : -1;
-      const four = fourOf<C>(code, lists, a, b < 0 ? a : b, c < 0 ? a : c, e < 0 ? a : e, key);
+    const list = graph.begin(from, level);
+    let left = countLinks(list, size);
+    let slots = list;
+    if (sieve.isThere()) {
+      left = sieve.sift(slots, left, key);
+      slots = sieve.kept();
+    }
+    touch(lists, slots, left);
+    for (; left > 0; left -= 4, slots += 16) {
+      const a = load<i32>(slots);
+      const b = left > 1 ? load<i32>(slots, 4) : a;
+      const c = left > 2 ? load<i32>(slots, 8) : a;
+      const e = left > 3 ? load<i32>(slots, 12) : a;
+      const four = fourOf<C>(code, lists, a, b, c, e, key);
       if (!v128.any_true(f32x4.lt(four, f32x4.splat(key)))) continue;
-      const count = b < 0 ? 1 : c < 0 ? 2 : e < 0 ? 3 : 4;
-      for (let lane = 0; lane < count; lane++) {
+      for (let lane = 0; lane < min(left, 4); lane++) {
         const other = lane4(four, lane);
         if (other < key) {
           key = other;
-          nearest = load<i32>(list + ((<usize>lane) << 2));
+          nearest = load<i32>(slots + ((<usize>lane) << 2));
         }
       }
     }
@@ -166,8 +178,8 @@ export function touch(lists: Lists, slots: usize, n: i32): i32 {
 }
 
 /** Bytes of scratch that a search takes, beside its code's. */
-export function searchGraphScratch(nq: i32, n: i32, width: i32, room: i32): usize {
-  return poolBytes(room) + seatBytes(nq) + visitedBytes(n, width);
+export function searchGraphScratch(nq: i32, n: i32, d: i32, width: i32, room: i32): usize {
+  return poolBytes(room) + seatBytes(nq) + Sieve.scratch(d, width) + visitedBytes(n, width);
 }
 
 
@@ -188,20 +200,36 @@ function seatBytes(nq: i32): usize {
  * @param listens whether results are all that were seen; else they are what the pool has in the end, which is quicker
  */
 @inline
-function searchGraph<C, R>(code: C, plan: Plan, lists: Lists, graph: Graph, found: R, k: i32, listens: bool): void {
+function searchGraph<C, S, R>(code: C, plan: Plan, lists: Lists, graph: Graph, found: R, k: i32, listens: bool): void {
   const nq = plan.nq;
   const pool = plan.scratch;
   const seats = pool + poolBytes(graph.room);
-  const visited = makeVisited(seats + seatBytes(nq), graph.n, graph.width);
+  const sieve = changetype<S>(seats + seatBytes(nq));
+  const behind = changetype<usize>(sieve) + Sieve.scratch(plan.d, graph.width);
+  const visited = makeVisited(behind, graph.n, graph.width);
   found.open(nq, 0, plan.metric, seats);
-  code.open(plan, lists, plan.scratch + searchGraphScratch(nq, graph.n, graph.width, graph.room));
+  code.open(plan, lists, behind + visitedBytes(graph.n, graph.width));
+  sieve.open(plan, graph, changetype<usize>(sieve));
   for (let i = 0; i < nq; i++) {
     const seat = found.seat(i);
     if (graph.entry >= 0) {
       code.turn(i, 0);
+      sieve.turn(i);
       let nearest = entryOf<C>(code, lists, graph.entry);
-      for (let level = graph.top; level > 0; level--) nearest = descend<C>(code, lists, graph, level, nearest);
-      const count = explore<C, R>(code, lists, graph, nearest, pool, visited, plan.admitted, listens, found, seat);
+      for (let level = graph.top; level > 0; level--) nearest = descend<C, S>(code, sieve, lists, graph, level, nearest);
+      const count = explore<C, S, R>(
+        code,
+        sieve,
+        lists,
+        graph,
+        nearest,
+        pool,
+        visited,
+        plan.admitted,
+        listens,
+        found,
+        seat,
+      );
       visited.clear();
       if (!listens) {
         for (let j = 0; j < min(count, k); j++) found.offer(seat, keyOf(at(pool, j)), slotOf(at(pool, j)));
@@ -215,7 +243,7 @@ function searchGraph<C, R>(code: C, plan: Plan, lists: Lists, graph: Graph, foun
 export function searchGraphF32(code: usize, plan: usize, lists: usize, graph: usize, found: usize): void {
   const best = changetype<Best>(found);
   const admitted = changetype<Plan>(plan).admitted;
-  searchGraph<F32, Best>(
+  searchGraph<F32, Open, Best>(
     changetype<F32>(code),
     changetype<Plan>(plan),
     changetype<Lists>(lists),
@@ -226,9 +254,23 @@ export function searchGraphF32(code: usize, plan: usize, lists: usize, graph: us
   );
 }
 
+/** The k best of float rows that have heads, by squared distances, all rows being admitted: as searchGraphF32, to the last bit. */
+export function searchGraphSifted(code: usize, plan: usize, lists: usize, graph: usize, found: usize): void {
+  const best = changetype<Best>(found);
+  searchGraph<F32, Sieve, Best>(
+    changetype<F32>(code),
+    changetype<Plan>(plan),
+    changetype<Lists>(lists),
+    changetype<Graph>(graph),
+    best,
+    best.k,
+    false,
+  );
+}
+
 /** All float rows that are seen on the way and are within a radius, as in faiss. */
 export function rangeGraphF32(code: usize, plan: usize, lists: usize, graph: usize, found: usize): void {
-  searchGraph<F32, Within>(
+  searchGraph<F32, Open, Within>(
     changetype<F32>(code),
     changetype<Plan>(plan),
     changetype<Lists>(lists),
@@ -243,7 +285,7 @@ export function rangeGraphF32(code: usize, plan: usize, lists: usize, graph: usi
 export function searchGraphCodes(code: usize, plan: usize, lists: usize, graph: usize, found: usize): void {
   const best = changetype<Best>(found);
   const admitted = changetype<Plan>(plan).admitted;
-  searchGraph<Any, Best>(
+  searchGraph<Any, Open, Best>(
     changetype<Any>(code),
     changetype<Plan>(plan),
     changetype<Lists>(lists),
@@ -256,7 +298,7 @@ export function searchGraphCodes(code: usize, plan: usize, lists: usize, graph: 
 
 /** All codes that are seen on the way and are within a radius. */
 export function rangeGraphCodes(code: usize, plan: usize, lists: usize, graph: usize, found: usize): void {
-  searchGraph<Any, Within>(
+  searchGraph<Any, Open, Within>(
     changetype<Any>(code),
     changetype<Plan>(plan),
     changetype<Lists>(lists),
@@ -273,8 +315,9 @@ export function rangeGraphCodes(code: usize, plan: usize, lists: usize, graph: u
  *
  * Where fewer than k are looked behind, faiss stops before all of the pool is expanded: at the first that has ef nearer ones.
  */
-function explore<C, R>(
+function explore<C, S, R>(
   code: C,
+  sieve: S,
   lists: Lists,
   graph: Graph,
   start: u64,
@@ -308,9 +351,17 @@ function explore<C, R>(
     next++;
     const fresh = visited.seeNew(graph.begin(slotOf(here), 0), size);
     let from = visited.trail + ((<usize>(visited.count - fresh)) << 2);
-    touch(lists, from, fresh);
+    let sifted = !sieve.isThere();
+    touch(lists, from, sifted ? fresh : min(fresh, room - count));
     let worst: f32 = count < room ? <f32>Infinity : keyOf(at(pool, count - 1));
     for (let left = fresh; left > 0; left -= 4, from += 16) {
+      if (!sifted && count == room) {
+        left = sieve.sift(from, left, worst);
+        if (left == 0) break;
+        from = sieve.kept();
+        sifted = true;
+        touch(lists, from, left);
+      }
       const a = load<i32>(from);
       const b = left > 1 ? load<i32>(from, 4) : a;
       const c = left > 2 ? load<i32>(from, 8) : a;

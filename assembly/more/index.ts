@@ -8,8 +8,10 @@ export {
   searchGraphCodes,
   searchGraphF32,
   searchGraphScratch,
+  searchGraphSifted,
 } from "../graph/search";
 export { addVerticesCodes, addVerticesF32, addVerticesScratch } from "../graph/build";
+export { openSieve, sieveBytes, sieveRows, sieveScratch } from "../graph/sieve";
 export { decodeScalar, encodeDirect, encodeScalar, termsOfScalar } from "../codes/scalar";
 export { decodeHalves, encodeBf16, encodeFp16 } from "../codes/half";
 export { factoredScratch } from "../codes/factored";

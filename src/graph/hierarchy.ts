@@ -104,14 +104,14 @@ export class Hierarchy {
   }
 
   /** Bytes of scratch that a search takes, beside its code's. */
-  scratchBytes(nq: number, k: number, ef: number): number {
+  scratchBytes(nq: number, d: number, k: number, ef: number): number {
     const kernels = moreKernels(this.#engine);
-    return kernels.searchGraphScratch(nq, this.n, this.#width(this.#top), this.#kept(k, ef));
+    return kernels.searchGraphScratch(nq, this.n, d, this.#width(this.#top), this.#kept(k, ef));
   }
 
-  /** Writes the record of the graph for a search, and returns its address. */
-  describe(k: number, ef: number): number {
-    return this.#describe(this.#width(this.#top), ef, this.#kept(k, ef));
+  /** Writes the record of the graph for a search, and returns its address. @param heads address of the rows' (sieve.ts), or 0 */
+  describe(k: number, ef: number, heads: number): number {
+    return this.#describe(this.#width(this.#top), ef, this.#kept(k, ef), heads);
   }
 
   /**
@@ -193,7 +193,7 @@ export class Hierarchy {
     const scratch = engine.takeScratch(scratchBytes);
     const own = engine.takeScratch(linker.scratchBytes(order.length));
     engine.i32.set(order, slots >>> 2);
-    const graph = this.#describe(width, this.#building(this.n), 0);
+    const graph = this.#describe(width, this.#building(this.n), 0, 0);
     linker.link(graph, this.#levels.address, slots, order.length, scratch, own);
     this.#entry = engine.i32[(graph >>> 2) + Graph.entry];
     this.#top = engine.i32[(graph >>> 2) + Graph.top];
@@ -201,7 +201,7 @@ export class Hierarchy {
   }
 
   /** Writes the record of the graph as it is now, and returns its address. */
-  #describe(width: number, ef: number, room: number): number {
+  #describe(width: number, ef: number, room: number, heads: number): number {
     const { i32 } = this.#engine;
     const at = BESIDE >>> 2;
     i32[at + Graph.links] = this.#links.address;
@@ -213,6 +213,7 @@ export class Hierarchy {
     i32[at + Graph.width] = width;
     i32[at + Graph.ef] = ef;
     i32[at + Graph.room] = room;
+    i32[at + Graph.heads] = heads;
     return BESIDE;
   }
 
@@ -310,7 +311,7 @@ export class Hierarchy {
     if (entry < -1 || entry >= n) reader.wrong("entry_point", 20, `is ${entry}, and there are ${n} vertices`);
     const highest = entry < 0 ? -1 : engine.u8[this.#levels.address + entry];
     if (top !== highest) reader.wrong("max_level", 16, `is ${top}, the level of the entry point ${highest}`);
-    const bad = moreKernels(engine).checkLinks(this.#describe(0, 0, 0), this.#levels.address);
+    const bad = moreKernels(engine).checkLinks(this.#describe(0, 0, 0, 0), this.#levels.address);
     if (bad >= 0) reader.wrong("neighbors", 20 + (this.#links.count - bad) * 4, `has an impossible item ${bad}`);
   }
 

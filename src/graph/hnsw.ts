@@ -19,6 +19,7 @@ import type { Engine } from "../wasm/engine.js";
 import { CODE, FOUND, LISTS, PLAN } from "../wasm/records.js";
 import { Hierarchy } from "./hierarchy.js";
 import type { Linker } from "./hierarchy.js";
+import { Sieve } from "./sieve.js";
 
 /** What files of graphs over each kind of storage begin with. */
 const FOURCCS: Partial<Record<IndexTree["kind"], string>> = { flat: "IHNf", sq: "IHNs", pq: "IHNp" };
@@ -30,6 +31,7 @@ const FOURCCS: Partial<Record<IndexTree["kind"], string>> = { flat: "IHNf", sq: 
 export class HnswNode extends IndexNode {
   readonly storage: ListIndex;
   readonly #graph: Hierarchy;
+  readonly #sieve: Sieve;
   /** What is searched next: one object for all searches. */
   readonly #scan: Scan;
 
@@ -38,6 +40,7 @@ export class HnswNode extends IndexNode {
     super(storage.engine, storage.d, storage.metric);
     this.storage = storage;
     this.#graph = graph;
+    this.#sieve = new Sieve(storage.engine, storage.d, storage.metric);
     this.#scan = {
       lists: storage.lists,
       queries: 0,
@@ -88,6 +91,7 @@ export class HnswNode extends IndexNode {
     if (ids !== undefined) {
       fail("ERR_UNSUPPORTED", `this index numbers its vectors itself: make an "IDMap,HNSW…" to give ids of your own`);
     }
+    this.#sieve.drop();
     const before = this.ntotal;
     const own = this.storage.code.isFloat ? vectors : vectors.slice();
     await this.storage.add(vectors, undefined, pace);
@@ -132,12 +136,21 @@ export class HnswNode extends IndexNode {
     };
   }
 
+  override prepare(): void {
+    if (this.storage.code.isFloat) this.#sieve.make(this.storage.rows, this.ntotal);
+  }
+
+  override unprepare(): void {
+    this.#sieve.drop();
+  }
+
   #efSearch(params: SearchParams): number {
     return params.efSearch || this.#graph.efSearch;
   }
 
   scratchBytes(nq: number, k: number, params: SearchParams): number {
-    return scratchSize(this.#graph.scratchBytes(nq, k || 1, this.#efSearch(params)) + turnScratch(this.storage.code));
+    const own = this.#graph.scratchBytes(nq, this.d, k || 1, this.#efSearch(params));
+    return scratchSize(own + turnScratch(this.storage.code));
   }
 
   search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {
@@ -154,8 +167,10 @@ export class HnswNode extends IndexNode {
     scan.matches = undefined;
     const { code } = this.storage;
     write(code, scan, scratch);
-    const graph = this.#graph.describe(k, this.#efSearch(params));
-    if (code.isFloat) moreKernels(engine).searchGraphF32(CODE, PLAN, LISTS, graph, FOUND);
+    const sieve = scan.admitted === 0 ? this.#sieve.address : 0;
+    const graph = this.#graph.describe(k, this.#efSearch(params), sieve);
+    if (sieve !== 0) moreKernels(engine).searchGraphSifted(CODE, PLAN, LISTS, graph, FOUND);
+    else if (code.isFloat) moreKernels(engine).searchGraphF32(CODE, PLAN, LISTS, graph, FOUND);
     else moreKernels(engine).searchGraphCodes(CODE, PLAN, LISTS, graph, FOUND);
     engine.returnScratch(top);
   }
@@ -170,7 +185,7 @@ export class HnswNode extends IndexNode {
     const { code } = this.storage;
     scanWithin(code, scan, () => {
       write(code, scan, scratch);
-      const graph = this.#graph.describe(1, this.#efSearch(params));
+      const graph = this.#graph.describe(1, this.#efSearch(params), 0);
       if (code.isFloat) moreKernels(engine).rangeGraphF32(CODE, PLAN, LISTS, graph, FOUND);
       else moreKernels(engine).rangeGraphCodes(CODE, PLAN, LISTS, graph, FOUND);
     });
@@ -180,6 +195,7 @@ export class HnswNode extends IndexNode {
 
   /** Says that the vector which was number order[i] stands in place i of the storage now. */
   renumber(order: Uint32Array): void {
+    this.#sieve.drop();
     this.#graph.renumber(order);
   }
 
@@ -208,6 +224,7 @@ export class HnswNode extends IndexNode {
   }
 
   override truncate(n: number): void {
+    this.#sieve.drop();
     this.#graph.truncate(n);
     this.storage.truncate(n);
   }
@@ -221,6 +238,7 @@ export class HnswNode extends IndexNode {
   }
 
   reset(): void {
+    this.#sieve.drop();
     this.storage.reset();
     this.#graph.clear();
   }
@@ -230,6 +248,7 @@ export class HnswNode extends IndexNode {
   }
 
   override untrain(): void {
+    this.#sieve.drop();
     this.storage.untrain();
     this.#graph.clear();
   }
