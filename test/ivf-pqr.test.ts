@@ -130,6 +130,31 @@ test("filters are honoured, removals refused by name, ids need an IDMap", async 
   expect(mapped.ntotal).toBe(N);
 });
 
+test("inside of a Refine it goes by its own factor, as in faiss: a search's is the Refine's", async () => {
+  const [index, base] = await Promise.all(
+    ["IVF6,PQ2x4+2x4,RFlat", "IVF6,PQ2x4+2x4"].map(async (description) => (await trained(description))()),
+  );
+  for (const each of [index, base]) await each.add(rows);
+  const results = [1, 4].map((own) => {
+    for (const each of [index, base]) each.set(`k_factor=${own}`);
+    const candidates = base.search(queries, 2 * K).labels;
+    const { labels } = index.search(queries, K, { kFactor: 2 });
+    for (let q = 0; q < 20; q++) {
+      const exact = (label: number): number => {
+        let sum = 0;
+        for (let j = 0; j < D; j++) sum += (queries[q * D + j] - rows[label * D + j]) ** 2;
+        return sum;
+      };
+      const nearest = Array.from(candidates.subarray(2 * K * q, 2 * K * (q + 1)), Number).sort(
+        (a, b) => exact(a) - exact(b),
+      );
+      expect(Array.from(labels.subarray(K * q, K * (q + 1)), Number)).toEqual(nearest.slice(0, K));
+    }
+    return labels;
+  });
+  expect(results[0]).not.toEqual(results[1]);
+});
+
 test("what it can't be made or read of is said", async () => {
   await expect(indexFactory(D, "IVF6,PQ4+8", METRIC_INNER_PRODUCT)).rejects.toThrow(/PQ4\+8 is for L2, as in faiss/);
   const index = await (await trained())();

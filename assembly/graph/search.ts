@@ -216,7 +216,8 @@ function searchGraph<C, S, R>(code: C, plan: Plan, lists: Lists, graph: Graph, f
       code.turn(i, 0);
       sieve.turn(i);
       let nearest = entryOf<C>(code, lists, graph.entry);
-      for (let level = graph.top; level > 0; level--) nearest = descend<C, S>(code, sieve, lists, graph, level, nearest);
+      for (let level = graph.top; level > 0; level--)
+        nearest = descend<C, S>(code, sieve, lists, graph, level, nearest);
       const count = explore<C, S, R>(
         code,
         sieve,

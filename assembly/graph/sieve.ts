@@ -103,6 +103,7 @@ export function sieveRows(rows: usize, first: i32, n: i32, d: i32, block: usize,
 /** What leaves no row out. */
 @unmanaged
 export class Open {
+
   @inline
   isThere(): bool {
     return false;
