@@ -10,7 +10,7 @@ import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
 import { describeTree } from "./describe.js";
 import { otherMetric, readHeader, writeHeader } from "./header.js";
-import { decodedAtOnce, hasPlacesForLabels, IndexNode, keptOf, OWN_PARAMS } from "./node.js";
+import { decodedAtOnce, hasPlacesForLabels, IndexNode, keptOf } from "./node.js";
 import type { Merging, NodeReader, Parameter, SearchParams } from "./node.js";
 
 /** faiss 1.15 takes no other factors from a file. */
@@ -27,8 +27,6 @@ export class RefineNode extends IndexNode {
   readonly refine: IndexNode;
   /** Candidates for each of k results, where a search does not say. */
   kFactor = 1;
-  /** What the first index is searched with: one object for all searches. */
-  readonly #params: SearchParams = { ...OWN_PARAMS };
 
   constructor(base: IndexNode, refine: IndexNode) {
     super(base.engine, base.d, base.metric);
@@ -125,15 +123,16 @@ export class RefineNode extends IndexNode {
   }
 
   scratchBytes(nq: number, k: number, params: SearchParams): number {
-    const { d } = this;
-    if (k === 0) {
-      const decoded = this.rows === 0 ? scratchSize(MATCHES * d * 4) + this.refine.decodeScratch(MATCHES) : 0;
-      return scratchSize(MATCHES * 4) + decoded + this.base.scratchBytes(nq, 0, this.#inner(params));
-    }
-    const n = this.#candidates(k, params);
-    const most = n * decodedAtOnce(n, nq, d);
-    const decoded = this.rows === 0 ? scratchSize(most * d * 4) + this.refine.decodeScratch(most) : 0;
-    return 2 * scratchSize(nq * n * 4) + decoded + this.base.scratchBytes(nq, n, this.#inner(params));
+    const n = k === 0 ? 0 : this.#candidates(k, params);
+    const most = k === 0 ? MATCHES : n * decodedAtOnce(n, nq, this.d);
+    const decoded = this.rows === 0 ? scratchSize(most * this.d * 4) + this.refine.decodeScratch(most) : 0;
+    const own = (k === 0 ? scratchSize(MATCHES * 4) : 2 * scratchSize(nq * n * 4)) + decoded;
+    // A first index that re-ranks by itself goes by its own factor, as in faiss.
+    const { kFactor } = params;
+    params.kFactor = 0;
+    const bytes = own + this.base.scratchBytes(nq, n, params);
+    params.kFactor = kFactor;
+    return bytes;
   }
 
   search(queries: number, nq: number, k: number, params: SearchParams, distances: number, slots: number): void {
@@ -143,7 +142,10 @@ export class RefineNode extends IndexNode {
     const n = this.#candidates(k, params);
     const candidates = engine.takeScratch(nq * n * 4);
     const near = engine.takeScratch(nq * n * 4);
-    this.base.search(queries, nq, n, this.#inner(params), near, candidates);
+    const { kFactor } = params;
+    params.kFactor = 0;
+    this.base.search(queries, nq, n, params, near, candidates);
+    params.kFactor = kFactor;
     this.base.mapSlots(candidates, nq * n);
     if (this.rows !== 0) {
       kernels.refineRows(queries, nq, this.rows, d, metric, false, candidates, n, k, distances, slots);
@@ -170,7 +172,7 @@ export class RefineNode extends IndexNode {
     const { engine, d, metric } = this;
     const { count: before, radius } = matches;
     if (metric !== METRIC_INNER_PRODUCT) matches.radius = Math.fround(radius * (params.kFactor || this.kFactor));
-    this.base.range(queries, nq, this.#inner(params), matches);
+    this.base.range(queries, nq, params, matches);
     matches.radius = radius;
     const found = matches.count;
     const { i32, f32, u8, kernels } = engine;
@@ -293,16 +295,6 @@ export class RefineNode extends IndexNode {
       reader.wrong("k_factor", 4, `is ${node.kFactor}, not from 1 to ${MAX_FACTOR}`);
     }
     return node;
-  }
-
-  /** The parameters of the first index: one that re-ranks by itself goes by its own factor, as in faiss. */
-  #inner({ nprobe, efSearch, ensureK, admitted }: SearchParams): SearchParams {
-    const inner = this.#params;
-    inner.nprobe = nprobe;
-    inner.efSearch = efSearch;
-    inner.ensureK = ensureK;
-    inner.admitted = admitted;
-    return inner;
   }
 
   /** How many candidates are compared again. */
