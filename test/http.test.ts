@@ -32,7 +32,7 @@ function serve(odd: (n: number, from: number, to: number) => Answer | Error | un
     times.push(Date.now());
     asked.push([from, last + 1]);
     if (answer instanceof Error) throw answer;
-    const { status = 206, headers, size = SIZE, short = 0 } = answer;
+    const { status = 206, headers = {}, size = SIZE, short = 0 } = answer;
     if (status === 200) return new Response(BYTES, { headers: { "Content-Length": `${SIZE}`, ...headers } });
     if (status !== 206) return new Response("no", { status, statusText: "Odd", headers });
     const begin = answer.from ?? from;
