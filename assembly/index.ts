@@ -22,9 +22,18 @@ export {
   normalize,
 } from "./kmeans";
 export { innerProducts, squaredNorms } from "./distance";
-export { firstNotFinite, gatherRows, hasWideIds, mapSlots, mapSlotsWide, scatterRows, spreadRows } from "./rows";
+export {
+  firstNotFinite,
+  gatherRows,
+  hasWideIds,
+  mapSlots,
+  mapSlotsWide,
+  markIds,
+  scatterRows,
+  spreadRows,
+} from "./rows";
 export { blendRows } from "./blend";
-export { dequantize, lookUpTable, quantize, transposeCodebook } from "./pq";
+export { dequantize, lookUpTable, measureCodebook, quantize, transposeCodebook } from "./pq";
 export { rangePacked, searchPacked, searchPackedScratch } from "./fastscan";
 export { arrangeCodes, copyCodes } from "./packed";
 export { compareMatches, refineRows } from "./refine";

@@ -25,6 +25,29 @@ export function transposeCodebook(codebook: usize, M: i32, given: i32, K: i32, s
 }
 
 /**
+ * Of a codebook of 4 bits, the squared lengths of all centroids, rounded as in a table of squared distances, and how wide those of each
+ * sub-quantizer are spread: the sum of the squared distances to their mean. lengths: f32 [M][16]. spreads: f64 [M].
+ */
+export function measureCodebook(codebook: usize, M: i32, sub: i32, lengths: usize, spreads: usize): void {
+  memory.fill(lengths, 0, (<usize>M) << 6);
+  for (let m = 0; m < M; m++, codebook += (<usize>(sub * 15)) << 2, lengths += 64, spreads += 8) {
+    let spread: f64 = 0;
+    for (let j = 0; j < sub; j++, codebook += 4) {
+      let sum: f64 = 0;
+      let squares: f64 = 0;
+      for (let c: usize = 0, at = codebook; c < 64; c += 4, at += (<usize>sub) << 2) {
+        const value = load<f32>(at);
+        sum += value;
+        squares += <f64>value * <f64>value;
+        store<f32>(lengths + c, load<f32>(lengths + c) + value * value);
+      }
+      spread += squares - (sum * sum) / 16;
+    }
+    store<f64>(spreads, spread);
+  }
+}
+
+/**
  * The nearest centroid of each sub-vector, the first of equals: numbers, n x M bytes. errors: M f64, to which the squared distances
  * are added, or 0.
  */

@@ -64,6 +64,18 @@ export function hasWideIds(ids: usize, n: i32): i32 {
   return 0;
 }
 
+/** Marks n ids in `marks`, a byte for each that may be, of which there are `most`. 0 where one is another, or has its mark already; else 1. */
+export function markIds(ids: usize, n: i32, marks: usize, most: u32): i32 {
+  for (const end = ids + ((<usize>n) << 3); ids < end; ids += 8) {
+    const id = load<u64>(ids);
+    if (id >= most) return 0;
+    const mark = marks + <usize>id;
+    if (load<u8>(mark) != 0) return 0;
+    store<u8>(mark, 1);
+  }
+  return 1;
+}
+
 /** Writes x - mean, or x where mean is 0. */
 export function centre(x: usize, mean: usize, size: usize, out: usize): void {
   if (mean == 0) {

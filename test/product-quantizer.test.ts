@@ -371,6 +371,37 @@ describe("a codebook", () => {
     }
   });
 
+  test("knows the squared lengths of 16 centroids, and which sub-quantizers spread theirs widest", () => {
+    for (const [d, M] of [
+      [1, 1],
+      [12, 4],
+      [30, 5],
+      [64, 64],
+    ]) {
+      const engine = new Engine();
+      const quantizer = new ProductQuantizer(engine, d, M, 4);
+      const sub = d / M;
+      const scales = Array.from({ length: M }, (_, m) => 1 + ((m * 7) % M));
+      const codebook = uniform(randomOf(d), d * 16).map((value, i) => value * scales[Math.floor(i / (sub * 16))]);
+      quantizer.setCodebook(codebook);
+      const lengths = new Float32Array(M * 16);
+      codebook.forEach((value, i) => (lengths[Math.floor(i / sub)] += Math.fround(value * value)));
+      expect(engine.f32.slice(quantizer.lengths >>> 2, (quantizer.lengths >>> 2) + M * 16)).toEqual(lengths);
+      const spreads = scales.map((_, m) => {
+        let spread = 0;
+        for (let j = 0; j < sub; j++) {
+          const column = Array.from({ length: 16 }, (__, c) => codebook[(m * 16 + c) * sub + j]);
+          const sum = column.reduce((all, value) => all + value, 0);
+          spread += column.reduce((all, value) => all + value * value, 0) - (sum * sum) / 16;
+        }
+        return spread;
+      });
+      const order = [...spreads.keys()].sort((a, b) => spreads[b] - spreads[a]);
+      const places = [...engine.i32.subarray(quantizer.places >>> 2, (quantizer.places >>> 2) + M + 1)];
+      expect(places).toEqual([...spreads.keys()].map((m) => order.indexOf(m)).concat(M));
+    }
+  });
+
   test("replaces another only when there is memory for it", () => {
     // Two pages hold the first codebook and its transposed form, 16 KB each, three times but no fourth.
     const engine = new Engine({ maxBytes: 128 << 10 });

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index, Metric } from "../src/index.js";
 import { Allocator } from "../src/wasm/allocator.js";
+import { Engine } from "../src/wasm/engine.js";
 import { withFaults } from "./faults.js";
 import { ascii, concat, flatFile, header, HEADER_BYTES, i64, idMapFile, ivfFile, refineFile, u8 } from "./files.js";
 import type { List } from "./files.js";
@@ -12,6 +13,28 @@ import { floats } from "./npy.js";
 import { below, pick, randomOf, uniform } from "./random.js";
 import type { Random } from "./random.js";
 import { best, rowOf, scan } from "./reference.js";
+
+test("ids are marked, each once and below a number", () => {
+  const { kernels, u8, i64 } = new Engine();
+  const [ids, marks, most] = [1024, 4096, 10];
+  for (const [given, fine] of [
+    [[], true],
+    [[0n, 9n, 3n], true],
+    [[9n, 0n, 9n], false],
+    [[10n], false],
+    [[-1n], false],
+    [[1n << 32n], false],
+    [[1n - (1n << 63n)], false],
+  ] as const) {
+    u8.fill(0, marks, marks + most);
+    i64.set(given, ids / 8);
+    expect(kernels.markIds(ids, given.length, marks, most)).toBe(fine ? 1 : 0);
+    if (fine)
+      expect([...u8.subarray(marks, marks + most)].flatMap((mark, id) => (mark ? [BigInt(id)] : []))).toEqual(
+        [...given].sort(),
+      );
+  }
+});
 
 const golden = (name: string): Buffer => readFileSync(new URL(`${name}.index`, goldenFolder));
 

@@ -75,22 +75,25 @@ export async function readLists(
   reader.announce(count * (codeBytes + 8));
   let ids = known ? engine.allocate(count * 8) : 0;
   const codes = reader.growing(engine, "codes of the inverted lists", count * codeBytes);
+  // A closure in the loop is garbage of each turn of it, whether it is made or not.
+  const readPart = (first: number, bytes: number): void | Promise<void> =>
+    reader.into(engine, "codes", bytes, (done) => codes.to(first + done));
   let slot = 0;
   for (const [list, size] of filled) {
     const first = slot * codeBytes;
-    const arrival = reader.into(engine, `codes of list ${list}`, size * codeBytes, (done) => codes.to(first + done));
-    if (arrival !== undefined) await arrival;
-    const at = ids + slot * 8;
-    const room = size * 8;
+    reader.list = list;
     if (known) {
-      const to = (done: number): { address: number; room: number } => ({ address: at + done, room: room - done });
-      const own = reader.into(engine, `ids of list ${list}`, room, to);
+      const arrival = reader.copy(engine, "codes", size * codeBytes, codes.address + first);
+      if (arrival !== undefined) await arrival;
+      const own = reader.copy(engine, "ids", size * 8, ids + slot * 8);
       if (own !== undefined) await own;
     } else {
-      waiting.push(await reader.bytes(`ids of list ${list}`, room));
+      await readPart(first, size * codeBytes);
+      waiting.push(await reader.bytes("ids", size * 8));
     }
     slot += size;
   }
+  reader.list = -1;
   // Before there are ids behind them: they may need more room than they did in the file.
   const spread = layout.spread(engine, codes.address, count);
   if (!known) {

@@ -8,6 +8,9 @@ import type { ByteSource } from "./source.js";
 /** What is given at once where it is at hand, else promised: `await` takes both. */
 type Given<T> = T | Promise<T>;
 
+/** Makes of the bytes at a place what a field has in it. A function that closes over nothing: one a field is garbage. */
+type Decode<T> = (reader: Reader, view: DataView, at: number, field: string, max: number) => T;
+
 /** The most bytes that one step copies, so that progress and abort have their turn. */
 const STEP = 4 << 20;
 /** What is allocated ahead of the bytes of a block where the length of the file is not known. */
@@ -38,6 +41,8 @@ export class Reader {
   #lastStep = 0;
   /** Bytes read so far. */
   offset = 0;
+  /** The list that fields are of, for errors: none where it is negative. A name for each field of each list is garbage, too. */
+  list = -1;
   readonly #gathered = new DataView(new ArrayBuffer(8));
 
   /** What of the file may come later; undefined where it is read from its first byte to its last. */
@@ -67,55 +72,51 @@ export class Reader {
 
   /** Throws ERR_FORMAT: names the field, and says that it started `back` bytes ago. */
   wrong(field: string, back: number, problem: string): never {
+    const of = this.list < 0 ? "" : ` of list ${this.list}`;
     return fail(
       "ERR_FORMAT",
-      `${field} at offset ${this.offset - back} ${problem}: the file is damaged or no faiss index`,
+      `${field}${of} at offset ${this.offset - back} ${problem}: the file is damaged or no faiss index`,
     );
   }
 
   u8(field: string): Given<number> {
-    return this.#field(field, 1, (view, at) => view.getUint8(at));
+    return this.#field(field, 1, (_, view, at) => view.getUint8(at));
   }
 
   i32(field: string): Given<number> {
-    return this.#field(field, 4, (view, at) => view.getInt32(at, true));
+    return this.#field(field, 4, (_, view, at) => view.getInt32(at, true));
   }
 
   f32(field: string): Given<number> {
-    return this.#field(field, 4, (view, at) => view.getFloat32(at, true));
+    return this.#field(field, 4, (_, view, at) => view.getFloat32(at, true));
   }
 
   /** A one-byte truth value: only 0 and 1 are taken, so that it is written back as it was. */
   bool(field: string): Given<boolean> {
-    return this.#field(field, 1, (view, at) => {
+    return this.#field(field, 1, (reader, view, at, name) => {
       const value = view.getUint8(at);
-      if (value > 1) this.wrong(field, 1, `is ${value}, not 0 or 1`);
+      if (value > 1) reader.wrong(name, 1, `is ${value}, not 0 or 1`);
       return value === 1;
     });
   }
 
   /** A signed 64-bit number, which must be exact as a JavaScript number. */
   i64(field: string): Given<number> {
-    return this.#field(field, 8, (view, at) => {
+    return this.#field(field, 8, (reader, view, at, name) => {
       const high = view.getInt32(at + 4, true);
-      if (high < -(2 ** 21) || high >= 2 ** 21) this.wrong(field, 8, `is ${view.getBigInt64(at, true)}`);
+      if (high < -(2 ** 21) || high >= 2 ** 21) reader.wrong(name, 8, `is ${view.getBigInt64(at, true)}`);
       return high * 2 ** 32 + view.getUint32(at, true);
     });
   }
 
   /** A 64-bit count, from 0 to `max`, which must be exact as a JavaScript number. */
   count(field: string, max: number): Given<number> {
-    return this.#field(field, 8, (view, at) => {
-      // Rounded where it is beyond 2^53, and then too large anyway.
-      const value = view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
-      if (value > max) this.wrong(field, 8, `is ${view.getBigUint64(at, true)}, more than ${max}`);
-      return value;
-    });
+    return this.#field(field, 8, countAt, max);
   }
 
   /** Four ASCII characters. */
   fourcc(field: string): Given<string> {
-    return this.#field(field, 4, (view, at) => {
+    return this.#field(field, 4, (_, view, at) => {
       let text = "";
       for (let i = 0; i < 4; i++) text += String.fromCharCode(view.getUint8(at + i));
       return text;
@@ -125,21 +126,24 @@ export class Reader {
   /** The count before a vector of items of `itemBytes` bytes, all of which must be left in the file. */
   vectorCount(field: string, itemBytes: number): Given<number> {
     const count = this.count(field, Number.MAX_SAFE_INTEGER);
-    const checked = (items: number): number => {
-      this.#expect(field, 8, items * itemBytes);
-      return items;
-    };
-    return typeof count === "number" ? checked(count) : count.then(checked);
+    return typeof count === "number" ? this.#checked(field, itemBytes, count) : this.#arrived(field, itemBytes, count);
+  }
+
+  #checked(field: string, itemBytes: number, count: number, wanted = count): number {
+    this.#expect(field, 8, count * itemBytes);
+    if (count !== wanted) this.wrong(field, 8, `has ${count} items, not ${wanted}`);
+    return count;
+  }
+
+  async #arrived(field: string, itemBytes: number, count: Promise<number>, wanted?: number): Promise<number> {
+    return this.#checked(field, itemBytes, await count, wanted);
   }
 
   /** A vector whose count is known already: any other is an error. */
-  expectVector(field: string, itemBytes: number, count: number): Given<void> {
-    const checked = (items: number): void => {
-      if (items !== count) this.wrong(field, 8, `has ${items} items, not ${count}`);
-    };
-    const given = this.vectorCount(field, itemBytes);
-    if (typeof given !== "number") return given.then(checked);
-    checked(given);
+  expectVector(field: string, itemBytes: number, count: number): Given<number> {
+    const given = this.count(field, Number.MAX_SAFE_INTEGER);
+    if (typeof given !== "number") return this.#arrived(field, itemBytes, given, count);
+    return this.#checked(field, itemBytes, given, count);
   }
 
   /** `count` signed 64-bit numbers. */
@@ -149,11 +153,17 @@ export class Reader {
 
   /** `bytes` bytes in memory of their own. */
   bytes(field: string, bytes: number): Given<Uint8Array<ArrayBuffer>> {
+    const lent = this.lent(field, bytes);
+    return lent instanceof Promise ? lent : new Uint8Array(lent);
+  }
+
+  /** `bytes` bytes that are to be copied before the next call. */
+  lent(field: string, bytes: number): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>> {
     this.#expect(field, 0, bytes);
     const at = this.#take(bytes);
-    // Not slice, which gives a view where the chunk is a Buffer of Node.
-    if (at < 0) this.#source.ahead?.(bytes - (this.#end - this.#at));
-    return at < 0 ? this.#gather(field, bytes) : new Uint8Array(this.#chunk.subarray(at, at + bytes));
+    if (at >= 0) return this.#chunk.subarray(at, at + bytes);
+    this.#source.ahead?.(bytes - (this.#end - this.#at));
+    return this.#gather(field, bytes);
   }
 
   async #gather(field: string, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -189,6 +199,17 @@ export class Reader {
     if (at < 0) this.#source.ahead?.(bytes - (this.#end - this.#at));
     if (at < 0) return this.#intoInPieces(engine, field, bytes, to);
     engine.u8.set(this.#chunk.subarray(at, at + bytes), address);
+  }
+
+  /** Copies `bytes` bytes to an address of the engine's memory. */
+  copy(engine: Engine, field: string, bytes: number, address: number): Given<void> {
+    const at = this.#leavesOut(field) ? -1 : this.#take(bytes);
+    if (at < 0) return this.into(engine, field, bytes, this.#room(address, bytes));
+    engine.u8.set(this.#chunk.subarray(at, at + bytes), address);
+  }
+
+  #room(address: number, bytes: number): (done: number) => { address: number; room: number } {
+    return (done) => ({ address: address + done, room: bytes - done });
   }
 
   #leavesOut(field: string): boolean {
@@ -310,8 +331,10 @@ export class Reader {
     if (this.#at === this.#end) {
       const chunk = await nextBytes(this.#source, this.#pace);
       if (chunk === undefined) this.wrong(field, 0, "is missing: the file ends there");
-      this.#chunk = chunk as Uint8Array<ArrayBuffer>;
-      this.#view = new DataView(this.#chunk.buffer, this.#chunk.byteOffset, this.#chunk.length);
+      const { buffer, byteOffset, length } = chunk as Uint8Array<ArrayBuffer>;
+      // A Buffer of Node is one that makes views of itself more slowly.
+      this.#chunk = new Uint8Array(buffer, byteOffset, length);
+      this.#view = new DataView(buffer, byteOffset, length);
       this.#at = 0;
       this.#end = chunk.length;
     } else if (this.#chunk.length !== this.#end) {
@@ -324,17 +347,24 @@ export class Reader {
   }
 
   /** A field of up to 8 bytes. */
-  #field<T>(field: string, bytes: number, decode: (view: DataView, at: number) => T): Given<T> {
+  #field<T>(field: string, bytes: number, decode: Decode<T>, max = 0): Given<T> {
     if (bytes > this.left) this.wrong(field, 0, "is missing: the file ends there");
     const at = this.#take(bytes);
-    return at >= 0 ? decode(this.#view, at) : this.#gatherField(field, bytes).then((view) => decode(view, 0));
+    return at >= 0 ? decode(this, this.#view, at, field, max) : this.#gatherField(field, bytes, decode, max);
   }
 
-  async #gatherField(field: string, bytes: number): Promise<DataView> {
+  async #gatherField<T>(field: string, bytes: number, decode: Decode<T>, max: number): Promise<T> {
     for (let i = 0; i < bytes;) {
       const piece = await this.#piece(field, bytes - i);
       for (const byte of piece) this.#gathered.setUint8(i++, byte);
     }
-    return this.#gathered;
+    return decode(this, this.#gathered, 0, field, max);
   }
+}
+
+function countAt(reader: Reader, view: DataView, at: number, field: string, max: number): number {
+  // Rounded where it is beyond 2^53, and then too large anyway.
+  const value = view.getUint32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
+  if (value > max) reader.wrong(field, 8, `is ${view.getBigUint64(at, true)}, more than ${max}`);
+  return value;
 }

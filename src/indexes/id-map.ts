@@ -95,12 +95,8 @@ export class IdMapNode extends Wrapper {
     for (let i = 0; i < n; i++) i64[(out >>> 3) + i] = i64[(this.#map.address >>> 3) + Number(i64[(out >>> 3) + i])];
   }
 
-  override hasWideLabels(): boolean {
-    return this.engine.kernels.hasWideIds(this.#map.address, this.#map.count) === 1;
-  }
-
-  override eachLabel(each: (label: bigint, slot: number) => void): void {
-    for (let place = 0; place < this.#map.count; place++) each(this.#id(place), place);
+  override labelRuns(each: (labels: number, n: number, slot: number) => void): void {
+    each(this.#map.address, this.#map.count, 0);
   }
 
   override slotOf(label: number | bigint): number {

@@ -479,23 +479,9 @@ export class ListIndex extends IndexNode {
     this.engine.kernels.mapSlotsWide(slots, n, this.lists.ids, out);
   }
 
-  override hasWideLabels(): boolean {
-    const { lists, engine } = this;
-    if (lists.isNumbered) return false;
-    let wide = false;
-    lists.runs((start, length) => {
-      wide ||= engine.kernels.hasWideIds(lists.ids + start * 8, length) === 1;
-    });
-    return wide;
-  }
-
-  override eachLabel(each: (label: bigint, slot: number) => void): void {
-    const { engine, lists } = this;
-    if (lists.isNumbered) return;
-    lists.runs((start, length) => {
-      const { i64 } = engine;
-      for (let slot = start, at = (lists.ids >>> 3) + start; slot < start + length; slot++) each(i64[at++], slot);
-    });
+  override labelRuns(each: (labels: number, n: number, slot: number) => void): void {
+    const { lists } = this;
+    if (!lists.isNumbered) lists.runs((start, length) => each(lists.ids + start * 8, length, start));
   }
 
   override slotRuns(each: (start: number, length: number) => void): void {

@@ -5,6 +5,7 @@ import type { Writer } from "../format/writer.js";
 import type { Matches } from "../lists/matches.js";
 import type { Places } from "../lists/places.js";
 import type { Pace } from "../work/pace.js";
+import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 import type { IndexTree } from "./tree.js";
 
@@ -184,13 +185,21 @@ export abstract class IndexNode {
   mapSlotsWide(slots: number, n: number, out: number): void {
     this.engine.kernels.mapSlotsWide(slots, n, 0, out);
   }
+  /** Calls back with each run of labels that are stored (the address of the first i64, how many) and its first slot: none where slots are their own labels. */
+  labelRuns(_each: (labels: number, n: number, slot: number) => void): void {
+    // Nothing is stored.
+  }
   /** Whether a label that is stored needs more than 32 bits. */
   hasWideLabels(): boolean {
-    return false;
+    let wide = false;
+    this.labelRuns((labels, n) => (wide ||= this.engine.kernels.hasWideIds(labels, n) === 1));
+    return wide;
   }
-  /** Calls back with each label that is stored and its slot: none where slots are their own labels. */
-  eachLabel(_each: (label: bigint, slot: number) => void): void {
-    // Nothing is stored.
+  /** Calls back with each label that is stored and its slot. */
+  eachLabel(each: (label: bigint, slot: number) => void): void {
+    this.labelRuns((labels, n, slot) => {
+      for (let i = 0; i < n; i++) each(this.engine.i64[(labels >>> 3) + i], slot + i);
+    });
   }
 
   /** Whether vector number n stands in slot n and has the label n: what an index that looks vectors up by their labels wants. */
@@ -278,12 +287,21 @@ export function keptOf(vectors: Float32Array): Float32Array {
 
 /** Whether all labels that are stored are from 0 to n - 1, each once, as an index around the node takes for granted. */
 export function hasPlacesForLabels(node: IndexNode, n: number): boolean {
+  const { engine } = node;
   let fine = true;
   let count = 0;
   if (n <= node.stored * ID_BYTES) {
-    const seen = new Uint8Array(n);
-    // Anywhere else, the array has nothing.
-    node.eachLabel((label) => (fine &&= seen[Number(label)]++ === 0));
+    // By a kernel: as BigInts, 10,000 labels took .9 ms of opening an index, and 11 of another core, where V8 optimised what had run by then.
+    let marks = 0;
+    node.labelRuns((labels, some) => {
+      if (marks === 0) {
+        engine.reserveScratch(scratchSize(n));
+        marks = engine.takeScratch(n);
+        engine.u8.fill(0, marks, marks + n);
+      }
+      fine &&= engine.kernels.markIds(labels, some, marks, n) === 1;
+    });
+    engine.dropScratch();
     return fine;
   }
   // A file may claim any number of vectors and hold a few: what is taken here goes by those that it holds.

@@ -93,12 +93,8 @@ export abstract class Wrapper extends IndexNode {
     this.base.mapSlotsWide(slots, n, out);
   }
 
-  override hasWideLabels(): boolean {
-    return this.base.hasWideLabels();
-  }
-
-  override eachLabel(each: (label: bigint, slot: number) => void): void {
-    this.base.eachLabel(each);
+  override labelRuns(each: (labels: number, n: number, slot: number) => void): void {
+    this.base.labelRuns(each);
   }
 
   slotOf(label: number | bigint): number {

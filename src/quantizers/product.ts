@@ -142,23 +142,25 @@ export class ProductQuantizer {
   setCodebook(codebook: Float32Array): void {
     const { d, M, K, lanes, nbits } = this;
     const engine = this.#engine;
-    const places = nbits === PACKED_BITS ? placesOf(codebook, M) : [];
-    const lengths = nbits === PACKED_BITS ? lengthsOf(codebook, d / M) : [];
+    const isPacked = nbits === PACKED_BITS;
     const own = engine.allocate(codebook.byteLength);
     let transposed;
     try {
-      transposed = engine.allocate(d * lanes * 4 + (M + 1 + lengths.length) * 4);
+      transposed = engine.allocate(d * lanes * 4 + (M + 1 + (isPacked ? M * K : 0)) * 4);
     } catch (error) {
       engine.release(own);
       throw error;
     }
     engine.f32.set(codebook, own >>> 2);
-    engine.kernels.transposeCodebook(own, M, K, lanes, d / M, transposed);
     this.clear();
     this.#codebook = own;
     this.#transposed = transposed;
-    engine.i32.set(places, this.places >>> 2);
-    engine.f32.set(lengths, this.lengths >>> 2);
+    if (isPacked) {
+      // Spreads stand for a moment where the transposed codebook is going to.
+      engine.kernels.measureCodebook(own, M, d / M, this.lengths, transposed);
+      engine.i32.set(placesOf(engine.f64.slice(transposed >>> 3, (transposed >>> 3) + M)), this.places >>> 2);
+    }
+    engine.kernels.transposeCodebook(own, M, K, lanes, d / M, transposed);
   }
 
   /** Forgets the codebook. */
@@ -208,34 +210,11 @@ export class ProductQuantizer {
   }
 }
 
-/**
- * Where each of M sub-quantizers stands, and the one that an odd M lacks: the wider their centroids are spread, the further in front, by the
- * sum of the squared distances to their mean.
- */
-function placesOf(codebook: Float32Array, M: number): Int32Array {
-  const size = codebook.length / M;
-  const sub = size / 2 ** PACKED_BITS;
-  const spreads = Array.from({ length: M }, (_, m) => {
-    let spread = 0;
-    for (let j = 0; j < sub; j++) {
-      let [sum, squares] = [0, 0];
-      for (let at = m * size + j; at < (m + 1) * size; at += sub) {
-        sum += codebook[at];
-        squares += codebook[at] * codebook[at];
-      }
-      spread += squares - (sum * sum) / 2 ** PACKED_BITS;
-    }
-    return spread;
-  });
+/** Where each of M sub-quantizers stands, and the one that an odd M lacks: the wider their centroids are spread, the further in front. */
+function placesOf(spreads: Float64Array): Int32Array {
+  const M = spreads.length;
   const places = new Int32Array(M + 1).fill(M);
-  const order = spreads.map((_, m) => m).sort((a, b) => spreads[b] - spreads[a] || a - b);
+  const order = Array.from(spreads, (_, m) => m).sort((a, b) => spreads[b] - spreads[a] || a - b);
   for (const [place, m] of order.entries()) places[m] = place;
   return places;
-}
-
-/** The squared lengths of a codebook's centroids, rounded as in a table of squared distances. */
-function lengthsOf(codebook: Float32Array, sub: number): Float32Array {
-  const lengths = new Float32Array(codebook.length / sub);
-  codebook.forEach((value, i) => (lengths[Math.floor(i / sub)] += Math.fround(value * value)));
-  return lengths;
 }
