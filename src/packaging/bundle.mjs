@@ -16,15 +16,8 @@ import { build, transform } from "esbuild";
 process.chdir(fileURLToPath(new URL("../../", import.meta.url)));
 
 const STYLE = { minifyWhitespace: true, minifySyntax: true, lineLimit: 160, target: "es2022", logLevel: "warning" };
-const OPTIONS = {
-  ...STYLE,
-  bundle: true,
-  format: "esm",
-  platform: "neutral",
-  packages: "external",
-  outbase: "build/esm",
-  outdir: "dist",
-};
+const BUNDLE = { ...STYLE, bundle: true, format: "esm", platform: "neutral", packages: "external" };
+const OPTIONS = { ...BUNDLE, outbase: "build/esm", outdir: "dist" };
 const CORE = "dist/index.js";
 const ERRORS = "dist/errors.js";
 /** The name of the list. */
@@ -102,8 +95,7 @@ async function coreText() {
       onLoad({ filter: /^/, namespace: "part" }, ({ path }) => ({ contents: files.get(path) }));
     },
   };
-  const { entryPoints: _, outbase: __, outdir: ___, ...options } = OPTIONS;
-  const made = await build({ ...options, stdin: { contents, resolveDir: "." }, plugins: [parts], write: false });
+  const made = await build({ ...BUNDLE, stdin: { contents, resolveDir: "." }, plugins: [parts], write: false });
   return made.outputFiles[0].text;
 }
 
