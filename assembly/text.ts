@@ -11,12 +11,12 @@ const ONE: i32 = 88;
 const TWO: i32 = 56;
 const SHIFT: i32 = 3;
 
-/** Writes the bytes of the `length` characters at address 0 to where they are, and returns how many there are. values: 128 bytes. */
-export function bytesOf(length: usize, values: usize): usize {
+/** Writes the bytes of the `length` characters at address 0 to where they are, and returns how many there are. Behind them are values: 128 bytes. */
+export function bytesOf(length: usize): usize {
   let to: usize = 0;
   for (let at: usize = 0; at < length; at++) {
-    let value = <i32>load<u8>(values + load<u8>(at));
-    if (value >= ONE) value = ONE + (value - ONE) * TWO + <i32>load<u8>(values + load<u8>(++at));
+    let value = <i32>load<u8>(length + load<u8>(at));
+    if (value >= ONE) value = ONE + (value - ONE) * TWO + <i32>load<u8>(length + load<u8>(++at));
     store<u8>(to++, value - SHIFT);
   }
   return to;

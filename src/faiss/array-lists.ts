@@ -75,20 +75,17 @@ export async function readLists(
   reader.announce(count * (codeBytes + 8));
   let ids = known ? engine.allocate(count * 8) : 0;
   const codes = reader.growing(engine, "codes of the inverted lists", count * codeBytes);
-  // A closure in the loop is garbage of each turn of it, whether it is made or not.
-  const readPart = (first: number, bytes: number): void | Promise<void> =>
-    reader.into(engine, "codes", bytes, (done) => codes.to(first + done));
   let slot = 0;
   for (const [list, size] of filled) {
     const first = slot * codeBytes;
     reader.list = list;
+    const to = known ? codes.address + first : (done: number) => codes.to(first + done);
+    const arrival = reader.into(engine, "codes", size * codeBytes, to);
+    if (arrival !== undefined) await arrival;
     if (known) {
-      const arrival = reader.copy(engine, "codes", size * codeBytes, codes.address + first);
-      if (arrival !== undefined) await arrival;
-      const own = reader.copy(engine, "ids", size * 8, ids + slot * 8);
+      const own = reader.into(engine, "ids", size * 8, ids + slot * 8);
       if (own !== undefined) await own;
     } else {
-      await readPart(first, size * codeBytes);
       waiting.push(await reader.bytes("ids", size * 8));
     }
     slot += size;

@@ -102,7 +102,7 @@ export async function readBlockLists(
       room = grown;
     }
     const at = codes + used;
-    const arrival = reader.copy(engine, "codes", bytes, at);
+    const arrival = reader.into(engine, "codes", bytes, at);
     if (arrival !== undefined) await arrival;
     if (rows === undefined) used += bytes;
     else {

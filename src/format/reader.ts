@@ -8,6 +8,9 @@ import type { ByteSource } from "./source.js";
 /** What is given at once where it is at hand, else promised: `await` takes both. */
 type Given<T> = T | Promise<T>;
 
+/** Where bytes go: an address, or what is asked where those behind the first `done` go, and how many fit there. */
+type Target = number | ((done: number) => { address: number; room: number });
+
 /** Makes of the bytes at a place what a field has in it. A function that closes over nothing: one a field is garbage. */
 type Decode<T> = (reader: Reader, view: DataView, at: number, field: string, max: number) => T;
 
@@ -117,16 +120,16 @@ export class Reader {
   /** Four ASCII characters. */
   fourcc(field: string): Given<string> {
     return this.#field(field, 4, (_, view, at) => {
-      let text = "";
-      for (let i = 0; i < 4; i++) text += String.fromCharCode(view.getUint8(at + i));
-      return text;
+      const { buffer, byteOffset } = view;
+      return String.fromCharCode(...new Uint8Array(buffer, byteOffset + at, 4));
     });
   }
 
   /** The count before a vector of items of `itemBytes` bytes, all of which must be left in the file. */
-  vectorCount(field: string, itemBytes: number): Given<number> {
+  vectorCount(field: string, itemBytes: number, wanted?: number): Given<number> {
     const count = this.count(field, Number.MAX_SAFE_INTEGER);
-    return typeof count === "number" ? this.#checked(field, itemBytes, count) : this.#arrived(field, itemBytes, count);
+    if (typeof count !== "number") return this.#arrived(field, itemBytes, count, wanted);
+    return this.#checked(field, itemBytes, count, wanted);
   }
 
   #checked(field: string, itemBytes: number, count: number, wanted = count): number {
@@ -141,9 +144,7 @@ export class Reader {
 
   /** A vector whose count is known already: any other is an error. */
   expectVector(field: string, itemBytes: number, count: number): Given<number> {
-    const given = this.count(field, Number.MAX_SAFE_INTEGER);
-    if (typeof given !== "number") return this.#arrived(field, itemBytes, given, count);
-    return this.#checked(field, itemBytes, given, count);
+    return this.vectorCount(field, itemBytes, count);
   }
 
   /** `count` signed 64-bit numbers. */
@@ -182,34 +183,18 @@ export class Reader {
   }
 
   /**
-   * Copies `bytes` bytes into the engine's memory, `to(done)` being asked before each piece where it goes and how many bytes
-   * fit there.
+   * Copies `bytes` bytes into the engine's memory: to an address, or, `to(done)` being asked before each piece, to where it goes and to
+   * how many bytes fit there.
    */
-  into(
-    engine: Engine,
-    field: string,
-    bytes: number,
-    to: (done: number) => { address: number; room: number },
-  ): Given<void> {
+  into(engine: Engine, field: string, bytes: number, to: Target): Given<void> {
     this.#expect(field, 0, bytes);
     if (bytes === 0) return;
     if (this.#leavesOut(field)) return this.#skip(field, bytes);
-    const { address, room } = to(0);
+    const { address, room } = typeof to === "number" ? { address: to, room: bytes } : to(0);
     const at = bytes <= room ? this.#take(bytes) : -1;
     if (at < 0) this.#source.ahead?.(bytes - (this.#end - this.#at));
     if (at < 0) return this.#intoInPieces(engine, field, bytes, to);
     engine.u8.set(this.#chunk.subarray(at, at + bytes), address);
-  }
-
-  /** Copies `bytes` bytes to an address of the engine's memory. */
-  copy(engine: Engine, field: string, bytes: number, address: number): Given<void> {
-    const at = this.#leavesOut(field) ? -1 : this.#take(bytes);
-    if (at < 0) return this.into(engine, field, bytes, this.#room(address, bytes));
-    engine.u8.set(this.#chunk.subarray(at, at + bytes), address);
-  }
-
-  #room(address: number, bytes: number): (done: number) => { address: number; room: number } {
-    return (done) => ({ address: address + done, room: bytes - done });
   }
 
   #leavesOut(field: string): boolean {
@@ -229,14 +214,9 @@ export class Reader {
     while (bytes > 0) bytes -= (await this.#piece(field, bytes)).length;
   }
 
-  async #intoInPieces(
-    engine: Engine,
-    field: string,
-    bytes: number,
-    to: (done: number) => { address: number; room: number },
-  ): Promise<void> {
+  async #intoInPieces(engine: Engine, field: string, bytes: number, to: Target): Promise<void> {
     for (let done = 0; done < bytes;) {
-      const { address, room } = to(done);
+      const { address, room } = typeof to === "number" ? { address: to + done, room: bytes - done } : to(done);
       const piece = await this.#piece(field, Math.min(room, bytes - done));
       engine.u8.set(piece, address);
       done += piece.length;

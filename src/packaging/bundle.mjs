@@ -9,7 +9,7 @@
 // errors, of which there is one. A worker's script is alone where it runs: it shares nothing.
 
 import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, transform } from "esbuild";
 
@@ -58,13 +58,17 @@ write(CORE, await withShortNames(await coreText()));
 /** A file with imports from the core's file in place of those from its parts. */
 function withoutChunks(path, text) {
   const from = (target) => relative(dirname(path), target).replace(/^(?!\.)/, "./");
-  const taken = [];
+  const [said, taken] = [[LIST], []];
   const imports = /import(?:\{([^}]*)\}from)?"(\.[^"]*)";/g;
   const own = text.replace(imports, (all, names, module) => {
-    const target = relative(".", new URL(module, `file://${process.cwd()}/${path}`).pathname);
+    const target = join(dirname(path), module);
     if (errors.includes(target)) return all.replace(module, from(ERRORS));
     if (!core.has(target)) return all;
     for (const [name, alias = name] of (names?.split(",") ?? []).map((each) => each.trim().split(" as "))) {
+      if (metafile.outputs[CORE].exports.includes(name)) {
+        said.push(`${name} as ${alias}`);
+        continue;
+      }
       const key = `${target} ${name}`;
       if (!wanted.has(key)) wanted.set(key, wanted.size);
       taken.push(`${wanted.get(key)}:${alias}`);
@@ -74,7 +78,7 @@ function withoutChunks(path, text) {
   if (taken.length === 0) return own;
   if (new RegExp(`\\b${LIST}\\b`).test(own)) throw new Error(`${path} has the name ${LIST}, too`);
   const start = /^#!.*\n/.exec(own)?.[0] ?? "";
-  return `${start}import{${LIST}}from"${from(CORE)}";const{${taken.join(",")}}=${LIST};\n${own.slice(start.length)}`;
+  return `${start}import{${said}}from"${from(CORE)}";const{${taken.join(",")}}=${LIST};\n${own.slice(start.length)}`;
 }
 
 /** The core's file, of its parts. */

@@ -158,7 +158,10 @@ export class ProductQuantizer {
     if (isPacked) {
       // Spreads stand for a moment where the transposed codebook is going to.
       engine.kernels.measureCodebook(own, M, d / M, this.lengths, transposed);
-      engine.i32.set(placesOf(engine.f64.slice(transposed >>> 3, (transposed >>> 3) + M)), this.places >>> 2);
+      const spreads = engine.f64.slice(transposed >>> 3, (transposed >>> 3) + M);
+      const order = [...spreads.keys()].sort((a, b) => spreads[b] - spreads[a]);
+      // Behind them, the one that an odd M lacks.
+      for (const [place, m] of [...order, M].entries()) engine.i32[(this.places >>> 2) + m] = place;
     }
     engine.kernels.transposeCodebook(own, M, K, lanes, d / M, transposed);
   }
@@ -208,13 +211,4 @@ export class ProductQuantizer {
     quantizer.setCodebook(new Float32Array((await reader.bytes("codebook", size * 4)).buffer));
     return quantizer;
   }
-}
-
-/** Where each of M sub-quantizers stands, and the one that an odd M lacks: the wider their centroids are spread, the further in front. */
-function placesOf(spreads: Float64Array): Int32Array {
-  const M = spreads.length;
-  const places = new Int32Array(M + 1).fill(M);
-  const order = Array.from(spreads, (_, m) => m).sort((a, b) => spreads[b] - spreads[a] || a - b);
-  for (const [place, m] of order.entries()) places[m] = place;
-  return places;
 }
