@@ -244,11 +244,18 @@ function mutantsOf(file, source) {
   return found;
 }
 
+/** Those that call kernels themselves, which takes the least time. */
+function kernelTestsOf(file) {
+  if (file.startsWith("assembly/codec")) return ["codec-kernels"];
+  if (!file.startsWith("assembly")) return [];
+  return /bounds|candidates|coded|heads|whole|row-codes/.test(file) ? ["kernels", "compared"] : ["kernels"];
+}
+
 /** Tests that hold a file. */
 function testsOf(file) {
   const everything = readdirSync(join(root, "test")).filter((name) => name.endsWith(".test.ts") && !CHANCE.test(name));
   const [, room] = ROOMS.find(([pattern]) => pattern.test(file));
-  const names = (values.tests ?? room).map((name) => `${name}.test.ts`);
+  const names = (values.tests ?? [...kernelTestsOf(file), ...room]).map((name) => `${name}.test.ts`);
   // What has noticed most goes first.
   names.sort((a, b) => (noticed.get(b) ?? 0) - (noticed.get(a) ?? 0));
   return [...new Set(values.all ? [...names, ...everything] : names)].filter((name) =>
