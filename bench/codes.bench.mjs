@@ -1,4 +1,4 @@
-// Scalar and product quantizers in cells, and the training of a rotation: recall, time, and faiss with the same files.
+// Scalar and product quantizers in cells, a graph, and the training of a rotation: recall, time, and faiss with the same files.
 
 import { readFileSync } from "node:fs";
 import { dump } from "npyjs";
@@ -11,6 +11,7 @@ const [N, D, K] = [100_000, 256, 8];
 const BASE = [N, D, 1];
 const QUERIES = [512, D, 2];
 const NPROBES = [4, 16];
+const EF_SEARCHES = [16, 32, 64];
 /** The index with exact re-ranking comes first: by ratios to it, runs on different machines can be held against each other. */
 const FACTORIES = [
   "IVF1024,PQ128x4fs,RFlat",
@@ -19,6 +20,9 @@ const FACTORIES = [
   "IVF1024,PQ64",
   "PCA128,IVF1024,Flat",
   "IVF1024,RaBitQ",
+  "IVF1024,RaBitQfs",
+  "IVF1024,RaBitQ4",
+  "HNSW32",
 ];
 /** Codes that faiss has since 1.14. */
 const NEW = /RaBitQ|EDEN/;
@@ -49,8 +53,7 @@ async function searches(base, queries, exact, faiss) {
     const index = await readIndex(readFileSync(file));
     const native = faiss !== undefined && !NEW.test(factory);
     if (native) await faiss.call("read", { file });
-    for (const nprobe of NPROBES) {
-      const options = factory.endsWith("RFlat") ? { nprobe, kFactor: 4 } : { nprobe };
+    for (const options of optionsOf(factory)) {
       index.warmUp({ batch: 1, k: K, ...options });
       cases.push({ factory, index, file, options, native, times: [], theirs: [] });
     }
@@ -60,23 +63,30 @@ async function searches(base, queries, exact, faiss) {
     for (const { index, file, options, native, times, theirs } of cases) {
       times.push(summary(timeBlocks(index, queries, 1, K, options)).median);
       if (!native) continue;
-      const { nprobe, kFactor } = options;
-      const parameters = `nprobe=${nprobe}${kFactor === undefined ? "" : `,k_factor_rf=${kFactor}`}`;
+      const parameters = Object.entries(options)
+        .map(([name, value]) => `${name === "kFactor" ? "k_factor_rf" : name}=${value}`)
+        .join(",");
       const call = { file, queries: speechlikeFile(...QUERIES), k: K, parameters, batch: 1 };
       theirs.push(summary((await faiss.call("search", call)).times).median);
     }
   }
-  const yardstick = (nprobe) => summary(cases.find(({ options }) => options.nprobe === nprobe).times).min;
+  const yardstick = (nprobe = NPROBES.at(-1)) =>
+    summary(cases.find(({ options }) => options.nprobe === nprobe).times).min;
   table(
     cases.map(({ factory, index, options, times, theirs }) => ({
       index: factory,
-      nprobe: options.nprobe,
+      options: JSON.stringify(options),
       "recall@8": share(index, queries, options, exact),
       "µs a query": summary(times).min * 1e3,
       [`of ${FACTORIES[0]}`]: summary(times).min / yardstick(options.nprobe),
       "of native": theirs.length > 0 ? summary(times).min / summary(theirs).min : "-",
     })),
   );
+}
+
+function optionsOf(factory) {
+  if (factory.startsWith("HNSW")) return EF_SEARCHES.map((efSearch) => ({ efSearch }));
+  return NPROBES.map((nprobe) => (factory.endsWith("RFlat") ? { nprobe, kFactor: 4 } : { nprobe }));
 }
 
 async function training(faiss) {

@@ -35,7 +35,10 @@ async function besideLists() {
   const cases = [];
   for (const [description, options] of settings) {
     const { index, seconds } = await built(description, base, d);
-    for (const option of options) cases.push({ description, index, seconds, option, times: [] });
+    for (const option of options) {
+      index.warmUp({ batch: 1, k: K, ...option });
+      cases.push({ description, index, seconds, option, times: [] });
+    }
   }
   // In turns, so that whatever else the machine does befalls all.
   for (let round = 0; round < ROUNDS; round++) {
@@ -104,6 +107,7 @@ async function besideHnswlib() {
   let before = process.cpuUsage();
   await ours.add(base);
   const seconds = { cellist: process.cpuUsage(before).user / 1e6 };
+  ours.warmUp({ batch: 1, k: K, efSearch: 16 });
   const theirs = new hnswlib.HierarchicalNSW("l2", d, "");
   theirs.initIndex(N, HNSWLIB.M, HNSWLIB.efConstruction, 100);
   before = process.cpuUsage();

@@ -64,8 +64,8 @@ export interface EngineOptions {
   maxBytes?: number | undefined;
   /**
    * Make what speeds up exact searches beside the vectors, at most .4 of their bytes: heads of the centroids when cells are learnt or
-   * read (of few centroids of a file: by `warmUp` or `add`, or once `search` was given a thousand queries), 8-bit codes of the vectors, and their heads, by
-   * `warmUp`. Results are the same without. Default: true.
+   * read (of few centroids of a file: by `warmUp` or `add`, or once `search` was given a thousand queries), 8-bit codes of the vectors, and their heads, those
+   * of a graph's vectors too, by `warmUp`. Results are the same without. Default: true.
    *
    * @example
    *   const index = await readIndex(file, { bounds: false }); // as little memory as can be
