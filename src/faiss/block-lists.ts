@@ -86,7 +86,7 @@ export async function readBlockLists(
     const ids = reader.lent("ids", size * 8);
     const own = ids instanceof Promise ? await ids : ids;
     if (count * 8 > waiting.length) {
-      const more = new Uint8Array(Math.max(count * 8, Math.min(ntotal * 8, waiting.length * 2 + AHEAD)));
+      const more = new Uint8Array(count * 16);
       more.set(waiting);
       waiting = more;
     }

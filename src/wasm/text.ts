@@ -32,15 +32,14 @@ function bytesByHand(text: string, values: Uint8Array): Uint8Array<ArrayBuffer> 
 
 /** As by hand, in .8 ms, half of it until there is a kernel. Undefined where there is no TextEncoder (a worklet), or no memory, or nothing may be compiled. */
 function bytesByKernel(text: string, values: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
-  const { TextEncoder: Encoder } = globalThis as { TextEncoder?: typeof TextEncoder };
-  if (Encoder === undefined) return undefined;
   try {
+    const encoder = new TextEncoder();
     const { length } = text;
     const memory = new WebAssembly.Memory({ initial: Math.ceil((length + CODES) / PAGE) });
     const module = new WebAssembly.Module(bytesByHand(textKernel, values));
     const { exports } = new WebAssembly.Instance(module, { env: { memory } });
     const bytes = new Uint8Array(memory.buffer);
-    new Encoder().encodeInto(text, bytes);
+    encoder.encodeInto(text, bytes);
     bytes.set(values, length);
     return bytes.slice(0, (exports.bytesOf as (length: number) => number)(length));
   } catch {
