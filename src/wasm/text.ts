@@ -33,7 +33,8 @@ function bytesByHand(text: string, values: Uint8Array): Uint8Array<ArrayBuffer> 
 /** As by hand, in .8 ms, half of it until there is a kernel. Undefined where there is no TextEncoder (a worklet), or no memory, or nothing may be compiled. */
 function bytesByKernel(text: string, values: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
   try {
-    const encoder = new TextEncoder();
+    const { TextEncoder: Encoder } = globalThis;
+    const encoder = new Encoder();
     const { length } = text;
     const memory = new WebAssembly.Memory({ initial: Math.ceil((length + CODES) / PAGE) });
     const module = new WebAssembly.Module(bytesByHand(textKernel, values));
