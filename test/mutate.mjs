@@ -76,7 +76,20 @@ const OPERATORS = [
 const ROOMS = [
   [/src\/cli/, ["cli", "commands", "convert", "convert-matrix", "outline", "text"]],
   [/src\/worker/, ["worker", "handle-worker", "threads"]],
-  [/src\/remote/, ["remote-sources", "pieces", "remote", "remote-cache", "remote-flow", "similarity", "remote-faults"]],
+  [
+    /src\/remote/,
+    [
+      "pieces",
+      "http",
+      "cache-store",
+      "remote-sources",
+      "remote",
+      "remote-cache",
+      "remote-flow",
+      "similarity",
+      "remote-faults",
+    ],
+  ],
   [
     /src\/rvc/,
     [
@@ -153,7 +166,10 @@ const ROOMS = [
   ],
   [/src\/factory/, ["grammar", "descriptions", "errors", "storage"]],
   [/src\/work/, ["elementary", "steps", "kmeans-faiss"]],
-  [/src\/lists|src\/wasm/, ["update", "guards", "storage", "filter", "hnsw", "ivf-pq", "limits", "faults"]],
+  [
+    /src\/lists|src\/wasm/,
+    ["update", "guards", "storage", "behind-a-file", "filter", "hnsw", "ivf-pq", "limits", "faults"],
+  ],
   [/src\/indexes/, ["search", "filter", "update", "storage", "faiss-files", "ivf-pq", "steps", "faults", "limits"]],
   [/./, ["search", "filter", "update", "storage", "faiss-files", "ivf-pq", "guards", "tiny", "steps", "handle-inputs"]],
 ];
