@@ -132,7 +132,7 @@ function boundedRows(code: F32, bounds: usize, plan: Plan, lists: Lists, found: 
       const lower = tile + <usize>i * pitch;
       boundKeys(lower, stride, lengths, metric == L2 ? 1 - slackOf(bounds) : 0, record);
       // As many as are compared at once.
-      const near = limitOf(lower, n, up4(k), least);
+      const near = limitOf(lower, n, max(k, 3), least);
       const keys = found.keys + ((<usize>(i * k)) << 2);
       const slots = found.slots + ((<usize>(i * k)) << 2);
       const tie = found.tieOf(seat);

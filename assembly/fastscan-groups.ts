@@ -89,6 +89,12 @@ export function finishGroup(job: Job, from: usize, code: usize, group: i32, t: u
   return open;
 }
 
+/** Copies 32 keys. */
+@inline
+export function copySums(from: usize, to: usize): void {
+  for (let i: usize = 0; i < SUMS; i += 16) v128.store(to + i, v128.load(from + i));
+}
+
 /** The lanes of 32 keys that are at most `most`. */
 export function lanesUpTo(keys: usize, most: i32): i32 {
   let open = 0;
@@ -169,8 +175,7 @@ export function scanBlocks(
   const keys = job.keys;
   const end = table + tableBytes(M2);
   const width = min((<usize>M2) << 4, WIDTH);
-  const nothing = keys + GROUP_SCRATCH - SUMS;
-  memory.fill(nothing, 0, SUMS);
+  const nothing = job.nothing;
   store<u16>(keys + SUMS, <u16>start);
   for (let done = 0; done < count; done += GROUP) {
     const most = sink.most;

@@ -49,6 +49,8 @@ export class Job {
   plane: usize;
   /** Accumulators and keys of a group, and behind them (u16) what keys start from and the largest that may enter. */
   keys: usize;
+  /** Accumulators of nothing. */
+  nothing: usize;
 }
 
 export function openJob(job: Job, code: Packed, plan: Plan, lists: Lists): void {

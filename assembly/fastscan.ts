@@ -15,7 +15,7 @@
 //     fastscan-sink.ts     where keys go          fastscan-long.ts     a long list, whose limit is found first
 //     fastscan-nearest.ts  of many lists the nearest first, for the limit
 
-import { GROUP_SCRATCH, scanBlocks } from "./fastscan-groups";
+import { GROUP_SCRATCH, scanBlocks, SUMS } from "./fastscan-groups";
 import { longScratch, roomOf, scanLong } from "./fastscan-long";
 import { keptOf, NEAREST_SCRATCH, scanNearest, takeKept } from "./fastscan-nearest";
 import { Sink } from "./fastscan-sink";
@@ -56,26 +56,28 @@ export function rangePacked(code: usize, plan: usize, lists: usize, found: usize
 function collect(code: Packed, plan: Plan, lists: Lists, found: usize, k: i32): void {
   const job = changetype<Job>(plan.scratch);
   openJob(job, code, plan, lists);
+  job.nothing = job.keys + GROUP_SCRATCH - SUMS;
+  memory.fill(job.nothing, 0, SUMS);
   const sink = changetype<Sink>(job.keys + GROUP_SCRATCH);
   const pool = job.keys + GROUP_SCRATCH + offsetof<Sink>();
   sink.open(plan, lists, found, k, pool);
   for (let i = 0; i < plan.nq; i++) {
     turnJob(job, i);
     sink.turn(i, job.scale, job.base);
-    scanProbes(job, sink, pool, pool + 4 + 6 * poolSize(k));
+    scanProbes(job, sink, pool + 4 + 6 * poolSize(k));
     sink.close();
   }
 }
 
 /** Scans the lists of a query in their order. */
-function scanProbes(job: Job, sink: Sink, pool: usize, scratch: usize): void {
+function scanProbes(job: Job, sink: Sink, scratch: usize): void {
   const code = job.code;
   const plan = job.plan;
   const bbs = code.bbs;
   const M2 = code.M2;
   const blockBytes = <usize>((bbs * M2) >> 1);
   const room = job.climbs && plan.admitted == 0 ? roomOf(code.listed, M2, sink.k) : 0;
-  const nearest = scanNearest(job, sink, pool, scratch);
+  const nearest = scanNearest(job, sink, scratch);
   let scanned: i32 = 0;
   for (let at = 0; at < job.used; at++) {
     if (at >= plan.atLeast && sink.isFull()) break;

@@ -41,17 +41,13 @@ export function pour(open: i32, sums: usize, slot: i32, pool: usize, k: i32, mos
   return most;
 }
 
-/** Keeps the k smallest of more sums, the first of equals, in their order. Returns the largest that is kept. */
-export function sift(pool: usize, count: i32, k: i32): i32 {
-  const sums = pool + 4;
-  const size = poolSize(k);
-  const slots = sums + ((<usize>size) << 1);
-  const rounded = (count + 7) & ~7;
-  const end = sums + ((<usize>rounded) << 1);
-  // The smallest value that k sums do not exceed, by halving what is between the least and the largest: eight sums are compared at once.
-  let least = v128.load16_splat(sums);
+/** The smallest value that k of n sums do not exceed, n being a multiple of 8; 65535 where there are fewer. */
+export function kth(sums: usize, n: i32, k: i32): i32 {
+  if (n < k) return 65535;
+  const end = sums + ((<usize>n) << 1);
+  // By halving what is between the least and the largest: eight sums are compared at once.
+  let least = v128.load(sums);
   let largest = least;
-  for (let i = count; i < rounded; i++) store<u16>(sums + ((<usize>i) << 1), 65535);
   for (let at = sums; at < end; at += 16) {
     least = i16x8.min_u(least, v128.load(at));
     largest = i16x8.max_u(largest, v128.load(at));
@@ -60,9 +56,20 @@ export function sift(pool: usize, count: i32, k: i32): i32 {
   let high = 65535 - leastLane(v128.not(largest));
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (countUpTo(sums, rounded, middle) >= k) high = middle;
+    if (countUpTo(sums, n, middle) >= k) high = middle;
     else low = middle + 1;
   }
+  return low;
+}
+
+/** Keeps the k smallest of more sums, the first of equals, in their order. Returns the largest that is kept. */
+export function sift(pool: usize, count: i32, k: i32): i32 {
+  const sums = pool + 4;
+  const size = poolSize(k);
+  const slots = sums + ((<usize>size) << 1);
+  const rounded = (count + 7) & ~7;
+  for (let i = count; i < rounded; i++) store<u16>(sums + ((<usize>i) << 1), 65535);
+  const low = kth(sums, rounded, k);
   let equal = low == 0 ? k : k - countUpTo(sums, rounded, low - 1);
   // No branch is taken by what a sum is: half of these would be guessed wrong.
   let kept: usize = 0;
@@ -87,10 +94,12 @@ function leastLane(v: v128): i32 {
 /** How many of n sums, n a multiple of 8, are at most `limit`. */
 function countUpTo(sums: usize, n: i32, limit: i32): i32 {
   const limits = i16x8.splat(<i16>limit);
-  let total = 0;
+  let counts = i16x8.splat(0);
   for (const end = sums + ((<usize>n) << 1); sums < end; sums += 16)
-    total += popcnt(i16x8.bitmask(i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), i16x8.splat(0))));
-  return total;
+    counts = i16x8.add(counts, i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), i16x8.splat(0)));
+  counts = i32x4.dot_i16x8_s(counts, i16x8.splat(-1));
+  counts = i32x4.add(counts, i64x2.shr_u(counts, 32));
+  return i32x4.extract_lane(counts, 0) + i32x4.extract_lane(counts, 2);
 }
 
 /**
