@@ -89,12 +89,6 @@ export function finishGroup(job: Job, from: usize, code: usize, group: i32, t: u
   return open;
 }
 
-/** Copies 32 keys. */
-@inline
-export function copySums(from: usize, to: usize): void {
-  for (let i: usize = 0; i < SUMS; i += 16) v128.store(to + i, v128.load(from + i));
-}
-
 /** The lanes of 32 keys that are at most `most`. */
 export function lanesUpTo(keys: usize, most: i32): i32 {
   let open = 0;

@@ -17,14 +17,13 @@
 
 import { GROUP_SCRATCH, scanBlocks, SUMS } from "./fastscan-groups";
 import { longScratch, roomOf, scanLong } from "./fastscan-long";
-import { keptOf, NEAREST_SCRATCH, scanNearest, takeKept } from "./fastscan-nearest";
+import { NEAREST_SCRATCH, scanNearest, takeKept } from "./fastscan-nearest";
 import { Sink } from "./fastscan-sink";
-import { GROUP, Job, openJob, tableBytes, turnJob } from "./fastscan-tables";
+import { Job, openJob, tableBytes, turnJob } from "./fastscan-tables";
 import { Best } from "./found/best";
 import { Packed } from "./packed";
 import { poolSize } from "./pool";
 import { Lists, Plan } from "./records";
-import { touchRun } from "./scan/touch";
 
 /** Vectors that one call of the kernel scans: V8 swaps in its optimised code only between calls. */
 const STRETCH: i32 = 4096;
@@ -70,17 +69,6 @@ function collect(code: Packed, plan: Plan, lists: Lists, found: usize, k: i32): 
   }
 }
 
-/** Touches what a scan of a list of single groups begins with: two planes of each. */
-function touchList(job: Job, p: i32): i32 {
-  const list = (<usize>load<i32>(job.probes + ((<usize>p) << 2))) << 2;
-  const bytes = (<usize>job.code.M2) << 4;
-  let code = job.lists.codes + <usize>(load<u32>(job.lists.starts + list) / GROUP) * bytes;
-  let all: i32 = 0;
-  for (let left = load<i32>(job.lists.sizes + list); left > 0; left -= GROUP, code += bytes)
-    all |= touchRun(code, min(bytes, 512));
-  return all;
-}
-
 /** Scans the lists of a query in their order. */
 function scanProbes(job: Job, sink: Sink, scratch: usize): void {
   const code = job.code;
@@ -94,14 +82,13 @@ function scanProbes(job: Job, sink: Sink, scratch: usize): void {
   for (let at = 0; at < job.used; at++) {
     if (at >= plan.atLeast && sink.isFull()) break;
     const p = <usize>load<i32>(job.order + ((<usize>at) << 2));
-    if (bbs == GROUP && at + 1 < job.used) touchList(job, load<i32>(job.order + ((<usize>at) << 2), 4));
     const list = <usize>load<i32>(job.probes + (p << 2));
     const start = load<u32>(job.lists.starts + (list << 2));
     let count = load<i32>(job.lists.sizes + (list << 2));
     if (plan.maxCodes > 0) count = min(count, plan.maxCodes - scanned);
     scanned += count;
     if (<i32>p < nearest) {
-      takeKept(keptOf(job, <i32>p, scratch), count, <i32>start, sink);
+      takeKept(load<usize>(job.low + (p << 2)), count, <i32>start, sink);
       continue;
     }
     const table = job.bytes + (job.perProbe ? p * tableBytes(M2) : 0);

@@ -94,12 +94,10 @@ function leastLane(v: v128): i32 {
 /** How many of n sums, n a multiple of 8, are at most `limit`. */
 function countUpTo(sums: usize, n: i32, limit: i32): i32 {
   const limits = i16x8.splat(<i16>limit);
-  let counts = i16x8.splat(0);
+  let total = 0;
   for (const end = sums + ((<usize>n) << 1); sums < end; sums += 16)
-    counts = i16x8.add(counts, i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), i16x8.splat(0)));
-  counts = i32x4.dot_i16x8_s(counts, i16x8.splat(-1));
-  counts = i32x4.add(counts, i64x2.shr_u(counts, 32));
-  return i32x4.extract_lane(counts, 0) + i32x4.extract_lane(counts, 2);
+    total += popcnt(i16x8.bitmask(i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), i16x8.splat(0))));
+  return total;
 }
 
 /**

@@ -88,8 +88,7 @@ export class FloatCode extends Code {
     const { kernels } = engine;
     const { lists, nq, nprobe, k } = scan;
     const top = engine.scratchTop;
-    // The whole rest of what was reserved; threads want as much each, and must know how much.
-    const scratch = engine.takeScratch(engine.options.crew ? this.scanScratch(lists, nq, nprobe, k) : 0);
+    const scratch = engine.takeScratch(this.scanScratch(lists, nq, nprobe, k));
     const unlimited = scan.maxCodes === 0 && scan.atLeast >= nprobe;
     if (scan.matches !== undefined) {
       this.#within(scan, scratch);

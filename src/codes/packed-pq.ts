@@ -59,10 +59,7 @@ export class PackedPqCode extends Code {
   scan(scan: Scan): void {
     const { engine } = this;
     const top = engine.scratchTop;
-    // The whole rest of what was reserved; threads want as much each, and must know how much.
-    const scratch = engine.takeScratch(
-      engine.options.crew ? this.scanScratch(scan.lists, scan.nq, scan.nprobe, scan.k) : 0,
-    );
+    const scratch = engine.takeScratch(this.scanScratch(scan.lists, scan.nq, scan.nprobe, scan.k));
     if (scan.matches === undefined) {
       this.#write(scan, scratch);
       engine.kernels.searchPacked(CODE, PLAN, LISTS, FOUND);
