@@ -88,6 +88,7 @@ export const SHARES: Readonly<Record<string, Sharing>> = {
   scanCodesBest: searching,
   searchPacked: searching,
   searchGraphF32: searching,
+  searchGraphSifted: searching,
   searchGraphCodes: searching,
   refineRows: ([, total, , d, , inOrder, , n, k]) => ({
     total,
