@@ -103,6 +103,21 @@ describe("any number of threads gives the bytes and answers of an index that has
     }
   });
 
+  test("a graph whose rows have heads", async () => {
+    const [n, d] = [1100, 128];
+    const few = Float32Array.from({ length: n * d }, (_, at) => {
+      const [i, j] = [Math.floor(at / d), at % d];
+      return [1, 2, 3].reduce((sum, u) => sum + Math.sin(i * u * 0.37) * Math.cos(j * u * 0.21), 0);
+    });
+    const here = await makeHere(d, "HNSW8", METRIC_L2);
+    await here.add(few);
+    const expected = digest(here.search(few, 10));
+    const index = await readIndex(here.toBytes(), { threads: 3 });
+    made.push(index);
+    await index.warmUp({ batch: 64, k: 10 });
+    expect(digest(await index.search(few, 10))).toBe(expected);
+  });
+
   test("a file, read with threads, searched, filled and compacted", async () => {
     const bytes = new Uint8Array(readFileSync(new URL("ivf_pq4fs_rflat_l2.index", goldenFolder)));
     const here = await readHere(bytes);
