@@ -10,7 +10,7 @@
 //
 // One block of memory holds a basis:
 //
-//     length of the longest row, of the mean, slack, -   | 4 f32     the first is for whoever makes heads by it
+//     length of the longest row, of the mean, slack, -   | 4 f32     the first and the last are for whoever makes heads by it
 //     mean                                               | d f32, rounded up to 4
 //     R                                                  | m - 1 rows of d f32
 
@@ -127,6 +127,7 @@ export function makeBasis(rows: usize, n: i32, d: i32, m: i32, block: usize, scr
   store<f32>(block, 0);
   store<f32>(block, sqrt(middle) * <f32>1.001 + LOST, 4);
   store<f32>(block, slack, 8);
+  store<f32>(block, 0, 12);
   return middle < TOO_LONG ? 1 : 0;
 }
 

@@ -12,15 +12,12 @@ export { basisBytes, makeBasis, makeHeads, makeHeadsScratch } from "./heads";
 export {
   accumulate,
   assign,
-  assignByHeads,
-  assignByHeadsScratch,
   assignScratch,
-  blockHeads,
-  blockHeadsBytes,
   average,
   halfNorms,
   normalize,
 } from "./kmeans";
+export { assignByHeads, assignByHeadsScratch, blockHeads, headsBytes, measureMoves } from "./kmeans-heads";
 export { innerProducts, squaredNorms } from "./distance";
 export {
   firstNotFinite,

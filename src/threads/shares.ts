@@ -71,12 +71,13 @@ export const SHARES: Readonly<Record<string, Sharing>> = {
     steps: { 0: d * 4, 6: 4, 7: 4 },
     scratch: [8, kernels.assignScratch(POINTS)],
   }),
-  assignByHeads: ([, total, , , , d, , m], _, kernels) => ({
+  // What is known of 64 points stands together.
+  assignByHeads: ([, total, , , k, d, , m], _, kernels) => ({
     total,
-    least: 16,
+    least: POINTS,
     most: POINTS,
     count: 1,
-    steps: { 0: d * 4, 6: 4, 9: 4, 10: m * 4, 13: 4, 14: 4 },
+    steps: { 0: d * 4, 6: 4, 9: 4, 10: m * 4, 12: (k + 15) >> 4, 13: 4, 14: 4 },
     scratch: [15, kernels.assignByHeadsScratch(POINTS, m)],
   }),
   firstNotFinite: ([, total]) => ({ total, least: FLOATS, most: 4 * FLOATS, count: 1, steps: { 0: 4 }, result: 1 }),

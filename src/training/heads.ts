@@ -23,9 +23,10 @@ export class Heads {
   readonly #basis: number;
   readonly #pointLengths: number;
   readonly #pointHeads: number;
-  readonly #lengths: number;
+  readonly #floats: number;
   readonly #heads: number;
-  readonly #blocks: number;
+  /** Of 64 points at a time, what is known of their distances to groups of 16 centroids. */
+  readonly #groups: number;
   readonly #scratch: number;
 
   /** Takes the memory. Throws ERR_MEMORY. */
@@ -38,9 +39,12 @@ export class Heads {
     this.#basis = engine.allocate(kernels.basisBytes(d, this.#m));
     this.#pointLengths = engine.allocate((n + 3) * 4);
     this.#pointHeads = engine.allocate(n * this.#m * 4);
-    this.#lengths = engine.allocate((k + 15) * 4);
-    this.#heads = engine.allocate(k * this.#m * 4);
-    this.#blocks = engine.allocate(kernels.blockHeadsBytes(k, this.#m));
+    this.#floats = engine.allocate(k * this.#m * 4);
+    const bytes = kernels.headsBytes(k, this.#m);
+    this.#heads = engine.allocate(bytes);
+    // Nothing is known of where centroids were.
+    engine.u8.fill(255, this.#heads, this.#heads + bytes);
+    this.#groups = engine.allocate((n + CHUNK) * ((k + 15) >> 4));
     this.#scratch = engine.allocate(
       Math.max(kernels.makeHeadsScratch(d, this.#m), kernels.assignByHeadsScratch(CHUNK, this.#m)),
     );
@@ -71,14 +75,22 @@ export class Heads {
 
   /** Makes the heads of the centroids as they stand now; false where they are beyond bounds. */
   takeCentroids(centroids: number): boolean {
-    if (!this.#take(centroids, this.#k, this.#lengths, this.#heads)) return false;
-    this.#engine.kernels.blockHeads(this.#heads, this.#k, this.#m, this.#blocks);
+    const { kernels } = this.#engine;
+    const [k, m] = [this.#k, this.#m];
+    const lengths = this.#heads + kernels.headsBytes(k, m) - ((k + 15) & ~15) * 5;
+    if (!this.#take(centroids, k, lengths, this.#floats)) return false;
+    kernels.blockHeads(this.#floats, k, m, this.#basis, this.#heads);
     return true;
   }
 
+  /** To be called before centroids that move are taken again: what is known of all points then stays known. */
+  moveCentroids(from: number, to: number): void {
+    this.#engine.kernels.measureMoves(from, to, this.#k, this.#d, this.#m, this.#basis, this.#heads);
+  }
+
   /**
-   * As the kernel assign, of points first … first + count - 1, 64 at most, which stand at `points`. The other addresses are of what
-   * belongs to point and centroid 0; lists have where the points were before, or any list.
+   * As the kernel assign, of points first … first + count - 1, which stand at `points`, first being a multiple of 64. The other addresses
+   * are of what belongs to point and centroid 0; lists have where the points were before, or any list where nobody said how centroids moved.
    */
   assign(
     points: number,
@@ -103,8 +115,8 @@ export class Heads {
       this.#basis,
       this.#pointLengths + at,
       this.#pointHeads + at * this.#m,
-      this.#lengths,
-      this.#blocks,
+      this.#heads,
+      this.#groups + first * ((this.#k + 15) >> 4),
       lists + at,
       scores + at,
       this.#scratch,
@@ -113,13 +125,6 @@ export class Heads {
 
   #take(rows: number, count: number, lengths: number, heads: number): boolean {
     const { kernels } = this.#engine;
-    let made = 1;
-    for (let i = 0; i < count && made === 1; i += CHUNK) {
-      const [d, m] = [this.#d, this.#m];
-      const n = Math.min(CHUNK, count - i);
-      const [length, head] = [lengths + i * 4, heads + i * m * 4];
-      made = kernels.makeHeads(rows + i * d * 4, n, d, m, this.#basis, length, head, this.#scratch);
-    }
-    return made === 1;
+    return kernels.makeHeads(rows, count, this.#d, this.#m, this.#basis, lengths, heads, this.#scratch) === 1;
   }
 }

@@ -98,7 +98,7 @@ export async function kmeans(
   const tile = engine.allocate(kernels.assignScratch(CHUNK));
   kernels.squaredNorms(data, n, d, norms);
   engine.u8.fill(0, lists, lists + n * 4);
-  const heads = options.spherical
+  let heads = options.spherical
     ? undefined
     : await headsOf(engine, data, n, k, d, () => pace.step("k-means", 0, options.niter * n));
   if (options.spherical) kernels.normalize(centroids, k, d);
@@ -108,11 +108,11 @@ export async function kmeans(
     if (!options.spherical) kernels.halfNorms(centroids, k, d, half);
     engine.u8.fill(0, sums, sums + k * rowBytes);
     engine.u8.fill(0, counts, counts + k * 4);
-    const bounded = heads?.takeCentroids(centroids) === true;
+    if (heads?.takeCentroids(centroids) === false) heads = undefined;
     for (let i = 0; i < n; i += span) {
       const count = Math.min(span, n - i);
       const at = data + i * rowBytes;
-      if (bounded) heads.assign(at, i, count, centroids, half, norms, lists, scores);
+      if (heads) heads.assign(at, i, count, centroids, half, norms, lists, scores);
       else kernels.assign(at, count, centroids, half, k, d, lists + i * 4, scores + i * 4, tile);
       kernels.accumulate(at, count, d, lists + i * 4, sums, counts, 0, k);
       await pace.step("k-means", iteration * n + i + count, options.niter * n);
@@ -129,6 +129,7 @@ export async function kmeans(
       if (i % CHUNK === 0) await pace.step("k-means", (iteration + 1) * n, options.niter * n);
     }
     if (options.spherical) kernels.normalize(sums, k, d);
+    heads?.moveCentroids(centroids, sums);
     engine.u8.copyWithin(centroids, sums, sums + k * rowBytes);
     const repeats = objective.at(-1) === total;
     objective.push(total);
