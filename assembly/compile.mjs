@@ -7,6 +7,8 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { inOrder, likeBesideLike } from "./order.mjs";
+
 process.chdir(fileURLToPath(new URL("../", import.meta.url)));
 
 /** What is compiled, and each build of it: a target of asconfig.json. */
@@ -36,6 +38,12 @@ if (!MADE.every(existsSync) || !existsSync(STAMP) || readFileSync(STAMP, "utf8")
   rmSync(STAMP, { force: true });
   for (const [entry, target] of BUILDS)
     execFileSync("node", ["node_modules/assemblyscript/bin/asc.js", entry, "--target", target], { stdio: "inherit" });
+  // Both builds of a module alike: the relaxed one is kept as what makes it of the other.
+  for (const prefix of ["", "more-"]) {
+    const [baseline, relaxed] = ["baseline", "relaxed"].map((target) => `build/${prefix}${target}.wasm`);
+    const order = likeBesideLike(readFileSync(baseline));
+    for (const path of [baseline, relaxed]) writeFileSync(path, inOrder(readFileSync(path), order));
+  }
   await import("./embed.mjs");
   writeFileSync(STAMP, stamp);
 }

@@ -158,7 +158,7 @@ export class ProductQuantizer {
     if (isPacked) {
       // Spreads stand for a moment where the transposed codebook is going to.
       engine.kernels.measureCodebook(own, M, d / M, this.lengths, transposed);
-      const spreads = engine.f64.slice(transposed >>> 3, (transposed >>> 3) + M);
+      const spreads = engine.f64.subarray(transposed >>> 3, (transposed >>> 3) + M);
       const order = [...spreads.keys()].sort((a, b) => spreads[b] - spreads[a]);
       // Behind them, the one that an odd M lacks.
       for (const [place, m] of [...order, M].entries()) engine.i32[(this.places >>> 2) + m] = place;
