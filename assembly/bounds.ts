@@ -131,7 +131,7 @@ function boundedRows(code: F32, bounds: usize, plan: Plan, lists: Lists, found: 
     if (square > TOO_SHORT) {
       const lower = tile + <usize>i * pitch;
       boundKeys(lower, stride, lengths, metric == L2 ? 1 - slackOf(bounds) : 0, record);
-      // As many as are compared at once.
+      // A few where k is 1 or 2, too: four are compared at once.
       const near = limitOf(lower, n, max(k, 3), least);
       const keys = found.keys + ((<usize>(i * k)) << 2);
       const slots = found.slots + ((<usize>(i * k)) << 2);

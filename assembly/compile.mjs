@@ -30,8 +30,8 @@ const hash = createHash("sha256");
 const sources = readdirSync("assembly", { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile())
   .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
-for (const path of [...sources.sort(), "asconfig.json", "node_modules/assemblyscript/package.json"])
-  hash.update(`${path}\0`).update(readFileSync(path));
+const tools = ["assemblyscript", "binaryen"].map((name) => `node_modules/${name}/package.json`);
+for (const path of [...sources.sort(), "asconfig.json", ...tools]) hash.update(`${path}\0`).update(readFileSync(path));
 const stamp = hash.digest("hex");
 
 if (!MADE.every(existsSync) || !existsSync(STAMP) || readFileSync(STAMP, "utf8") !== stamp) {

@@ -11,9 +11,9 @@ import { kth } from "./pool";
 const KEPT: i32 = 32;
 /** Groups after which the limit is found anew. */
 const ANEW: usize = 4;
-/** So many vectors for each result are enough: with 4, nprobe 4 takes 3 % more. */
+/** So many vectors for each result are enough: with 4, nprobe 4 took 3 % more (of an earlier form, in which they were copied). */
 const SHARE: i32 = 2;
-/** Probes from which on it pays: IVF1024,PQ128x4fs,RFlat takes .97 of the time at nprobe 4, and .90 at 16. */
+/** Probes from which on it pays: IVF1024,PQ128x4fs,RFlat took .97 of the time at nprobe 4, and .90 at 16 (of that form). */
 const LEAST_PROBES: i32 = 4;
 
 /** Bytes of scratch that scanNearest takes. */
@@ -64,7 +64,7 @@ export function scanNearest(job: Job, sink: Sink, kept: usize): i32 {
   return p;
 }
 
-/** Offers the kept keys of a list of `count` vectors to a sink. */
+/** Offers the kept keys of a list of `count` vectors, SUMS bytes (u16) a group, to a sink. */
 export function takeKept(kept: usize, count: i32, firstSlot: i32, sink: Sink): void {
   for (let done = 0; done < count; done += GROUP, kept += SUMS) {
     const open = lanesUpTo(kept, sink.most) & lanesOf(count - done);

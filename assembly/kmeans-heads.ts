@@ -67,7 +67,7 @@ function movesOf(heads: usize, k: i32, m: i32): usize {
   return lengthsOf(heads, k, m) + ((<usize>up16(k)) << 2);
 }
 
-/** Writes the heads of k centroids, of m numbers, into what is known of them; |c|² less the mean is there. */
+/** Writes the heads of k centroids (floats: k x m f32) into what is known of them, headsBytes; |c|² less the mean is there. */
 export function blockHeads(floats: usize, k: i32, m: i32, basis: usize, heads: usize): void {
   const lengths = lengthsOf(heads, k, m);
   const end = lengths + ((<usize>k) << 2);
@@ -79,7 +79,7 @@ export function blockHeads(floats: usize, k: i32, m: i32, basis: usize, heads: u
   if (unitsOf(basis) == 0) store<f32>(basis, <f32>127 / load<f32>(basis), 12);
 }
 
-/** Writes how far each of k centroids has moved, in units, rounded up: 0 where it is the same. */
+/** Writes how far each of k centroids has moved (from, to: k x d f32), in units, which the first blockHeads set, rounded up: 0 where it is the same. */
 export function measureMoves(from: usize, to: usize, k: i32, d: i32, m: i32, basis: usize, heads: usize): void {
   const size = (<usize>d) << 2;
   const moves = movesOf(heads, k, m);
@@ -178,7 +178,7 @@ export function assignByHeads(
   for (let first = 0; first < k; first += GROUP, block += wholeSize * GROUP) {
     const group = groups + <usize>(first * (POINTS / GROUP));
     let moved: u32 = 0;
-    for (let j = 0; j < GROUP; j++) moved = max(moved, <u32>load<u8>(moves + first + j));
+    for (let j = min(GROUP, k - first); --j >= 0;) moved = max(moved, <u32>load<u8>(moves + first + j));
     let left: u64 = 0;
     for (let j = 0; j < POINTS; j += 16) {
       const far = i8x16.sub_sat_u(v128.load(group + j), i8x16.splat(<i8>moved));

@@ -3,8 +3,8 @@ import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src
 import type { Index, Metric } from "../src/index.js";
 import { randomOf, uniform } from "./random.js";
 
-// An index that was written and read between any two changes is the one that never left memory: in its bytes, in its answers, and in what
-// it takes.
+// An index that was written and read between any two changes is the one that never left memory: in its bytes and in its answers. What
+// it takes is measured of many rows, in the last test.
 
 const [D, N] = [16, 900];
 const rows = uniform(randomOf(1), N * D);
@@ -55,8 +55,6 @@ describe.each<Metric>([METRIC_L2, METRIC_INNER_PRODUCT])("metric %i", (metric) =
       for (const index of [kept, stored]) await act(index);
       expect(Buffer.compare(stored.toBytes(), kept.toBytes()), name).toBe(0);
       expect(seen(stored), name).toEqual(seen(kept));
-      // Both give room back, and neither keeps more of it than a share; tables and scratch are 100 KB at most.
-      expect(stored.memory, name).toBeLessThan(1.2 * kept.memory + 100_000);
       const old = stored;
       stored = await readIndex(old.toBytes());
       expect(Buffer.compare(stored.toBytes(), kept.toBytes()), name).toBe(0);

@@ -1,13 +1,13 @@
-// The script of a thread in which allocations fail, or which ends in the midst of its work, as test/threads-faults.ts says; it is a worker
+// The script of a thread in which allocations fail, or which ends in the midst of its work, as test/thread-faults.test.ts says; it is a worker
 // of the library's otherwise. Plain JavaScript, for a thread runs no TypeScript.
 
 import { workerData } from "node:worker_threads";
 
-/** What is shared with the test: see test/threads-faults.ts. */
+/** What is shared with the test: see test/thread-faults.test.ts. */
 const { script, words, role } = workerData;
 const [ROLE, COUNT, FIRST, MANY, TAKEN, LAST, BEFORE] = [0, 1, 2, 3, 4, 5, 6];
 /** How long, in ms, others leave pieces to the thread that is to end. */
-const PATIENCE = 2000;
+const PATIENCE = 20_000;
 
 const isOver = () => {
   if (Atomics.load(words, ROLE) !== role) return false;

@@ -364,7 +364,7 @@ describe("options", () => {
           module: new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)),
         }),
       "ERR_PARAMETER",
-      /^module has not the kernels/,
+      /^module can't be used \(it is another\)/,
     ],
     [
       "a limit as a text",

@@ -105,7 +105,7 @@ const ROOMS = [
       "allocation",
     ],
   ],
-  [/src\/threads/, ["shared-module", "threads", "worker"]],
+  [/src\/threads/, ["shared-module", "threads", "worker", "thread-faults"]],
   [/src\/ring/, ["ring"]],
   [/src\/format/, ["reading", "sources", "npy", "faiss-files", "handle", "storage"]],
   [/src\/handle/, ["handle", "handle-inputs", "filter", "id-selectors", "errors", "search", "storage", "allocation"]],
@@ -130,7 +130,7 @@ const ROOMS = [
   [/kmeans|heads|training|mini-batch/, ["kmeans", "kmeans-faiss", "steps"]],
   [/assembly\/(bounds|candidates)|bounds\/sketch/, ["bounds", "filter", "search", "guards"]],
   [/row-codes|coded-|whole-/, ["row-codes", "bounds", "filter", "guards"]],
-  [/graph/, ["hnsw", "filter", "guards"]],
+  [/graph/, ["hnsw", "sieve", "filter", "guards"]],
   [/fastscan|packed|pool/, ["fastscan", "fastscan-residuals", "ivf-pq", "filter", "guards"]],
   [/transforms|linear|opq|eigen/, ["transforms", "elementary", "eigen", "product-quantizer", "guards"]],
   [

@@ -310,7 +310,7 @@ test.each([
   made.add(index);
   await index.train(rows);
   await index.add(rows);
-  await vi.waitFor(() => expect(warnings.join()).toMatch(why));
+  await vi.waitFor(() => expect(warnings.join()).toMatch(why), { timeout: 30_000 });
   const { labels } = await index.search(rows, 1, { nprobe: 8 });
   expect([...labels]).toEqual(Array.from({ length: 600 }, (_, i) => i));
 });

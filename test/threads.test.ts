@@ -18,6 +18,7 @@ import { goldenFolder } from "./golden.js";
 import { randomOf, uniform } from "./random.js";
 import { codeOf, errorOf } from "./rejections.js";
 import { shared } from "../src/threads/shared-module.js";
+import { Heads } from "../src/training/heads.js";
 
 const D = 64;
 const ROWS = 3000;
@@ -103,6 +104,23 @@ describe("any number of threads gives the bytes and answers of an index that has
     }
   });
 
+  test("an IVF whose cells are learnt by heads", async () => {
+    const d = 128;
+    const some = uniform(randomOf(4), 1100 * d);
+    const make = vi.spyOn(Heads, "make");
+    const here = await makeHere(d, "IVF64,Flat", METRIC_L2);
+    await here.train(some);
+    expect(make.mock.results.map(({ value }) => value as unknown)).toEqual([expect.any(Heads)]);
+    make.mockRestore();
+    const expected = digest(here.toBytes());
+    for (const threads of [2, 3]) {
+      const index = await indexFactory(d, "IVF64,Flat", METRIC_L2, { threads });
+      made.push(index);
+      await index.train(some);
+      expect(digest(await index.toBytes()), `${threads} threads`).toBe(expected);
+    }
+  });
+
   test("a graph whose rows have heads", async () => {
     const [n, d] = [1100, 128];
     const few = Float32Array.from({ length: n * d }, (_, at) => {
@@ -114,7 +132,11 @@ describe("any number of threads gives the bytes and answers of an index that has
     const expected = digest(here.search(few, 10));
     const index = await readIndex(here.toBytes(), { threads: 3 });
     made.push(index);
-    await index.warmUp({ batch: 64, k: 10 });
+    const plain = await readIndex(here.toBytes(), { threads: 3, bounds: false });
+    made.push(plain);
+    for (const one of [index, plain]) await one.warmUp({ batch: 64, k: 10 });
+    // There are heads.
+    expect(await index.memory).toBeGreaterThanOrEqual((await plain.memory) + 64 * n);
     expect(digest(await index.search(few, 10))).toBe(expected);
   });
 

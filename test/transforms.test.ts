@@ -359,30 +359,6 @@ describe("chains", () => {
   });
 });
 
-test("a Hadamard rotation writes its rows and nothing behind them", async () => {
-  const [d, p, n] = [5, 8, 3];
-  const engine = new Engine();
-  const signs = engine.allocate(3 * p * 4);
-  engine.f32.set(
-    Float32Array.from({ length: 3 * p }, (_, i) => (i % 3 === 0 ? -1 : 1)),
-    signs >>> 2,
-  );
-  const from = engine.allocate(n * d * 4);
-  engine.f32.set(uniform(randomOf(4), n * d), from >>> 2);
-  const [rows, guard] = [n * p, 5 * p];
-  const to = engine.allocate((rows + guard) * 4);
-  engine.f32.fill(0.75, to >>> 2, (to >>> 2) + rows + guard);
-  moreKernels(engine).rotateByHadamard(from, n, d, signs, p, to);
-  const written = engine.f32.slice(to >>> 2, (to >>> 2) + rows + guard);
-  expect(written.subarray(rows)).toEqual(new Float32Array(guard).fill(0.75));
-  // Lengths stay, but for what is rounded.
-  for (let i = 0; i < n; i++) {
-    const length = (x: Float32Array): number => Math.hypot(...x);
-    const own = engine.f32.slice((from >>> 2) + i * d, (from >>> 2) + (i + 1) * d);
-    expect(length(written.subarray(i * p, (i + 1) * p)) / length(own)).toBeCloseTo(1, 5);
-  }
-});
-
 describe("transforms that only files have", () => {
   const rows = uniform(randomOf(9), 5 * 3);
   const tail = (din: number, dout: number, trained = true): Uint8Array =>

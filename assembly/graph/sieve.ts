@@ -50,7 +50,7 @@ function recordsOf(block: usize, d: i32): usize {
 }
 
 /**
- * Makes the basis of n rows. Returns the share of their squares that heads leave over, or 1 where they have none: where rows hold NaN,
+ * Makes the basis of n rows, d floats each. block: sieveBytes; scratch: sieveScratch. Returns the share of their squares that heads leave over, or 1 where they have none: where rows hold NaN,
  * infinities, lengths near the end of f32.
  */
 export function openSieve(rows: usize, n: i32, d: i32, block: usize, scratch: usize): f32 {
@@ -85,7 +85,7 @@ function lost(block: usize, square: f32): f32 {
   return slackOf(block) * <f32>1.001 * sqrt(square);
 }
 
-/** Writes the heads of the n rows from slot `first` on. Returns 0 where a row is beyond heads, as in openSieve. */
+/** Writes the heads of the n rows (d floats each) from slot `first` on, into the block that openSieve began. Returns 0 where a row is beyond heads, as in openSieve. */
 export function sieveRows(rows: usize, first: i32, n: i32, d: i32, block: usize, scratch: usize): i32 {
   const size = (<usize>d) << 2;
   const head = scratch + ((<usize>up4(d)) << 2);
@@ -94,7 +94,8 @@ export function sieveRows(rows: usize, first: i32, n: i32, d: i32, block: usize,
   for (let i = 0; i < n; i++, row += size, to += LINE) {
     const square = headOf(row, d, block, scratch, head);
     if (!(square < TOO_LONG)) return 0;
-    quantize(head, NUMBERS, LEVELS, Infinity, to, to + 4, to + 8, to + FACTS, true);
+    // A head, R being no rotation to the last bit, may be too long where its row just is not.
+    if (quantize(head, NUMBERS, LEVELS, Infinity, to, to + 4, to + 8, to + FACTS, true) < 0) return 0;
     store<f32>(to, load<f32>(to, 8) + lost(block, square), 8);
   }
   return 1;
@@ -176,10 +177,10 @@ export class Sieve {
     const query = this.queries + ((<usize>i * <usize>this.d) << 2);
     const square = headOf(query, this.d, block, this.centred, this.head);
     const facts = changetype<usize>(this);
-    quantize(this.head, NUMBERS, QUERY_LEVELS, Infinity, facts, facts + 4, facts + 8, this.code, false);
+    const own = quantize(this.head, NUMBERS, QUERY_LEVELS, Infinity, facts, facts + 4, facts + 8, this.code, false);
     this.error += lost(block, square);
-    // Nothing is below a NaN, nor above: all rows are kept.
-    if (!(square < TOO_LONG)) this.norm = f32.NaN;
+    // Nothing is below a NaN, nor above: all rows are kept. (A head may be too long where its query just is not.)
+    if (own < 0 || !(square < TOO_LONG)) this.norm = f32.NaN;
   }
 
   /** Where the slots are that are kept. */

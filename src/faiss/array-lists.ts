@@ -154,7 +154,7 @@ export async function readOldLists(
   const count = ids.reduce((sum, { length }) => sum + length, 0);
   if (count > ntotal) reader.wrong("inverted lists", 0, `hold ${count} vectors, and ntotal is ${ntotal}`);
   if (count === 0) {
-    for (let list = 0; list < ids.length; list++) await reader.expectVector(`codes of list ${list}`, itemBytes, 0);
+    for (let list = 0; list < ids.length; list++) await reader.vectorCount(`codes of list ${list}`, itemBytes, 0);
     return lists;
   }
   const idBlock = engine.allocate(count * 8);
@@ -162,7 +162,7 @@ export async function readOldLists(
   let slot = 0;
   for (const [list, own] of ids.entries()) {
     const bytes = own.length * layout.fileBytes;
-    await reader.expectVector(`codes of list ${list}`, itemBytes, bytes / itemBytes);
+    await reader.vectorCount(`codes of list ${list}`, itemBytes, bytes / itemBytes);
     const first = slot * layout.fileBytes;
     await reader.into(engine, `codes of list ${list}`, bytes, (done) => codes.to(first + done));
     engine.i64.set(own, (idBlock >>> 3) + slot);

@@ -92,7 +92,7 @@ export async function readBlockLists(
     }
     waiting.set(own, (count - size) * 8);
     const bytes = (whole(size) / bbs) * blockBytes;
-    const codesFollow = reader.expectVector("codes", 1, bytes);
+    const codesFollow = reader.vectorCount("codes", 1, bytes);
     if (typeof codesFollow !== "number") await codesFollow;
     // Rows may be longer than what a block has of them.
     const need = used + Math.max(bytes, rows === undefined ? 0 : size * layout.blockBytes);

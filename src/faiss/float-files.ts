@@ -36,7 +36,7 @@ export const ivfFlatWire: Wire = {
 /** Reads what follows the fourcc IxF2, IxFI or IxFl. */
 export async function readFlat(reader: Reader, engine: Engine, fourcc: string): Promise<ListIndex> {
   const { d, ntotal, isTrained, metric } = await readHeader(reader);
-  await reader.expectVector("codes", 4, ntotal * d);
+  await reader.vectorCount("codes", 4, ntotal * d);
   const code = new FloatCode(engine, d, metric);
   const lists = new Lists(engine, 0, code.layout);
   if (ntotal > 0 && reader.deferral?.rows === true) deferRows(reader, engine, lists, ntotal, d);

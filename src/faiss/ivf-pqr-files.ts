@@ -32,7 +32,7 @@ export async function readIvfPqr(
   }
   const finer = await ProductQuantizer.read(reader, engine, d, 1, MAX_BITS);
   const bytes = ntotal * finer.codeBytes;
-  await reader.expectVector("codes of the second quantizer", 1, bytes);
+  await reader.vectorCount("codes of the second quantizer", 1, bytes);
   const address = bytes === 0 ? 0 : await reader.block(engine, "codes of the second quantizer", bytes);
   const kFactor = await reader.f32("k_factor");
   if (!(kFactor >= 1 && kFactor <= MAX_FACTOR))

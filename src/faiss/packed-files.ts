@@ -76,7 +76,7 @@ export async function readPacked(reader: Reader, engine: Engine): Promise<ListIn
   const M2 = await reader.i64("M2");
   if (M2 !== layout.M2) reader.wrong("M2", 8, `is ${M2}, not ${layout.M2}`);
   const bytes = blocks * layout.fileBytes;
-  await reader.expectVector("codes", 1, bytes);
+  await reader.vectorCount("codes", 1, bytes);
   const lists = new Lists(engine, 0, layout);
   if (ntotal > 0) {
     const block = await reader.block(engine, "codes", bytes);

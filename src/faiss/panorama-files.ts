@@ -63,9 +63,9 @@ export async function readPanorama(reader: Reader, engine: Engine, fourcc: strin
   const ntotal = await reader.count("ntotal", 0x7fffffff);
   const isTrained = await reader.bool("is_trained");
   const slots = slotsOf(panorama, ntotal);
-  await reader.expectVector("codes", 1, slots * d * 4);
+  await reader.vectorCount("codes", 1, slots * d * 4);
   const rows = rowsOf(panorama, await reader.bytes("codes", slots * d * 4), ntotal);
-  await reader.expectVector("cum_sums", 4, slots * (panorama.levels + 1));
+  await reader.vectorCount("cum_sums", 4, slots * (panorama.levels + 1));
   await reader.bytes("cum_sums", slots * (panorama.levels + 1) * 4);
   const metric = fourcc === "IxFP" ? METRIC_L2 : METRIC_INNER_PRODUCT;
   const code = new FloatCode(engine, d, metric);

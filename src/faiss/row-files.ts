@@ -27,7 +27,7 @@ export function writeRows({ lists }: ListIndex, layout: RowLayout, writer: Write
 /** Reads a vector of the rows of `ntotal` vectors. */
 export async function readRows(reader: Reader, engine: Engine, layout: RowLayout, ntotal: number): Promise<Lists> {
   const bytes = ntotal * layout.fileBytes;
-  await reader.expectVector("codes", 1, bytes);
+  await reader.vectorCount("codes", 1, bytes);
   const lists = new Lists(engine, 0, layout);
   if (ntotal === 0) return lists;
   const block = await reader.block(engine, "codes", bytes);

@@ -149,7 +149,7 @@ export async function readSignBlocks(reader: Reader, engine: Engine, fourcc: str
   if (rounded !== whole * blocks.perBlock) reader.wrong("ntotal2", 8, `is ${rounded}, not ${whole * blocks.perBlock}`);
   await expectM2(reader, code);
   await readCodeSize(reader, code, fourcc);
-  await reader.expectVector("codes", 1, whole * blocks.blockBytes);
+  await reader.vectorCount("codes", 1, whole * blocks.blockBytes);
   const lists = new Lists(engine, 0, code.layout);
   if (ntotal > 0) {
     const rowBytes = code.layout.fileBytes;

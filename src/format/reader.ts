@@ -125,7 +125,7 @@ export class Reader {
     });
   }
 
-  /** The count before a vector of items of `itemBytes` bytes, all of which must be left in the file. */
+  /** The count before a vector of items of `itemBytes` bytes, all of which must be left in the file. Where it is known already, any other than `wanted` is an error. */
   vectorCount(field: string, itemBytes: number, wanted?: number): Given<number> {
     const count = this.count(field, Number.MAX_SAFE_INTEGER);
     if (typeof count !== "number") return this.#arrived(field, itemBytes, count, wanted);
@@ -140,11 +140,6 @@ export class Reader {
 
   async #arrived(field: string, itemBytes: number, count: Promise<number>, wanted?: number): Promise<number> {
     return this.#checked(field, itemBytes, await count, wanted);
-  }
-
-  /** A vector whose count is known already: any other is an error. */
-  expectVector(field: string, itemBytes: number, count: number): Given<number> {
-    return this.vectorCount(field, itemBytes, count);
   }
 
   /** `count` signed 64-bit numbers. */

@@ -258,7 +258,7 @@ export class Hierarchy {
     await graph.#readLevels(reader, n);
     await graph.#readOffsets(reader, n);
     const links = n === 0 ? 0 : engine.u32[(graph.#offsets.address >>> 2) + n];
-    await reader.expectVector("neighbors", 4, links);
+    await reader.vectorCount("neighbors", 4, links);
     if (links > 0) graph.#links = new Rows(engine, 4, await reader.block(engine, "neighbors", links * 4), links);
     graph.#entry = await reader.i32("entry_point");
     graph.#top = await reader.i32("max_level");
@@ -270,7 +270,7 @@ export class Hierarchy {
   }
 
   async #readLevels(reader: Reader, n: number): Promise<void> {
-    await reader.expectVector("levels", 4, n);
+    await reader.vectorCount("levels", 4, n);
     if (n === 0) return;
     const levels = this.#levels.reserve(n);
     for (let i = 0; i < n; i += CHUNK) {
@@ -287,7 +287,7 @@ export class Hierarchy {
   }
 
   async #readOffsets(reader: Reader, n: number): Promise<void> {
-    await reader.expectVector("offsets", 8, n + 1);
+    await reader.vectorCount("offsets", 8, n + 1);
     const offsets = this.#offsets.reserve(n + 1) >>> 2;
     let next = 0;
     for (let i = 0; i <= n; i += CHUNK) {

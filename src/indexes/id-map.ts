@@ -167,7 +167,7 @@ export class IdMapNode extends Wrapper {
     if (base.metric !== metric) otherMetric("the index under the IDMap", base.metric, "the IDMap", metric);
     if (base.ntotal !== ntotal)
       reader.wrong("index under the IDMap", 0, `has ${base.ntotal} vectors, the IDMap ${ntotal}`);
-    await reader.expectVector("id_map", 8, ntotal);
+    await reader.vectorCount("id_map", 8, ntotal);
     const map = ntotal === 0 ? 0 : await reader.block(engine, "id_map", ntotal * 8);
     const node = new IdMapNode(base, two, new Rows(engine, 8, map, ntotal));
     const lazy = reader.deferral?.lists === true;

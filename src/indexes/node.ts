@@ -285,21 +285,19 @@ export function keptOf(vectors: Float32Array): Float32Array {
   return kept.has(vectors) ? vectors : keep(vectors.slice());
 }
 
-/** Whether all labels that are stored are from 0 to n - 1, each once, as an index around the node takes for granted. */
+/** Whether all labels that are stored are from 0 to n - 1, each once, as an index around the node takes for granted. Throws ERR_MEMORY. */
 export function hasPlacesForLabels(node: IndexNode, n: number): boolean {
   const { engine } = node;
   if (n <= node.stored * ID_BYTES) {
     // By a kernel: as BigInts, 10,000 labels took .9 ms of opening an index, and 11 of another core, where V8 optimised what had run by then.
-    let marks = 0;
+    engine.reserveScratch(scratchSize(n));
+    const marks = engine.takeScratch(n);
+    engine.u8.fill(0, marks, marks + n);
     let fine = true;
     node.labelRuns((labels, some) => {
-      if (marks === 0) {
-        engine.reserveScratch(scratchSize(n));
-        marks = engine.takeScratch(n);
-        engine.u8.fill(0, marks, marks + n);
-      }
       fine &&= engine.kernels.markIds(labels, some, marks, n) === 1;
     });
+    engine.dropScratch();
     return fine;
   }
   // A file may claim any number of vectors and hold a few: what is taken here goes by those that it holds.

@@ -172,7 +172,10 @@ export class RefineNode extends IndexNode {
     const { engine, d, metric } = this;
     const { count: before, radius } = matches;
     if (metric !== METRIC_INNER_PRODUCT) matches.radius = Math.fround(radius * (params.kFactor || this.kFactor));
+    const { kFactor } = params;
+    params.kFactor = 0;
     this.base.range(queries, nq, params, matches);
+    params.kFactor = kFactor;
     matches.radius = radius;
     const found = matches.count;
     const { i32, f32, u8, kernels } = engine;

@@ -55,6 +55,13 @@ for (const [path, text] of files) {
 }
 write(CORE, await withShortNames(await coreText()));
 
+/** The names that the core's entry has of a chunk. */
+function saidOf(target) {
+  const own = files.get(CORE).matchAll(/import\{([^}]*)\}from"(\.[^"]*)";/g);
+  const lists = [...own].filter(([, , module]) => join(dirname(CORE), module) === target);
+  return lists.flatMap(([, names]) => names.split(",").map((name) => name.trim()));
+}
+
 /** A file with imports from the core's file in place of those from its parts. */
 function withoutChunks(path, text) {
   const from = (target) => relative(dirname(path), target).replace(/^(?!\.)/, "./");
@@ -65,7 +72,8 @@ function withoutChunks(path, text) {
     if (errors.includes(target)) return all.replace(module, from(ERRORS));
     if (!core.has(target)) return all;
     for (const [name, alias = name] of (names?.split(",") ?? []).map((each) => each.trim().split(" as "))) {
-      if (metafile.outputs[CORE].exports.includes(name)) {
+      // By its name only where it is the same: chunks may have another of that name.
+      if (metafile.outputs[CORE].exports.includes(name) && saidOf(target).includes(name)) {
         said.push(`${name} as ${alias}`);
         continue;
       }

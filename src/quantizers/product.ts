@@ -206,7 +206,7 @@ export class ProductQuantizer {
       reader.wrong("nbits", 8, `is ${nbits}, not ${least === most ? least : `from ${least} to ${most}`}`);
     }
     const size = d * 2 ** nbits;
-    await reader.expectVector("codebook", 4, size);
+    await reader.vectorCount("codebook", 4, size);
     const quantizer = new ProductQuantizer(engine, d, M, nbits);
     quantizer.setCodebook(new Float32Array((await reader.bytes("codebook", size * 4)).buffer));
     return quantizer;

@@ -216,7 +216,7 @@ class HttpFile implements Ranges {
     const parts = [first];
     for (let at = from + first.length; at < to; at += parts[parts.length - 1].length)
       parts.push(await this.#part(at, to, signal));
-    const all = new Uint8Array(to - from);
+    const all = makingArrays(() => new Uint8Array(to - from));
     let at = 0;
     for (const part of parts) {
       all.set(part, at);

@@ -12,7 +12,7 @@ const CHUNK = 64;
  *
  * Of speech with 256 dimensions and 1488 centroids, 16, 24, 32 and 40 numbers in a head make k-means of 58,050 rows take 1.5, 1.7, 2.0
  * and 2.3 s (11 s without); of vectors with rather more hidden dimensions, 1.9, 1.8, 2.2 and 2.5. Of a voice with 768 and 495 centroids,
- * 48, 64, 88 and 112 make 0.93, 0.90, 1.02 and 1.14 s (3.7 s without).
+ * 48, 64, 88 and 112 make 0.93, 0.90, 1.02 and 1.14 s (3.7 s without): all of them before what is known of groups was kept.
  */
 export class Heads {
   readonly #engine: Engine;
@@ -27,6 +27,8 @@ export class Heads {
   readonly #heads: number;
   /** Of 64 points at a time, what is known of their distances to groups of 16 centroids. */
   readonly #groups: number;
+  /** Bytes of that a point; 0 where it would take too much: nothing is known then of the last time, and all calls have the same. */
+  readonly #step: number;
   readonly #scratch: number;
 
   /** Takes the memory. Throws ERR_MEMORY. */
@@ -44,7 +46,10 @@ export class Heads {
     this.#heads = engine.allocate(bytes);
     // Nothing is known of where centroids were.
     engine.u8.fill(255, this.#heads, this.#heads + bytes);
-    this.#groups = engine.allocate((n + CHUNK) * ((k + 15) >> 4));
+    // A quarter of the points' bytes at most.
+    const size = (k + 15) >> 4;
+    this.#step = size > d ? 0 : size;
+    this.#groups = engine.allocate(((size > d ? engine.span : n) + CHUNK) * size);
     this.#scratch = engine.allocate(
       Math.max(kernels.makeHeadsScratch(d, this.#m), kernels.assignByHeadsScratch(CHUNK, this.#m)),
     );
@@ -85,7 +90,8 @@ export class Heads {
 
   /** To be called before centroids that move are taken again: what is known of all points then stays known. */
   moveCentroids(from: number, to: number): void {
-    this.#engine.kernels.measureMoves(from, to, this.#k, this.#d, this.#m, this.#basis, this.#heads);
+    if (this.#step > 0)
+      this.#engine.kernels.measureMoves(from, to, this.#k, this.#d, this.#m, this.#basis, this.#heads);
   }
 
   /**
@@ -116,7 +122,7 @@ export class Heads {
       this.#pointLengths + at,
       this.#pointHeads + at * this.#m,
       this.#heads,
-      this.#groups + first * ((this.#k + 15) >> 4),
+      this.#groups + first * this.#step,
       lists + at,
       scores + at,
       this.#scratch,

@@ -213,8 +213,9 @@ function compile(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
 
 /** Throws ERR_MEMORY where an error says that the runtime had no memory for code: there is nothing wrong with a module then. */
 function noKernels(error: unknown): void {
-  if (error instanceof RangeError)
-    fail("ERR_MEMORY", `the runtime has no memory for kernels (${error.message}): dispose of an index, and call again`);
+  // Chrome had RangeErrors for what is too large to be compiled in a page, too.
+  if (error instanceof RangeError && /memory/i.test(error.message))
+    fail("ERR_MEMORY", `no memory for kernels (${error.message}): dispose of an index first`);
 }
 
 /** What a module exports on a memory. */
@@ -229,14 +230,15 @@ function exportsOf(module: WebAssembly.Module, memory: WebAssembly.Memory): WebA
 }
 
 function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  let reason = "it is another";
   try {
     const exports = exportsOf(module, memory) as Partial<Kernels>;
     if (exports.BLOCK !== undefined) return exports as Kernels;
   } catch (error) {
     if (error instanceof CellistError) throw error;
-    fail("ERR_PARAMETER", `module can't be used (${String(error)}): give the cellist.wasm of this version`);
+    reason = String(error);
   }
-  return fail("ERR_PARAMETER", "module has not the kernels: give the cellist.wasm of this version");
+  return fail("ERR_PARAMETER", `module can't be used (${reason}): give the cellist.wasm of this version`);
 }
 
 /** The options of an engine, checked and copied: what the caller does to the object later is nothing to the index. */
