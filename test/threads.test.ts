@@ -18,6 +18,7 @@ import { goldenFolder } from "./golden.js";
 import { randomOf, uniform } from "./random.js";
 import { codeOf, errorOf } from "./rejections.js";
 import { shared } from "../src/threads/shared-module.js";
+import { indexFactory as makeOfSource } from "../src/index.js";
 import { Heads } from "../src/training/heads.js";
 
 const D = 64;
@@ -108,7 +109,7 @@ describe("any number of threads gives the bytes and answers of an index that has
     const d = 128;
     const some = uniform(randomOf(4), 1100 * d);
     const make = vi.spyOn(Heads, "make");
-    const here = await makeHere(d, "IVF64,Flat", METRIC_L2);
+    const here = await makeOfSource(d, "IVF64,Flat", METRIC_L2);
     await here.train(some);
     expect(make.mock.results.map(({ value }) => value as unknown)).toEqual([expect.any(Heads)]);
     make.mockRestore();
