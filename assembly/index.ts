@@ -9,7 +9,7 @@ export { searchListsCoded, searchRowsCoded } from "./coded-search";
 export { BLOCK, searchRows, searchRowsScratch } from "./scan/all";
 export { openHeads, wholeHeadsBytes, wholeHeadsScratch, writeHeads } from "./whole-heads";
 export { basisBytes, makeBasis, makeHeads, makeHeadsScratch } from "./heads";
-export { accumulate, assign, assignScratch, average, halfNorms, normalize } from "./kmeans";
+export { accumulate, assign, assignScratch, average, halfNorms, normalize, objective } from "./kmeans";
 export { assignByHeads, assignByHeadsScratch, blockHeads, headsBytes, measureMoves } from "./kmeans-heads";
 export { innerProducts, squaredNorms } from "./distance";
 export {

@@ -130,6 +130,15 @@ describe("heads leave an assignment alone", () => {
   });
 });
 
+test("the objective: squared distances that rounding has not made negative, or products", () => {
+  const engine = new Engine();
+  const at = engine.allocate(64);
+  engine.f32.set([-0.5, 0.25, -3, 1e-8, 1, 0.5, 5, 0], at >>> 2);
+  expect(engine.kernels.objective(at, at + 16, 4)).toBe(0 + 1 + 0 + 2 * Math.fround(1e-8));
+  expect(engine.kernels.objective(at, 0, 4)).toBe(0.5 - 0.25 + 3 - Math.fround(1e-8));
+  expect(engine.kernels.objective(at, at + 16, 0)).toBe(0);
+});
+
 describe("k-means by heads", () => {
   test.each(["noise", "low rank", "duplicates", "far from the origin", "mixed", "too long"])(
     "of %s, to the last bit",

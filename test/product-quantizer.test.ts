@@ -258,7 +258,7 @@ describe("a codebook", () => {
     M: fc.integer({ min: 1, max: 20 }),
     sub: fc.integer({ min: 1, max: 9 }),
     nbits: fc.constantFrom(4, 8),
-    n: fc.integer({ min: 1, max: 30 }),
+    n: fc.integer({ min: 1, max: 70 }),
     fill: fc.constantFrom(...NUMBERS),
   });
 

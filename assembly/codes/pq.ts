@@ -18,6 +18,9 @@ import { INNER_PRODUCT } from "../metric";
 import { lookUpTable, nearestPart } from "../pq";
 import { Lists, Plan } from "../records";
 
+/** Vectors whose sub-vectors are dealt with one after the other before the next sub-quantizer's: the first-level cache keeps them. */
+const SOME: usize = 32;
+
 /** A product quantizer; TypeScript fills the fields down to `transposed`. */
 @unmanaged
 export class Product {
@@ -194,15 +197,20 @@ export function trainProduct(
   const size = (<usize>sub) << 2;
   const step = <usize>all * size;
   const centroids = <usize>K * size;
-  for (let m = 0; m < M; m++, transposed += centroids, sums += size << bits, counts += 4 << bits, errors += 8) {
-    let x = vectors + <usize>m * size;
-    for (let i = 0; i < n; i++, x += step) {
-      const number = <usize>nearestPart(x, K, sub, transposed, errors);
-      const count = counts + (number << 2);
-      store<i32>(count, load<i32>(count) + 1);
-      const sum = sums + number * size;
-      for (let j: usize = 0; j < size; j += 4) store<f32>(sum + j, load<f32>(sum + j) + load<f32>(x + j));
+  for (const end = vectors + <usize>n * step; vectors < end; ) {
+    const some = min(vectors + SOME * step, end);
+    for (let m: usize = 0; m < <usize>M; m++) {
+      const sum0 = sums + (m * size << bits);
+      const count0 = counts + (m << (bits + 2));
+      for (let x = vectors + m * size; x < some; x += step) {
+        const number = <usize>nearestPart(x, K, sub, transposed + m * centroids, errors + (m << 3));
+        const count = count0 + (number << 2);
+        store<i32>(count, load<i32>(count) + 1);
+        const sum = sum0 + number * size;
+        for (let j: usize = 0; j < size; j += 4) store<f32>(sum + j, load<f32>(sum + j) + load<f32>(x + j));
+      }
     }
+    vectors = some;
   }
 }
 

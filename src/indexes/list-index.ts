@@ -7,9 +7,9 @@ import { CHUNK } from "../lists/layout.js";
 import { Lists } from "../lists/lists.js";
 import type { Matches } from "../lists/matches.js";
 import type { Places } from "../lists/places.js";
+import { copySample } from "../training/sample.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Pace } from "../work/pace.js";
-import { permutation } from "../work/random.js";
 import type { Coarse } from "./coarse.js";
 import { describeTree } from "./describe.js";
 import { DirectMap } from "./direct-map.js";
@@ -611,9 +611,8 @@ export class ListIndex extends IndexNode {
 function sampleOf(vectors: Float32Array, d: number, limit: number, seed: number): Float32Array {
   const n = vectors.length / d;
   if (n <= limit) return vectors;
-  const order = permutation(n, seed);
   const sample = new Float32Array(limit * d);
-  for (let i = 0; i < limit; i++) sample.set(vectors.subarray(order[i] * d, (order[i] + 1) * d), i * d);
+  copySample(vectors, d, limit, seed, sample);
   return sample;
 }
 

@@ -2,6 +2,7 @@ import { fail } from "../errors.js";
 import type { Reader } from "../format/reader.js";
 import type { Writer } from "../format/writer.js";
 import { splitEmpty } from "../training/kmeans.js";
+import { copySample } from "../training/sample.js";
 import { permutation } from "../work/random.js";
 import type { Pace } from "../work/pace.js";
 import { Engine } from "../wasm/engine.js";
@@ -92,11 +93,7 @@ export class ProductQuantizer {
     const { kernels, span } = engine;
     const n = Math.min(given, K * MAX_POINTS);
     const data = engine.allocate(n * d * 4);
-    const sample = n < given ? permutation(given, seed) : undefined;
-    for (let i = 0; i < n; i++) {
-      const row = sample === undefined ? i : sample[i];
-      engine.f32.set(vectors.subarray(row * d, row * d + d), (data >>> 2) + i * d);
-    }
+    copySample(vectors, d, n, seed, engine.f32, data >>> 2);
     const { nbits, lanes } = this;
     const bytes = d * K * 4;
     const codebook = engine.allocate(bytes);

@@ -24,8 +24,11 @@ import { runPiece } from "./piece.js";
 import type { Kernel } from "./piece.js";
 import { KERNELS } from "./shares.js";
 
-/** Looks at the bell before the thread lies down: 15 us of them in Node 20, so that it is awake where one stage of a search follows another. */
-const LOOKS = 2000;
+/**
+ * Looks at the bell before the thread lies down: some 1.5 ms of them in Node 20. To wake one that sleeps takes .1 to .3 ms, now and then 10 (a
+ * virtual machine with two cores), as long as several jobs of k-means; so it is awake where one job, or block of queries, follows another.
+ */
+const LOOKS = 1 << 18;
 /** How long it lies there, in ms, before it hears messages again: then it takes one to wake it. */
 const LINGER = 50;
 

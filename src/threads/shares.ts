@@ -29,6 +29,8 @@ type Sharing = (args: readonly number[], engine: Engine, kernels: Kernels & More
 const POINTS = 64;
 /** Floats that take some 10 µs to be looked at. */
 const FLOATS = 1 << 15;
+/** Rows whose norms take some 100 us, a multiple of four. */
+const NORMS = 512;
 /** Rows that assembly/linear.ts multiplies at a time. */
 const STRIPE = 16;
 /** Queries of a piece at least: with fewer, what a block of them has in common is done too often. */
@@ -80,6 +82,8 @@ export const SHARES: Readonly<Record<string, Sharing>> = {
     steps: { 0: d * 4, 6: 4, 9: 4, 10: m * 4, 12: (k + 15) >> 4, 13: 4, 14: 4 },
     scratch: [15, kernels.assignByHeadsScratch(POINTS, m)],
   }),
+  // The kernel writes four norms at a time.
+  squaredNorms: ([, total, d]) => ({ total, least: NORMS, most: NORMS, count: 1, steps: { 0: d * 4, 3: 4 } }),
   firstNotFinite: ([, total]) => ({ total, least: FLOATS, most: 4 * FLOATS, count: 1, steps: { 0: 4 }, result: 1 }),
   searchRows: searching,
   searchBounded: searching,

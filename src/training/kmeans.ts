@@ -2,6 +2,7 @@ import { fail } from "../errors.js";
 import { Engine } from "../wasm/engine.js";
 import type { EngineOptions } from "../wasm/engine.js";
 import { Heads } from "./heads.js";
+import { copySample } from "./sample.js";
 import { Shares } from "./shares.js";
 import { permutation, Random } from "../work/random.js";
 import type { Pace } from "../work/pace.js";
@@ -66,14 +67,7 @@ export async function kmeans(
   const n = Math.min(given, k * MAX_POINTS);
   const rowBytes = d * 4;
   const data = engine.allocate(n * rowBytes);
-  if (n === given) {
-    engine.f32.set(points, data >>> 2);
-  } else {
-    const order = permutation(given, options.seed);
-    for (let i = 0; i < n; i++) {
-      engine.f32.set(points.subarray(order[i] * d, order[i] * d + d), (data >>> 2) + i * d);
-    }
-  }
+  copySample(points, d, n, options.seed, engine.f32, data >>> 2);
   for (let i = 0; i < n; i += 4096) {
     const bad = kernels.firstNotFinite(data + i * rowBytes, Math.min(4096, n - i) * d);
     if (bad >= 0) fail("ERR_NOT_FINITE", "the training points hold a NaN or an infinity: leave such rows out");
@@ -117,11 +111,7 @@ export async function kmeans(
       kernels.accumulate(at, count, d, lists + i * 4, sums, counts, 0, k);
       await pace.step("k-means", iteration * n + i + count, options.niter * n);
     }
-    let total = 0;
-    for (let i = 0; i < n; i++) {
-      const score = engine.f32[(scores >>> 2) + i];
-      total += options.spherical ? -score : Math.max(0, engine.f32[(norms >>> 2) + i] + 2 * score);
-    }
+    const total = kernels.objective(scores, options.spherical ? 0 : norms, n);
     kernels.average(sums, counts, k, d);
     const splits = chooseDonors(engine.i32.subarray(counts >>> 2, (counts >>> 2) + k), n);
     for (let i = 0; i < splits.length; i++) {

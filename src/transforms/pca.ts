@@ -4,7 +4,7 @@ import type { TransformTree } from "../indexes/tree.js";
 import { moreKernels } from "../wasm/more.js";
 import { symmetricEigen } from "../training/eigen.js";
 import type { Pace } from "../work/pace.js";
-import { permutation } from "../work/random.js";
+import { copySample } from "../training/sample.js";
 import { Engine } from "../wasm/engine.js";
 import { bytesOf } from "./fields.js";
 import { LinearTransform } from "./linear.js";
@@ -154,9 +154,7 @@ function sampled(vectors: Float32Array, d: number, seed: number): Float32Array {
   const n = Math.min(given, MAX_POINTS * d);
   if (n === given) return vectors;
   const sample = new Float32Array(n * d);
-  permutation(given, seed)
-    .subarray(0, n)
-    .forEach((row, i) => sample.set(vectors.subarray(row * d, row * d + d), i * d));
+  copySample(vectors, d, n, seed, sample);
   return sample;
 }
 
