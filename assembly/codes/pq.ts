@@ -197,10 +197,10 @@ export function trainProduct(
   const size = (<usize>sub) << 2;
   const step = <usize>all * size;
   const centroids = <usize>K * size;
-  for (const end = vectors + <usize>n * step; vectors < end; ) {
+  for (const end = vectors + <usize>n * step; vectors < end;) {
     const some = min(vectors + SOME * step, end);
     for (let m: usize = 0; m < <usize>M; m++) {
-      const sum0 = sums + (m * size << bits);
+      const sum0 = sums + ((m * size) << bits);
       const count0 = counts + (m << (bits + 2));
       for (let x = vectors + m * size; x < some; x += step) {
         const number = <usize>nearestPart(x, K, sub, transposed + m * centroids, errors + (m << 3));
