@@ -29,6 +29,7 @@ export async function run() {
       open: median("open"),
       search: median("search"),
       "in all": median("all"),
+      "from the process's start": median("whole"),
       "empty module": median("empty"),
       "new memory": median("memory"),
     });
