@@ -296,6 +296,49 @@ describe("the coder", () => {
       }
     }
   });
+
+  test("a state that is exactly where it has to be shortened", () => {
+    // Writing begins at 2^16. A symbol whose numbers begin with 0, and low bits that are zeros, multiply by powers of two: so limits are met.
+    const [low, high] = [-7, 8];
+    for (let rare = 0; rare < 14; rare++) {
+      const tables = [
+        Array.from({ length: 17 }, (_, s) => (s === 0 ? 0 : s === 16 ? 16384 : 2 ** rare + s - 1)),
+        // Nearly all for what is farther out.
+        Array.from({ length: 17 }, (_, s) => (s === 16 ? 16384 : s)),
+      ];
+      const models = new Uint8Array(2 * 16 * 112);
+      const view = new DataView(models.buffer);
+      for (let m = 0; m < 32; m++) {
+        view.setInt32(m * 112, m >> 1, true);
+        for (let t = 0; t < 3; t++)
+          tables[m & 1].forEach((start, s) => view.setUint16(m * 112 + 4 + t * 36 + s * 2, start, true));
+      }
+      const modelsAt = desk.put(models);
+      const room = desk.room(64);
+      const end = room + 64;
+      const [columns, none, values, out] = [desk.room(4), desk.put(new Int16Array(2)), desk.room(4), desk.room(4)];
+      const shape = [1, 2, 2, modelsAt, 32, columns, 0, none, 0, 0] as const;
+      const write = (at: number, pair: readonly number[]): void =>
+        engine.u8.set(new Uint8Array(Int16Array.from(pair).buffer), at);
+      for (let first = 0; first < 12; first++) {
+        for (let second = 0; second < 12; second++) {
+          for (let bits = -1; bits < 4; bits++) {
+            const far = bits < 0 ? low : high - 1 + 2 ** bits;
+            const pair = [far * 2 ** second - ((2 ** second) >> 1), low * 2 ** first - ((2 ** first) >> 1)];
+            if (pair.some((value) => value !== (value << 16) >> 16)) continue;
+            // The last column is written first.
+            write(columns, [bits < 0 ? second * 2 : second * 2 + 1, first * 2]);
+            write(values, pair);
+            write(out, [0, 0]);
+            const start = kernels.writeRows(end, ...shape, values, 0);
+            expect(kernels.readRows(start, end, ...shape, out, 0), String([rare, first, second, bits])).toBe(0);
+            expect([...new Int16Array(engine.u8.buffer, out, 2)]).toEqual(pair);
+          }
+        }
+      }
+      desk.clear();
+    }
+  });
 });
 
 describe("matrices", () => {

@@ -264,7 +264,9 @@ function mutantsOf(file, source) {
 function kernelTestsOf(file) {
   if (file.startsWith("assembly/codec")) return ["codec-kernels"];
   if (!file.startsWith("assembly")) return [];
-  return /bounds|candidates|coded|heads|whole|row-codes/.test(file) ? ["kernels", "compared"] : ["kernels"];
+  if (/bounds|candidates|coded|heads|whole|row-codes|scalar|sieve/.test(file))
+    return ["kernels", "compared", "inner-bounds", "inner-kernels"];
+  return /scan|pool|fastscan/.test(file) ? ["kernels", "inner-kernels"] : ["kernels"];
 }
 
 /** Tests that hold a file. */

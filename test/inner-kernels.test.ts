@@ -1,0 +1,172 @@
+import { describe, expect, test } from "vitest";
+import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
+import { Engine } from "../src/wasm/engine.js";
+import { Desk } from "./desk.js";
+import { innerKernels } from "./inner.js";
+import { below, randomOf } from "./random.js";
+import type { Random } from "./random.js";
+import { oneList, records } from "./records.js";
+
+// Kernels that are within others, each beside its definition in plain numbers: what limits and bounds are is seen by how much is compared,
+// and hardly by what is found.
+
+const { fround: f } = Math;
+const engine = new Engine();
+const desk = new Desk(engine);
+const inner = await innerKernels<"limitOf" | "limitScratch" | "kth" | "poolSize" | "pour" | "emptyPool" | "scanLogged">(
+  engine,
+  `
+  import { limitOf, limitScratch } from "./candidates";
+  import { Best } from "./found/best";
+  import { emptyPool, kth, poolSize, pour } from "./pool";
+  import { Lists, Plan } from "./records";
+  import { scanLists } from "./scan/lists";
+  import { RowCode } from "./scan/row-code";
+
+  export { emptyPool, kth, limitOf, pour };
+  export { limitScratchOf as limitScratch, poolSizeOf as poolSize };
+  function limitScratchOf(k: i32): i32 { return limitScratch(k); }
+  function poolSizeOf(k: i32): i32 { return poolSize(k); }
+
+  /** A code whose keys are zero, and which writes down which query turned to which list. */
+  @unmanaged
+  class Logged extends RowCode {
+    log: usize;
+    open(_plan: Plan, _lists: Lists, _scratch: usize): void {}
+    turn(i: i32, list: i32): void {
+      store<i32>(this.log, (list << 8) | i);
+      this.log += 4;
+    }
+    four(_a: usize, _b: usize, _c: usize, _e: usize, _bar: f32): v128 {
+      return f32x4.splat(0);
+    }
+  }
+  export function scanLogged(code: usize, plan: usize, lists: usize, found: usize): void {
+    scanLists<Logged, Best>(
+      changetype<Logged>(code),
+      changetype<Plan>(plan),
+      changetype<Lists>(lists),
+      changetype<Best>(found),
+    );
+  }
+`,
+);
+
+/** Numbers, some of them equal, some infinite. */
+function bounds(random: Random, n: number, share: number): Float32Array {
+  return Float32Array.from({ length: n }, () =>
+    random() < share ? Infinity : random() < 0.3 ? below(random, 5) : random() * 9 - 3,
+  );
+}
+
+/** limitOf as it is told: the least of each of 4k groups, and the limit halved six times. */
+function limitOf(lower: Float32Array, k: number): number {
+  const end = lower.length & ~3;
+  const size = Math.min(4 * k, end);
+  const least = Array.from({ length: size }, (_, i) => {
+    let value = Infinity;
+    for (let at = i; at < end; at += size) value = Math.min(value, lower[at]);
+    return value;
+  });
+  const reached = (limit: number): boolean => least.filter((value) => value <= limit).length >= k;
+  let low = Math.min(...least);
+  let high = Math.max(...least.filter((value) => value < Infinity));
+  if (!reached(high)) return Infinity;
+  for (let step = 0; step < 6; step++) {
+    const middle = f(f(low + high) / 2);
+    if (reached(middle)) high = middle;
+    else low = middle;
+  }
+  return high;
+}
+
+test("a limit that k bounds reach, by halving", () => {
+  const random = randomOf(1);
+  for (const share of [0, 0.4, 0.95, 1]) {
+    for (const n of [1, 3, 4, 7, 8, 30, 64, 131, 400]) {
+      for (const k of [1, 2, 3, 8, 17, 100]) {
+        const lower = bounds(random, n, share);
+        const scratch = desk.room(inner.limitScratch(k));
+        const limit = inner.limitOf(desk.put(lower), n, k, scratch);
+        expect(limit, `${k} of ${n}`).toBe(limitOf(lower, k));
+        if (limit < Infinity) expect(lower.filter((bound) => bound <= limit).length).toBeGreaterThanOrEqual(k);
+        desk.clear();
+      }
+    }
+  }
+});
+
+describe("pools of 16-bit sums", () => {
+  const order = (sums: Uint16Array): number[] => [...sums].sort((a, b) => a - b);
+
+  test("the k-th smallest", () => {
+    const random = randomOf(2);
+    for (const most of [1, 4, 1000, 65536]) {
+      for (const n of [8, 16, 24, 120]) {
+        for (const base of [0, 65536 - most]) {
+          const sums = Uint16Array.from({ length: n }, () => base + below(random, most));
+          const at = desk.put(sums);
+          for (let k = 1; k <= n; k++) expect(inner.kth(at, n, k)).toBe(order(sums)[k - 1]);
+          expect(inner.kth(at, n, n + 1)).toBe(65535);
+          desk.clear();
+        }
+      }
+    }
+  });
+
+  test("poured in, sifted when full, and emptied in order", () => {
+    const random = randomOf(3);
+    for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT]) {
+      for (const k of [1, 5, 20, 70, 140]) {
+        for (const most of [3, 300, 65536]) {
+          const size = inner.poolSize(k);
+          expect(size).toBeGreaterThanOrEqual(2 * k);
+          const pool = desk.room(4 + 6 * size);
+          engine.i32[pool >>> 2] = 0;
+          const all: { sum: number; slot: number }[] = [];
+          let limit = 65535;
+          for (let first = 0; first < 32 * 30; first += 32) {
+            const sums = Uint16Array.from({ length: 32 }, () => below(random, most));
+            const open = below(random, 2 ** 32);
+            sums.forEach((sum, lane) => {
+              if ((open >>> lane) & 1) all.push({ sum, slot: first + lane });
+            });
+            limit = inner.pour(open, desk.put(sums), first, pool, k, limit);
+            const kth = all.map(({ sum }) => sum).sort((a, b) => a - b)[k - 1] ?? 65535;
+            // What may enter has fallen to what is below the k-th when the pool was sifted last.
+            expect(limit).toBeGreaterThanOrEqual(kth - 1);
+            expect(engine.i32[pool >>> 2]).toBeLessThan(size);
+          }
+          const sorted = all.sort((a, b) => a.sum - b.sum || a.slot - b.slot).slice(0, k);
+          const [keys, slots] = [desk.room(4 * k), desk.room(4 * k)];
+          expect(inner.emptyPool(pool, k, keys, slots, 0, metric)).toBe(sorted.length);
+          expect(desk.floats(keys, k)).toEqual(sorted.map(({ sum }) => sum));
+          // Among equals, the first come are kept, and the smaller or the larger slot is the better.
+          const kept = sorted.map(({ slot, sum }) => ({ slot, sum }));
+          if (metric === METRIC_INNER_PRODUCT) kept.sort((a, b) => a.sum - b.sum || b.slot - a.slot);
+          expect(desk.ints(slots, k)).toEqual(kept.map(({ slot }) => slot));
+          desk.clear();
+        }
+      }
+    }
+  });
+});
+
+test("a stretch of a list is compared for all queries that want it before the next comes from memory", () => {
+  // A stretch has 256 KB, here four rows: so it begins on slots 0, 4 and 8.
+  const [n, nq, k] = [10, 3, 1];
+  const size = 2 ** 16;
+  const log = desk.room(100 * 4);
+  const code = desk.put(Int32Array.from([log]));
+  const probes = desk.put(new Int32Array(nq));
+  const rows = desk.room(n * size);
+  const scratch = desk.room(engine.kernels.scanListsScratch(1, nq, 1));
+  const [keys, slots] = [desk.room(nq * k * 4), desk.room(nq * k * 4)];
+  const plan = { nq, d: 1, metric: METRIC_L2, probes, nprobe: 1, atLeast: 1, scratch };
+  const lists = { ...oneList(engine, n), codes: rows, blockBytes: size };
+  inner.scanLogged(code, ...records(engine, plan, lists, { keys, slots, k }));
+  // After these, each query is scanned once more, since all keys are equal.
+  expect(desk.ints(log, 3 * nq)).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2]);
+  expect(desk.ints(slots, nq)).toEqual([0, 0, 0]);
+  desk.clear();
+});
