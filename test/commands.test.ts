@@ -313,6 +313,17 @@ describe.concurrent("shrink", () => {
     expect((await open("small/flat.index")).reconstruct(7)).toEqual(small.reconstruct(7));
   });
 
+  test("says where layers end, of more than one", async () => {
+    const one = await cellist("shrink", "voice.index", "--out", "small/one.voice");
+    expect(one.stdout).toMatch(/^voice\.index\n[^]*a vector/);
+    expect(one.stdout).not.toContain("layers");
+    const two = await cellist("shrink", "voice.index", "--layers", "2", "--out", "small/two.voice");
+    const [, first, last] = /layers +they end at ([\d,]+), ([\d,]+) bytes/.exec(two.stdout) ?? expect.unreachable();
+    const bytes = bytesOf("small/two.voice");
+    expect(Number(last.replaceAll(",", ""))).toBe(bytes.length);
+    expect((await readVoice(bytes.subarray(0, Number(first.replaceAll(",", ""))), { layers: 1 })).ntotal).toBe(N);
+  });
+
   test("by one target of three", async () => {
     const bytes = Number((await json("shrink", "voice.index", "--bytes", "12kB", "--out", "small/b.voice")).after);
     expect(bytes).toBeLessThanOrEqual(12_000);
@@ -468,18 +479,23 @@ describe.concurrent("convert", () => {
 
   test("leaves out what no index takes, where that is asked for", async () => {
     const file = bytesOf("voice.index");
-    // The last vector of the file: its ids stand behind it, so many as its list has.
     const index = await open("voice.index");
-    const spoilt = new Uint8Array(file);
-    const wanted = index.reconstruct(3);
-    const bytes = Buffer.from(wanted.buffer);
-    const place = file.indexOf(bytes);
-    expect(place).toBeGreaterThan(0);
-    new DataView(spoilt.buffer).setFloat32(place + 8, NaN, true);
-    writeFileSync(at("nan.index"), spoilt);
+    const spoil = (name: string, id: number): void => {
+      const place = file.indexOf(Buffer.from(index.reconstruct(id).buffer));
+      expect(place).toBeGreaterThan(0);
+      const spoilt = new Uint8Array(file);
+      new DataView(spoilt.buffer).setFloat32(place + 8, NaN, true);
+      writeFileSync(at(name), spoilt);
+    };
+    spoil("nan.index", 3);
+    spoil("last.index", N - 1);
     const convert = ["convert", "nan.index", "--to", "IDMap,Flat", "--out", "clean.index"];
     expect(await failing(1, ...convert)).toMatch(/nan\.index: the vector 3 has NaN in column 2.*--skip-nonfinite/);
     expect(await json(...convert, "--skip-nonfinite")).toMatchObject({ ntotal: N - 1, skipped: 1 });
+    // What numbers its vectors itself takes what is numbered so, and nothing else.
+    const flat = (name: string): string[] => ["convert", name, "--to", "Flat", "--out", "flat", "--skip-nonfinite"];
+    expect(await failing(1, ...flat("nan.index"))).toContain("has ids of its own");
+    expect(await json(...flat("last.index"))).toMatchObject({ ntotal: N - 1, skipped: 1 });
     const clean = await open("clean.index");
     expect(clean.reconstruct(4)).toEqual(vectors.slice(4 * D, 5 * D));
     expect(() => clean.reconstruct(3)).toThrow(/no vector/);

@@ -25,6 +25,13 @@ function spoilt(value: number): Float32Array {
   return result;
 }
 
+/** A file of faiss' IndexScalarQuantizer, with another type of quantizer. */
+function ofQuantizer(type: number): Uint8Array<ArrayBuffer> {
+  const bytes = golden("sq8_l2");
+  new DataView(bytes.buffer).setInt32(37, type, true);
+  return bytes;
+}
+
 /** The indexes that errors are provoked on. */
 const INDEXES = {
   none: async () => indexFactory(D, "Flat"),
@@ -259,6 +266,7 @@ const table: Record<ErrorCode, Row[]> = {
       "d at offset 4 is 0, not from 1 to 1048576: the file is damaged",
     ],
     ["none", () => readIndex(header("IxFl", D, 0, odd(26))), "metric_type at offset 33 is 26"],
+    ["none", () => readIndex(ofQuantizer(26)), "qtype at offset 37 is 26, no scalar quantizer"],
     ["none", () => readIndex(listsOfKind("il99")), /^inverted lists at offset \d+ are of the kind "il99", not ilar/],
     [
       "none",
@@ -274,6 +282,8 @@ const table: Record<ErrorCode, Row[]> = {
       () => readIndex(header("IxFl", D, 0, odd(20))),
       "the file's metric has the number 20: only L2 (1) and inner",
     ],
+    ["none", () => readIndex(ofQuantizer(9)), "the file's scalar quantizer is faiss' QuantizerType 9"],
+    ["none", () => readIndex(ofQuantizer(25)), "the file's scalar quantizer is faiss' QuantizerType 25"],
     ["none", () => readIndex(listsOfKind("ilod")), /in another file \(ilod\): merge them in faiss first/],
     ["none", () => readIndex(listsOfKind("il00")), /kept elsewhere \(il00\)/],
     ["flat", (index) => index.addWithIds(two, [1, 2]), 'a Flat index numbers its vectors itself: make an "IDMap,Flat"'],

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
 import { VectorIndex } from "../src/handle/vector-index.js";
-import { levelShares } from "../src/graph/levels.js";
+import { drawLevel, levelShares } from "../src/graph/levels.js";
 import { OWN_PARAMS } from "../src/indexes/node.js";
 import type { IndexNode } from "../src/indexes/node.js";
 import { Matches } from "../src/lists/matches.js";
@@ -46,6 +46,15 @@ test("the shares of levels are M^-level (1 - 1 / M)", () => {
     });
     expect(M ** -shares.length * (1 - 1 / M)).toBeLessThan(1.001e-9);
   }
+});
+
+test("a level is drawn by its share, the highest where rounded shares leave a rest", () => {
+  const draw = (unit: number, shares = [0.5, 0.25, 0.125]): number =>
+    drawLevel(Float64Array.from(shares), { unit: () => unit } as Random);
+  expect([0, 0.4999, 0.5, 0.7499, 0.75, 0.8749, 0.875, 0.9999].map((unit) => draw(unit))).toEqual([
+    0, 0, 1, 1, 2, 2, 2, 2,
+  ]);
+  expect(draw(0.9, [])).toBe(0);
 });
 
 /** Vectors of a few dimensions, which metric, and how the graph is made and searched. */

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
 import type { Index, Metric } from "../src/index.js";
 import { blend, measureVoice } from "../src/rvc/index.js";
@@ -51,7 +51,11 @@ describe("measureVoice says what a search and a blend give", () => {
   // In the one exact distances are the index's own, in the other they come of another index.
   test.each(["IVF8,Flat", "IVF8,SQ8"])("%s, beside the truth", async (description) => {
     const [index, truth] = [await made(description), await made("Flat")];
+    // A clock that counts how often it is looked at.
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => clock.mock.calls.length);
     const report = await measureVoice(index, { sample: frames, k: K, nprobe: [1, 3], truth });
+    const all = Date.now();
+    clock.mockRestore();
     expect(report.settings.map(({ nprobe }) => nprobe)).toEqual([1, 3, null]);
     for (const { nprobe, recall, error, median } of report.settings) {
       const lists = nprobe ?? N;
@@ -61,6 +65,10 @@ describe("measureVoice says what a search and a blend give", () => {
       expect(errors[FRAMES / 2 - 1] - 1e-4).toBeLessThan(median ?? NaN);
       expect(errors[FRAMES / 2] + 1e-4).toBeGreaterThan(median ?? NaN);
     }
+    // Blocks of 16 frames took, in all, a part of the whole.
+    const blocks = report.settings.reduce((sum, { milliseconds }) => sum + (milliseconds * FRAMES) / 16, 0);
+    expect(blocks).toBeGreaterThan(2.9);
+    expect(blocks).toBeLessThanOrEqual(all);
     expect(report.settings[0].recall).toBeLessThan(report.settings[1].recall);
   });
 

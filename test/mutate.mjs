@@ -10,7 +10,7 @@
 //
 // What is left over goes to docs/mutations.md, with the reason why it is no fault, or to a new test.
 
-import { fork } from "node:child_process";
+import { execFileSync, fork } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -72,63 +72,10 @@ const OPERATORS = [
   [/\bfail\(/g, "((..._: unknown[]) => undefined as never)("],
   [/^\s*(?:await )?[\w.#]+\(.*\);$/g, ""],
 ];
-/** Which tests hold which room; the first that fits. */
+/** Which tests hold which kernels; the first that fits. */
 const ROOMS = [
-  [/src\/cli/, ["cli", "commands", "convert", "convert-matrix", "outline", "text"]],
-  [/src\/worker/, ["worker", "handle-worker", "threads"]],
-  [
-    /src\/remote/,
-    [
-      "pieces",
-      "http",
-      "cache-store",
-      "remote-sources",
-      "remote",
-      "remote-cache",
-      "remote-flow",
-      "similarity",
-      "remote-faults",
-    ],
-  ],
-  [
-    /src\/rvc/,
-    [
-      "blend",
-      "measure",
-      "voice-inputs",
-      "npy",
-      "shrink",
-      "compact",
-      "steps",
-      "voice-file",
-      "kmeans-faiss",
-      "allocation",
-    ],
-  ],
-  [/src\/threads/, ["shared-module", "threads", "worker", "thread-faults"]],
-  [/src\/ring/, ["ring"]],
-  [/src\/format/, ["reading", "sources", "npy", "faiss-files", "handle", "storage"]],
-  [/src\/handle/, ["handle", "handle-inputs", "filter", "id-selectors", "errors", "search", "storage", "allocation"]],
-  [
-    /src\/faiss/,
-    [
-      "faiss-files",
-      "descriptions",
-      "encode",
-      "reading",
-      "old-files",
-      "sign-blocks",
-      "storage",
-      "errors",
-      "grammar",
-      "guards",
-      "remote",
-      "fastscan",
-      "ivf-pqr",
-    ],
-  ],
-  [/kmeans|heads|training|mini-batch/, ["kmeans", "kmeans-faiss", "steps"]],
-  [/assembly\/(bounds|candidates)|bounds\/sketch/, ["bounds", "filter", "search", "guards"]],
+  [/kmeans|heads/, ["kmeans", "kmeans-faiss", "steps"]],
+  [/bounds|candidates/, ["bounds", "filter", "search", "guards"]],
   [/row-codes|coded-|whole-/, ["row-codes", "bounds", "filter", "guards"]],
   [/graph/, ["hnsw", "sieve", "filter", "guards"]],
   [/fastscan|packed|pool/, ["fastscan", "fastscan-residuals", "ivf-pq", "filter", "guards"]],
@@ -164,19 +111,20 @@ const ROOMS = [
       "remote",
     ],
   ],
-  [/src\/factory/, ["grammar", "descriptions", "errors", "storage"]],
-  [/src\/work/, ["elementary", "steps", "kmeans-faiss"]],
-  [
-    /src\/lists|src\/wasm/,
-    ["update", "guards", "storage", "behind-a-file", "filter", "hnsw", "ivf-pq", "limits", "faults"],
-  ],
-  [/src\/indexes/, ["search", "filter", "update", "storage", "faiss-files", "ivf-pq", "steps", "faults", "limits"]],
   [/./, ["search", "filter", "update", "storage", "faiss-files", "ivf-pq", "guards", "tiny", "steps", "handle-inputs"]],
+];
+/** Of src/ those tests are asked that run the place (mutate-reach.mjs), and these, which run it in processes and threads of their own. */
+const OUTSIDE = [
+  [/src.cli/, ["cli", "commands", "convert"]],
+  [/src.(worker|threads)/, ["worker", "handle-worker", "threads", "thread-faults"]],
 ];
 /** Tests that damage at random for minutes: what only they notice has no test. */
 const CHANCE = /^(fuzz|voice-damage|readme|demo|native)\.test/;
-/** A mutant that runs longer hangs, which counts as noticed: far longer than its tests take on a machine that others use. */
-const PATIENCE = 600_000;
+/**
+ * A fault hangs, which counts as noticed, where a file of tests takes so many seconds of a processor more than it may, or none for so
+ * long: what others do on the machine is no matter.
+ */
+const [PATIENCE, IDLE] = [60, 90];
 const HANG = "a hang";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -207,6 +155,7 @@ const noticed = new Map();
 let [killed, unbuilt, unsound, next] = [0, 0, 0, 0];
 const folder = join(root, "build/mutants");
 snapshot(join(folder, "whole"));
+const { blocks, files: reaching } = mutants.some(({ file }) => file.startsWith("src")) ? await reach() : {};
 await Promise.all(
   Array.from({ length: Number(values.jobs) }, (_, job) => work(join(folder, "whole"), join(folder, String(job)))),
 );
@@ -250,6 +199,7 @@ function mutantsOf(file, source) {
         found.push({
           file,
           line: i + 1,
+          at: lines.slice(0, i).join("\n").length + (i > 0 ? 1 : 0) + index,
           before: text.trim(),
           after: after.trim(),
           source: [...lines.slice(0, i), after, ...lines.slice(i + 1)].join("\n"),
@@ -269,16 +219,59 @@ function kernelTestsOf(file) {
   return /scan|pool|fastscan/.test(file) ? ["kernels", "inner-kernels"] : ["kernels"];
 }
 
-/** Tests that hold a file. */
-function testsOf(file) {
+/** The tests that hold a place, the quickest first: names of files, and of those that are known to run it, which ones. */
+function testsOf(mutant) {
+  const { file } = mutant;
+  const named = (names) => names.map((name) => ({ name: `${name}.test.ts` }));
   const everything = readdirSync(join(root, "test")).filter((name) => name.endsWith(".test.ts") && !CHANCE.test(name));
-  const [, room] = ROOMS.find(([pattern]) => pattern.test(file));
-  const names = (values.tests ?? [...kernelTestsOf(file), ...room]).map((name) => `${name}.test.ts`);
-  // What has noticed most goes first.
-  names.sort((a, b) => (noticed.get(b) ?? 0) - (noticed.get(a) ?? 0));
-  return [...new Set(values.all ? [...names, ...everything] : names)].filter((name) =>
-    existsSync(join(root, "test", name)),
+  const room = (rooms) => rooms.find(([pattern]) => pattern.test(file))?.[1] ?? [];
+  const tests = values.tests
+    ? named(values.tests)
+    : file.startsWith("src")
+      ? [...reachedBy(mutant), ...named(room(OUTSIDE))]
+      : // What has noticed most goes first.
+        named([...kernelTestsOf(file), ...room(ROOMS)]).sort(
+          (a, b) => (noticed.get(b.name) ?? 0) - (noticed.get(a.name) ?? 0),
+        );
+  if (values.all)
+    tests.push(...everything.filter((name) => tests.every((test) => test.name !== name)).map((name) => ({ name })));
+  return tests.filter(({ name }) => existsSync(join(root, "test", name)));
+}
+
+/** Tests that run the innermost block around a fault; where it stands in none, those that run any of its file. */
+function reachedBy({ file, at }) {
+  const here = [...blocks.entries()].filter(([, block]) => block.file === file);
+  const around = here.filter(([, { from, to }]) => from <= at && at < to);
+  const least = Math.min(...around.map(([, { from, to }]) => to - from));
+  const wanted = new Set(
+    (around.length > 0 ? around.filter(([, { from, to }]) => to - from === least) : here).map(([id]) => id),
   );
+  const runs = (list) => list.some((id) => wanted.has(id));
+  // What runs whenever the library is read is no reason to run every test there is.
+  const always = reaching.filter(({ marks }) => runs(marks.load)).length > reaching.length / 4;
+  return reaching
+    .map(({ name, marks: { load, rest, tests } }) => {
+      const whole = runs(rest) || (runs(load) && !always);
+      const chosen = tests.filter((test) => whole || runs(test.blocks));
+      return { name, ids: chosen.map(({ id }) => id), ms: chosen.reduce((sum, { ms }) => sum + ms, 0) };
+    })
+    .filter(({ ids }) => ids.length > 0)
+    .sort((a, b) => a.ms - b.ms);
+}
+
+/** Which tests run which block: of the whole suite but fuzzers, kernels' own and what runs elsewhere. */
+async function reach() {
+  const elsewhere = /^(kernels|codec-kernels|compared|tiers|soak)\.test/;
+  const outside = new Set(OUTSIDE.flatMap(([, names]) => names.map((name) => `${name}.test.ts`)));
+  const names = readdirSync(join(root, "test")).filter(
+    (name) => name.endsWith(".test.ts") && !CHANCE.test(name) && !elsewhere.test(name) && !outside.has(name),
+  );
+  const known = join(root, "build/reach.json");
+  const child = fork(join(root, "test/mutate-reach.mjs"), [values.jobs, known, ...names], {
+    cwd: join(folder, "whole"),
+  });
+  await new Promise((resolve) => child.once("exit", resolve));
+  return JSON.parse(readFileSync(known, "utf8"));
 }
 
 function told({ file, line, before, after, number }) {
@@ -294,6 +287,7 @@ function snapshot(folder) {
     cpSync(join(root, name), join(folder, name), { recursive: true });
   for (const name of readdirSync(join(root, "build")).filter((entry) => /\.wasm$|^esm$/.test(entry)))
     cpSync(join(root, "build", name), join(folder, "build", name), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
 }
 
 /** Tries one mutant after the other in a copy of the project. */
@@ -304,11 +298,10 @@ async function work(whole, folder) {
     if (job === undefined) {
       rmSync(folder, { recursive: true, force: true });
       cpSync(whole, folder, { recursive: true });
-      symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
       job = await started(folder);
     }
     const before = Date.now();
-    const result = await asked(job, { mutant, tests: testsOf(mutant.file) });
+    const result = await asked(job, { mutant, tests: testsOf(mutant) });
     if (result === "none") unbuilt++;
     else if (result === "unsound") unsound++;
     else if (result === "") survivors.push(mutant);
@@ -334,20 +327,41 @@ async function started(folder) {
   return job;
 }
 
-/** What becomes of one fault; a job that answers nothing for long hangs. One that ends by itself is no answer, but a mistake here. */
+/** What becomes of one fault; a job that takes too long hangs. One that ends by itself is no answer, but a mistake here. */
 function asked(job, order) {
   return new Promise((resolve, reject) => {
+    // Since the last file of tests: what was spent then, what may be, and when something was spent last.
+    let [begun, allowed, last, at] = [spentBy(job.pid), PATIENCE, 0, Date.now()];
+    const watch = setInterval(() => {
+      const spent = spentBy(job.pid);
+      if (spent !== last) [last, at] = [spent, Date.now()];
+      if (spent - begun < allowed && Date.now() - at < IDLE * 1000) return;
+      process.kill(-job.pid, "SIGKILL");
+      done(HANG);
+    }, 5000);
     const done = (result) => {
-      clearTimeout(late);
+      clearInterval(watch);
       job.removeAllListeners();
       resolve(result);
     };
-    const late = setTimeout(() => {
-      process.kill(-job.pid, "SIGKILL");
-      done(HANG);
-    }, PATIENCE);
-    job.once("message", done);
+    job.on("message", (news) => {
+      if (typeof news === "string") done(news);
+      else [begun, allowed] = [spentBy(job.pid), PATIENCE + (5 * (news.ms ?? 60_000)) / 1000];
+    });
     job.once("exit", () => reject(new Error(`the job ended:${told(order.mutant)}`)));
     job.send(order);
   });
+}
+
+/** Seconds of a processor that the living processes of a group have taken. */
+function spentBy(group) {
+  let sum = 0;
+  for (const line of execFileSync("ps", ["-A", "-o", "pgid=,time="], { encoding: "utf8" }).split("\n")) {
+    const [id, time] = line.trim().split(/\s+/);
+    if (Number(id) === group)
+      sum += time
+        .split(/[-:]/)
+        .reduce((all, part, i, { length }) => all * (i === 1 && length === 4 ? 24 : 60) + Number(part), 0);
+  }
+  return sum;
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { PartsSource } from "../src/remote/parts-source.js";
 import { Pieces } from "../src/remote/pieces.js";
 import type { Piece } from "../src/remote/pieces.js";
 import type { Ranges } from "../src/remote/ranges.js";
@@ -28,13 +29,8 @@ function slowly(own: Partial<Ranges> = {}) {
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 const row = (count: number, bytes: number, gap = 0): Piece[] =>
   Array.from({ length: count }, (_, i) => ({ from: i * (bytes + gap), to: i * (bytes + gap) + bytes }));
-const of = (ranges: Ranges, pieces: Piece[]): Pieces =>
-  new Pieces(
-    ranges,
-    pieces,
-    () => undefined,
-    () => undefined,
-  );
+const of = (ranges: Ranges, pieces: Piece[], take: () => void = () => undefined): Pieces =>
+  new Pieces(ranges, pieces, take, () => undefined);
 
 describe("a request", () => {
   it("joins pieces up to a megabyte, and not a byte more", async () => {
@@ -120,6 +116,26 @@ describe("a request", () => {
     expect(asked).toHaveLength(9);
   });
 
+  it("goes on while what has come is put where it belongs, unless two megabytes have and are not", async () => {
+    for (const [bytes, meanwhile] of [
+      [MEGABYTE, 2],
+      [2 * MEGABYTE - 1, 2],
+      [2 * MEGABYTE, 1],
+    ]) {
+      const { ranges, asked } = slowly();
+      const begun: number[] = [];
+      const pieces = of(ranges, row(4, bytes), () => begun.push(asked.length));
+      const all = pieces.all(undefined, () => undefined);
+      for (let i = 0; i < 4; i++) {
+        await turn();
+        expect(asked).toHaveLength(i + 1);
+        asked[i].answer();
+      }
+      await all;
+      expect(begun).toEqual([meanwhile, meanwhile + 1, meanwhile + 2, 4].map((count) => Math.min(count, 4)));
+    }
+  });
+
   it("of what is only likely to be wanted waits for what was asked for", async () => {
     const { ranges, asked, spans } = slowly({ bridge: 5000 });
     const pieces = of(ranges, row(9, 1000, 1000));
@@ -139,4 +155,33 @@ describe("a request", () => {
     await turn();
     expect(spans()[2][1]).toBe(17_000);
   });
+});
+
+it("of a file that is read in a row takes twice as much each time, and what will be read in a row in whole", async () => {
+  const [KB, size] = [1024, 40 * MEGABYTE];
+  const asked: number[][] = [];
+  const ranges: Ranges = {
+    ...slowly().ranges,
+    size,
+    read: (from, to) => Promise.resolve(new Uint8Array(to - from)).finally(() => asked.push([from, to - from])),
+  };
+  const source = new PartsSource(ranges, new Uint8Array(100), new AbortController().signal);
+  expect([(await source.next())?.length, source.read]).toEqual([100, 100]);
+  for (let i = 0; i < 10; i++) await source.next();
+  const row = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 4096];
+  expect(asked.map(([, bytes]) => bytes / KB)).toEqual(row);
+  expect(source.read).toBe(100 + 12_272 * KB);
+  source.skip(50);
+  source.ahead(5 * MEGABYTE);
+  for (let i = 0; i < 4; i++) await source.next();
+  const from = 150 + 12_272 * KB;
+  expect(asked.slice(10)).toEqual([
+    [from, 4 * MEGABYTE],
+    [from + 4 * MEGABYTE, MEGABYTE],
+    [from + 5 * MEGABYTE, 64 * KB],
+    [from + 5 * MEGABYTE + 64 * KB, 128 * KB],
+  ]);
+  source.skip(size - 1000 - (from + 5 * MEGABYTE + 192 * KB));
+  expect((await source.next())?.length).toBe(1000);
+  expect(await source.next()).toBeUndefined();
 });

@@ -48,7 +48,7 @@ describe("the size that is asked for", () => {
   test("is refused where even the coarsest step needs more, with what it needs", async () => {
     const error = await refusalOf(shrinkVoice(voice, { bytes: 100, sample: 8 }));
     expect(error.code).toBe("ERR_PARAMETER");
-    const least = Number(/and (\d+) are needed/.exec(error.message)?.[1]);
+    const least = Number(/and about (\d+) are needed/.exec(error.message)?.[1]);
     // Another basis may suit the other size by a byte or two.
     const bytes = Math.ceil(1.01 * least);
     const { report } = await shrinkVoice(voice, { bytes, sample: 8 });

@@ -168,6 +168,18 @@ describe("lists in order of similarity", () => {
     });
   });
 
+  it("are refused where what finds them can't be numbered anew, and the index stays", async () => {
+    for (const cells of ["PCA8,Flat", "PQ4x4fs,RFlat"]) {
+      const index = await made(`IVF50(${cells}),Flat`);
+      const before = index.toBytes();
+      await expect(orderBySimilarity(index)).rejects.toMatchObject({
+        code: "ERR_UNSUPPORTED",
+        message: expect.stringContaining(`found by a ${cells} `) as string,
+      });
+      expect(index.toBytes()).toEqual(before);
+    }
+  });
+
   it("can be given up", async () => {
     const controller = new AbortController();
     controller.abort(new Error("enough"));

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index, Metric } from "../src/index.js";
+import { VectorIndex } from "../src/handle/vector-index.js";
+import { ListIndex } from "../src/indexes/list-index.js";
+import { IdLookup } from "../src/lists/id-lookup.js";
 import { randomOf, uniform } from "./random.js";
 
 // Merges and updates, held against what one add of the same vectors makes: the bytes of the file.
@@ -213,4 +216,37 @@ test("an index that numbers its vectors takes no ids in their place", async () =
   const index = await indexFactory(D, "Flat");
   await index.add(part(0, 3));
   await expect(index.upsert(part(0, 1), [1])).rejects.toMatchObject({ code: "ERR_UNSUPPORTED" });
+});
+
+test("vectors that fit into the room that lists have move none", async () => {
+  const index = await (await trained("IVF4,Flat"))();
+  if (!(index instanceof VectorIndex && index.node instanceof ListIndex)) return expect.unreachable();
+  const { lists } = index.node;
+  const starts = (): number[] => [0, 1, 2, 3].map((list) => lists.start(list));
+  await index.add(part(0, 200));
+  const exact = starts();
+  await index.add(part(200, 201));
+  const roomy = starts();
+  // The first have just their room; what comes later brings room for more.
+  expect(roomy[3]).toBeGreaterThan(exact[3] + 10);
+  for (let i = 201; i < 205; i++) {
+    await index.add(part(i, i + 1));
+    expect(starts()).toEqual(roomy);
+  }
+});
+
+test.each<[string, bigint[]]>([
+  ["dense", [3n, 0n, 7n, 4n]],
+  ["dense up to the last that has room", [7n, 1n, 1n, 0n]],
+  ["one beyond that", [8n, 1n, 1n, 0n]],
+  ["one below 0", [0n, 1n, -1n, 2n]],
+  ["of 64 bits", [2n ** 63n - 1n, -(2n ** 63n), 5n, 2n ** 32n + 5n]],
+  ["none", []],
+])("the place of an id is the last that has it: ids that are %s", (_, ids) => {
+  const lookup = new IdLookup(ids.length, (each) => ids.forEach(each));
+  const asked = [...ids, ...ids.map((id) => id + 1n), -1n, -2n, 7n, 8n, 9n, 2n ** 32n, 2n ** 64n + 5n];
+  for (const id of asked) {
+    expect(lookup.find(id)).toBe(ids.lastIndexOf(id));
+    if (BigInt(Number(id)) === id) expect(lookup.find(Number(id))).toBe(ids.lastIndexOf(id));
+  }
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { indexFactory, readIndex } from "../src/index.js";
 import type { IdType, Index } from "../src/index.js";
+import { readHead } from "../src/codec/head.js";
 import { measureVoice, readVoice, shrinkVoice, voiceCodec } from "../src/rvc/index.js";
 import { randomOf, uniform } from "./random.js";
 
@@ -138,4 +139,13 @@ describe("a voice file", () => {
     await expect(readIndex(bytes)).rejects.toThrow(/voiceCodec being of "cellist\/rvc"/);
     expect((await readIndex(bytes, { codecs: [voiceCodec] })).ntotal).toBe(100);
   });
+});
+
+test("cells stand where they stood, in all dimensions, where rows around them take few", async () => {
+  const [n, d] = [600, 64];
+  const index = await voice(n, d, "IVF12,Flat");
+  const { index: small } = await shrinkVoice(index, { ratio: 20, sample: 4 });
+  const bytes = small.toBytes();
+  expect(readHead(bytes).layers[0].width).toBeLessThanOrEqual(24);
+  expect(loss(vectors(await readVoice(bytes)), vectors(index), d)).toBeLessThan(0.08);
 });

@@ -69,7 +69,7 @@ export async function forBytes(
         const encoded = await encoder.encode(stepsOf(step, layers), pace);
         const { size } = encoded;
         if (size > bytes && step === coarsest)
-          fail("ERR_PARAMETER", `bytes is ${bytes}, and ${size} are needed at the least: ask for more`);
+          fail("ERR_PARAMETER", `bytes is ${bytes}, and about ${size} are needed at the least: ask for more`);
         if (size <= bytes && size > (best?.size ?? 0)) best = encoded;
         if (size <= bytes && (size >= bytes * (1 - SLACK) || step === FINEST)) break;
         more = size / (await sizeAt(step));

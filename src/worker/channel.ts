@@ -71,7 +71,6 @@ export class Channel {
     port1.addEventListener("close", () => setTimeout(() => this.#fail("it has ended"), AFTER_CLOSE));
     port1.onmessageerror = () => this.#fail("an answer could not be unpacked");
     started?.unref?.();
-    this.#hold();
     const hello: Hello = { cellist: port2 };
     worker.postMessage(hello, [port2] as never[]);
   }
