@@ -49,8 +49,11 @@ test("the shares of levels are M^-level (1 - 1 / M)", () => {
 });
 
 test("a level is drawn by its share, the highest where rounded shares leave a rest", () => {
-  const draw = (unit: number, shares = [0.5, 0.25, 0.125]): number =>
-    drawLevel(Float64Array.from(shares), { unit: () => unit } as Random);
+  const draw = (unit: number, shares = [0.5, 0.25, 0.125]): number => {
+    const random = new Random(1);
+    random.unit = () => unit;
+    return drawLevel(Float64Array.from(shares), random);
+  };
   expect([0, 0.4999, 0.5, 0.7499, 0.75, 0.8749, 0.875, 0.9999].map((unit) => draw(unit))).toEqual([
     0, 0, 1, 1, 2, 2, 2, 2,
   ]);
