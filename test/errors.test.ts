@@ -244,7 +244,7 @@ const table: Record<ErrorCode, Row[]> = {
       ["flat", (index) => index.add(spoilt(value)), `row 5 has ${value} in column 2: leave out or mend rows`],
       ["ivf", (index) => index.add(spoilt(value)), `row 5 has ${value} in column 2`],
       ["idmap", (index) => index.addWithIds(spoilt(value), narrow(40)), `row 5 has ${value} in column 2`],
-      ["untrained", (index) => index.train(spoilt(value)), `row 5 of 40 has ${value} in column 2`],
+      ["untrained", (index) => index.train(spoilt(value)), `row 5 has ${value} in column 2`],
     ]),
     [
       "ivf",

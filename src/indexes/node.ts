@@ -260,12 +260,13 @@ export abstract class IndexNode {
 export function checkFinite(engine: Engine, address: number, n: number, d: number, firstRow: number): void {
   const bad = engine.kernels.firstNotFinite(address, n * d);
   if (bad >= 0) {
-    const value = engine.f32[(address >>> 2) + bad];
-    fail(
-      "ERR_NOT_FINITE",
-      `row ${firstRow + Math.floor(bad / d)} has ${value} in column ${bad % d}: leave out or mend rows with NaN or infinity`,
-    );
+    notFinite(engine.f32[(address >>> 2) + bad], firstRow + Math.floor(bad / d), bad % d);
   }
+}
+
+/** Throws ERR_NOT_FINITE: where a value stands that is none of a vector. */
+export function notFinite(value: number, row: number, column: number): never {
+  return fail("ERR_NOT_FINITE", `row ${row} has ${value} in column ${column}: leave out or mend rows with NaN or infinity`);
 }
 
 /** Vectors that nobody writes to while an index learns or takes them: copies made for that, and what came from another thread. */
