@@ -266,7 +266,10 @@ export function checkFinite(engine: Engine, address: number, n: number, d: numbe
 
 /** Throws ERR_NOT_FINITE: where a value stands that is none of a vector. */
 export function notFinite(value: number, row: number, column: number): never {
-  return fail("ERR_NOT_FINITE", `row ${row} has ${value} in column ${column}: leave out or mend rows with NaN or infinity`);
+  return fail(
+    "ERR_NOT_FINITE",
+    `row ${row} has ${value} in column ${column}: leave out or mend rows with NaN or infinity`,
+  );
 }
 
 /** Vectors that nobody writes to while an index learns or takes them: copies made for that, and what came from another thread. */
