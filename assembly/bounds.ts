@@ -13,61 +13,23 @@ import { Lists, Plan } from "./records";
 import { quantize, up16 } from "./row-codes";
 import { centre } from "./rows";
 import { scanList, SEAT } from "./scan/lists";
-import {
-  boundKeys,
-  headsOf,
-  lengthsOf,
-  makeQueryHeads,
-  openHeads,
-  QUERY_LENGTH,
-  QueryHead,
-  SHORT,
-  sizeOf,
-  wholeHeadsBytes,
-  wholeHeadsScratch,
-  writeHeads,
-} from "./whole-heads";
+import { boundKeys, headsOf, lengthsOf, makeQueryHeads, QUERY_LENGTH, QueryHead, sizeOf } from "./whole-heads";
 import { HEADER, PEAK, wholeProducts } from "./whole-rows";
 
 /** Rows whose heads stay in the first-level cache for all queries. */
 const TILE: i32 = 128;
 
-/**
- * Numbers in a head at most, for searches of n rows. Of 495 centroids of real ContentVec frames (d = 768), 64 leave 11 to be compared for
- * the nearest one and 97 for the 16 nearest, 96 leave 6 and 58, 128 leave 4 and 42; of 1024 centroids of speech-like vectors (d = 256), 32
- * leave 2.7 and 89, 48 leave 1.6 and 26. More cost more for each row, and R more memory where rows are few. Where 48 leave
- * little of the rows over, they are enough: of 2564 centroids of speech-like vectors (d = 768) they leave 2.9 and 29, 96 leave 1.9 and 22.
- */
-function headSize(n: i32, d: i32): i32 {
-  if (d < 512) return SHORT;
-  return n >= 480 ? 96 : 64;
-}
-
-/** Bytes of the block for n rows. */
-export function boundsBytes(n: i32, d: i32): i32 {
-  return wholeHeadsBytes(n, d, headSize(n, d));
-}
-
-/** Bytes of scratch that makeBounds takes. */
-export function makeBoundsScratch(n: i32, d: i32): i32 {
-  return wholeHeadsScratch(d, headSize(n, d));
-}
+/** Numbers in a head at most. */
+const MOST_HEAD: i32 = 96;
 
 /** Bytes of scratch that searchBounded takes. */
 export function searchBoundedScratch(nq: i32, n: i32, d: i32, k: i32): i32 {
-  const query = up16(d) * 2 + headSize(n, d) * 6 + up16(n) * 4 + <i32>offsetof<QueryHead>() + SEAT;
+  const query = up16(d) * 2 + MOST_HEAD * 6 + up16(n) * 4 + <i32>offsetof<QueryHead>() + SEAT;
   return up16(d) * 4 + nq * query + limitScratch(up4(k)) + 16;
 }
 
-/** Fills the block. Returns 0 where the rows hold what no bound covers: NaN, infinities, lengths near the ends of f32. */
-export function makeBounds(rows: usize, n: i32, d: i32, bounds: usize, scratch: usize): i32 {
-  const m = headSize(n, d);
-  if (openHeads(rows, n, d, m, 0, n, bounds, scratch) == Infinity) return 0;
-  return writeHeads(rows, 0, n, d, m, n, bounds, scratch);
-}
-
 /**
- * As searchRows, by the bounds that makeBounds made of the same rows: the same results to the last bit. 0 < k <= n, and no row is left out
+ * As searchRows, by the heads (whole-heads.ts) of the same rows: the same results to the last bit. 0 < k <= n, and no row is left out
  * by a filter. It pays where k is small beside n. code: a record of F32.
  */
 export function searchBounded(code: usize, bounds: usize, plan: usize, lists: usize, found: usize): void {

@@ -13,8 +13,6 @@ const KEPT: i32 = 32;
 const ANEW: usize = 4;
 /** So many vectors for each result are enough: with 4, nprobe 4 took 3 % more (of an earlier form, in which they were copied). */
 const SHARE: i32 = 2;
-/** Probes from which on it pays: IVF1024,PQ128x4fs,RFlat took .97 of the time at nprobe 4, and .90 at 16 (of that form). */
-const LEAST_PROBES: i32 = 4;
 
 /** Bytes of scratch that scanNearest takes. */
 export const NEAREST_SCRATCH: i32 = KEPT * <i32>SUMS + 16;
@@ -30,7 +28,6 @@ export function scanNearest(job: Job, sink: Sink, kept: usize): i32 {
   if (k == 0 || job.code.bbs != GROUP || plan.maxCodes > 0 || plan.admitted != 0) return 0;
   // Further probes are scanned only as long as k are not found.
   const probes = min(job.used, plan.atLeast);
-  if (probes < LEAST_PROBES) return 0;
   const keys = job.keys;
   const end = kept + <usize>KEPT * SUMS;
   const bytes = (<usize>M2) << 4;
@@ -47,6 +44,7 @@ export function scanNearest(job: Job, sink: Sink, kept: usize): i32 {
     let code = job.lists.codes + <usize>(start / GROUP) * bytes;
     store<usize>(job.low + ((<usize>p) << 2), at);
     for (let done = 0; done < count; done += GROUP, code += bytes) {
+      if (at > kept && (at - kept) % (ANEW * SUMS) == 0) most = kth(kept, <i32>((at - kept) >> 1), k);
       // Keys are written to where they are kept, and limits stand behind them.
       job.keys = at;
       store<i32>(at + SUMS, load<i32>(job.sums + ((<usize>p) << 2)));
@@ -55,7 +53,6 @@ export function scanNearest(job: Job, sink: Sink, kept: usize): i32 {
       const there: usize = open == 0 ? 0 : (<usize>min(count - done, GROUP)) << 1;
       if (there < SUMS) memory.fill(at + there, 255, SUMS - there);
       at += SUMS;
-      if ((at - kept) % (ANEW * SUMS) == 0) most = kth(kept, <i32>((at - kept) >> 1), k);
     }
     seen += count;
   }

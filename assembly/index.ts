@@ -2,7 +2,7 @@
 // grows the memory or keeps a value between calls, so that several instances may share one memory.
 
 export { INNER_PRODUCT, L2 } from "./metric";
-export { boundsBytes, makeBounds, makeBoundsScratch, searchBounded, searchBoundedScratch } from "./bounds";
+export { searchBounded, searchBoundedScratch } from "./bounds";
 export { encodeRows, encodeRowsScratch, meanOfRows, rowCodesBytes } from "./row-codes";
 export { searchCodedScratch } from "./coded-scan";
 export { searchListsCoded, searchRowsCoded } from "./coded-search";

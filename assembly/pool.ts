@@ -96,8 +96,9 @@ function countUpTo(sums: usize, n: i32, limit: i32): i32 {
   const limits = i16x8.splat(<i16>limit);
   let total = 0;
   for (const end = sums + ((<usize>n) << 1); sums < end; sums += 16)
-    total += popcnt(i16x8.bitmask(i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), i16x8.splat(0))));
-  return total;
+    total += popcnt(i8x16.bitmask(i16x8.eq(i16x8.sub_sat_u(v128.load(sums), limits), i16x8.splat(0))));
+  // Both bytes of each: for sums of two, V8 has three instructions.
+  return total >> 1;
 }
 
 /**

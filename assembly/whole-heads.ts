@@ -106,6 +106,7 @@ export function openHeads(
     memory.copy(meanOf(scratch), mean, size);
     store<f32>(scratch, sqrt(-pairKey(mean, mean, d, INNER_PRODUCT)) * <f32>1.001 + LOST, 4);
   }
+  const short = min(m, SHORT);
   let all: f32 = 0;
   let left: f32 = 0;
   let seen: f32 = 0;
@@ -118,11 +119,11 @@ export function openHeads(
       const last = load<f32>(head + ((<usize>(m - 1)) << 2));
       all += load<f32>(lengths + ((<usize>i) << 2));
       left += last * last;
-      seen -= pairKey(head, head, SHORT - 1, INNER_PRODUCT);
+      seen -= pairKey(head, head, short - 1, INNER_PRODUCT);
     }
   }
   if (all - seen <= SHORT_REST * all) {
-    m = SHORT;
+    m = short;
     left = all - seen;
   }
   memory.copy(block, scratch, 16 + size);

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
 import { Engine } from "../src/wasm/engine.js";
 import { Random } from "../src/work/random.js";
-import { code, oneList, records, rowCodes } from "./records.js";
+import { boundsOf, code, oneList, records, rowCodes } from "./records.js";
 
 // Bounds that are true and loose give the right answers late. So it is counted how many rows a search compares exactly: a row that becomes the
 // query itself, behind the bounds, is found if it is compared, and only then.
@@ -44,8 +44,7 @@ function words(numbers: readonly number[]): number {
   return address;
 }
 
-const bounds = engine.allocate(kernels.boundsBytes(N, D));
-kernels.makeBounds(rows, N, D, bounds, engine.allocate(kernels.makeBoundsScratch(N, D)));
+const bounds = boundsOf(engine, rows, N, D, 48);
 const block = engine.allocate(kernels.rowCodesBytes(N, D));
 kernels.meanOfRows(rows, words(Array.from({ length: N }, (_, i) => i)), N, D, block);
 kernels.encodeRows(rows, 0, N, D, block, N, engine.allocate(kernels.encodeRowsScratch(D)));

@@ -21,6 +21,15 @@ export function records(
   return [PLAN, LISTS, FOUND];
 }
 
+/** Makes heads of m numbers of n rows, by which searchBounded goes; 0 where the rows hold what no bound covers. */
+export function boundsOf(engine: Engine, rows: number, n: number, d: number, m: number): number {
+  const { kernels } = engine;
+  const block = engine.allocate(kernels.wholeHeadsBytes(n, d, m));
+  const scratch = engine.allocate(kernels.wholeHeadsScratch(d, m));
+  if (kernels.openHeads(rows, n, d, m, 0, n, block, scratch) === Infinity) return 0;
+  return kernels.writeHeads(rows, 0, n, d, m, n, block, scratch) === 0 ? 0 : block;
+}
+
 /** As records, for a range search. Its radius is a float. */
 export function within(engine: Engine, radius: number, matches: number, room: number): number {
   write(engine, FOUND, Within, { matches, room });

@@ -103,7 +103,7 @@ export class FloatCode extends Code {
       if (lists.isNumbered) kernels.searchRowsCoded(CODE, BESIDE, PLAN, LISTS, FOUND);
       else kernels.searchListsCoded(CODE, BESIDE, PLAN, LISTS, FOUND);
     } else if (scan.admitted === 0 && this.#isSketched(lists, k)) {
-      kernels.searchBounded(CODE, this.#sketch.address, PLAN, LISTS, FOUND);
+      kernels.searchBounded(CODE, (k === 1 && this.#sketch.near) || this.#sketch.address, PLAN, LISTS, FOUND);
     } else if (lists.isNumbered) {
       kernels.searchRows(CODE, PLAN, LISTS, FOUND);
     } else {
