@@ -6,6 +6,7 @@ import { VectorIndex } from "../src/handle/vector-index.js";
 import { Engine } from "../src/wasm/engine.js";
 import { Random } from "../src/work/random.js";
 import { countKernels } from "./coded.js";
+import { Desk } from "./desk.js";
 import { FILLS, place, placeQueries } from "./hostile.js";
 import type { Fill } from "./hostile.js";
 import { boundsOf, code, oneList, records } from "./records.js";
@@ -27,6 +28,7 @@ function compare(
   const random = new Random(seed);
   const rows = place(engine, n, d, fill, random);
   const queries = placeQueries(engine, nq, d, queryFill, rows, n, random);
+  const desk = new Desk(engine);
   const bounds = boundsOf(engine, rows, n, d, seed % 3 === 0 ? 32 : d < 512 ? 48 : 96);
   if (bounds === 0) return false;
   const list = { ...oneList(engine, n), blockBytes: d * 4 };
@@ -34,11 +36,11 @@ function compare(
     const keys = engine.allocate(nq * k * 4);
     const slots = engine.allocate(nq * k * 4);
     if (bounded) {
-      const scratch = engine.allocate(kernels.searchBoundedScratch(nq, n, d, k));
+      const scratch = desk.room(kernels.searchBoundedScratch(nq, n, d, k));
       const plan = { queries, nq, d, metric, scratch };
       kernels.searchBounded(code, bounds, ...records(engine, plan, { ...list, codes: rows }, { keys, slots, k }));
     } else {
-      const scratch = engine.allocate(kernels.searchRowsScratch(nq));
+      const scratch = desk.room(kernels.searchRowsScratch(nq));
       const plan = { queries, nq, d, metric, scratch };
       kernels.searchRows(code, ...records(engine, plan, { ...list, codes: rows }, { keys, slots, k }));
     }
@@ -48,6 +50,7 @@ function compare(
     };
   });
   expect(results[1]).toEqual(results[0]);
+  desk.clear();
   return true;
 }
 

@@ -13,7 +13,11 @@ import { oneList, records } from "./records.js";
 const { fround: f } = Math;
 const engine = new Engine();
 const desk = new Desk(engine);
-const inner = await innerKernels<"limitOf" | "limitScratch" | "kth" | "poolSize" | "pour" | "emptyPool" | "scanLogged">(
+// What stands at the end of the memory is nobody's.
+engine.release(engine.allocate(2 ** 20));
+const inner = await innerKernels<
+  "limitOf" | "limitScratch" | "kth" | "poolSize" | "pour" | "emptyPool" | "scanLogged" | "wholeProducts"
+>(
   engine,
   `
   import { limitOf, limitScratch } from "./candidates";
@@ -23,7 +27,9 @@ const inner = await innerKernels<"limitOf" | "limitScratch" | "kth" | "poolSize"
   import { scanLists } from "./scan/lists";
   import { RowCode } from "./scan/row-code";
 
-  export { emptyPool, kth, limitOf, pour };
+  import { wholeProducts } from "./whole-rows";
+
+  export { emptyPool, kth, limitOf, pour, wholeProducts };
   export { limitScratchOf as limitScratch, poolSizeOf as poolSize };
   function limitScratchOf(k: i32): i32 { return limitScratch(k); }
   function poolSizeOf(k: i32): i32 { return poolSize(k); }
@@ -170,3 +176,33 @@ test("a stretch of a list is compared for all queries that want it before the ne
   expect(desk.ints(slots, nq)).toEqual([0, 0, 0]);
   desk.clear();
 });
+
+test("products of whole rows, of any number of blocks, which may stand where memory ends", () => {
+  const random = randomOf(5);
+  for (const D of [16, 48]) {
+    for (let blocks = 1; blocks <= 9; blocks++) {
+      const rows = Array.from({ length: 4 * blocks }, () => numbers(random, D));
+      const queries = [numbers(random, D), numbers(random, D)];
+      const at = engine.u8.length - blocks * D * 8;
+      const words = new Int16Array(engine.u8.buffer, at, blocks * D * 4);
+      rows.forEach((row, i) => {
+        row.forEach((x, j) => (words[(i >> 2) * D * 4 + (j >> 1) * 8 + (i & 3) * 2 + (j & 1)] = x));
+      });
+      const [x, y] = queries.map((query) => desk.put(Int16Array.from(query)));
+      // Up to twelve products more than there are rows.
+      const outs = [0, 1].map(() => desk.room(Math.ceil(blocks / 4) * 16 * 4));
+      const expected = queries.map((query) =>
+        rows.map((row) => row.reduce((sum, value, j) => sum + value * query[j], 0)),
+      );
+      inner.wholeProducts(x, y, D, at, blocks, outs[0], outs[1]);
+      expect(outs.map((out) => desk.ints(out, rows.length))).toEqual(expected);
+      inner.wholeProducts(y, 0, D, at, blocks, outs[0], 0);
+      expect(desk.ints(outs[0], rows.length)).toEqual(expected[1]);
+      desk.clear();
+    }
+  }
+});
+
+function numbers(random: Random, n: number): number[] {
+  return Array.from({ length: n }, () => below(random, 2001) - 1000);
+}

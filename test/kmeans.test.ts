@@ -6,6 +6,7 @@ import { miniBatchKMeans } from "../src/training/mini-batch.js";
 import { Random } from "../src/work/random.js";
 import { Pace } from "../src/work/pace.js";
 import { Engine } from "../src/wasm/engine.js";
+import { Desk } from "./desk.js";
 import { FILLS, place, placeQueries } from "./hostile.js";
 
 // An assignment by heads must give the bits of the plain one, whatever the points are and wherever they were before.
@@ -31,17 +32,17 @@ function compare({ points: pointFill, centroids: centroidFill, k, d, n, m, seed 
   const [half, norms] = [floats(k), floats(n)];
   kernels.halfNorms(centroids, k, d, half);
   kernels.squaredNorms(points, n, d, norms);
-  const basis = engine.allocate(kernels.basisBytes(d, m));
-  const scratch = engine.allocate(kernels.makeHeadsScratch(d, m));
+  const desk = new Desk(engine);
+  const basis = desk.room(kernels.basisBytes(d, m));
+  const scratch = desk.room(kernels.makeHeadsScratch(d, m));
   if (kernels.makeBasis(points, n, d, m, basis, scratch) === 0) return false;
   const [pointLengths, pointHeads, floatHeads] = [floats(n), floats(n * m), floats(k * m)];
   if (kernels.makeHeads(points, n, d, m, basis, pointLengths, pointHeads, scratch) === 0) return false;
   const bytes = kernels.headsBytes(k, m);
-  const heads = engine.allocate(bytes);
-  engine.u8.fill(255, heads, heads + bytes);
+  const heads = desk.room(bytes);
   const groups = engine.allocate(64 * Math.ceil(k / 16));
-  const tile = engine.allocate(kernels.assignScratch(n));
-  const seekers = engine.allocate(kernels.assignByHeadsScratch(n, m));
+  const tile = desk.room(kernels.assignScratch(n));
+  const seekers = desk.room(kernels.assignByHeadsScratch(n, m));
   const [lists, scores] = [floats(n), floats(n)];
   for (let i = 0; i < n; i++) engine.i32[(lists >>> 2) + i] = random.below(k);
   const moved = engine.allocate(k * d * 4);
@@ -72,6 +73,7 @@ function compare({ points: pointFill, centroids: centroidFill, k, d, n, m, seed 
     kernels.measureMoves(centroids, moved, k, d, m, basis, heads);
     engine.u8.copyWithin(centroids, moved, moved + k * d * 4);
   }
+  desk.clear();
   return true;
 }
 

@@ -6,6 +6,7 @@ import { RowCodes } from "../src/bounds/row-codes.js";
 import { Random } from "../src/work/random.js";
 import { Engine } from "../src/wasm/engine.js";
 import { countCoded } from "./coded.js";
+import { Desk } from "./desk.js";
 import { FILLS, place, placeQueries } from "./hostile.js";
 import type { Fill } from "./hostile.js";
 import { code, oneList, records, rowCodes } from "./records.js";
@@ -36,18 +37,19 @@ function prepare(shape: Shape, runs: [number, number][]) {
   const random = new Random(seed);
   const rows = place(engine, n, d, FILLS[fill], random);
   const queries = placeQueries(engine, nq, d, FILLS[queryFill], rows, n, random);
-  const codes = engine.allocate(kernels.rowCodesBytes(n, d));
+  const desk = new Desk(engine);
+  const codes = desk.room(kernels.rowCodesBytes(n, d));
   const sample = engine.allocate(4 * runs.length);
   runs.forEach(([start], i) => (engine.i32[(sample >>> 2) + i] = start));
   kernels.meanOfRows(rows, sample, runs.length, d, codes);
-  const scratch = engine.allocate(kernels.encodeRowsScratch(d));
+  const scratch = desk.room(kernels.encodeRowsScratch(d));
   for (const [start, length] of runs) {
     if (kernels.encodeRows(rows, start, length, d, codes, n, scratch) === 0) return undefined;
   }
   let heads = 0;
   if (shape.heads === true) {
-    heads = engine.allocate(kernels.wholeHeadsBytes(n, d, M));
-    const own = engine.allocate(kernels.wholeHeadsScratch(d, M));
+    heads = desk.room(kernels.wholeHeadsBytes(n, d, M));
+    const own = desk.room(kernels.wholeHeadsScratch(d, M));
     const rest = kernels.openHeads(rows, n, d, M, codes, n, heads, own);
     expect(rest).toBeLessThan(2);
     for (const [start, length] of runs) {
@@ -57,7 +59,7 @@ function prepare(shape: Shape, runs: [number, number][]) {
       }
     }
   }
-  return { engine, rows, queries, codes, heads };
+  return { engine, desk, rows, queries, codes, heads };
 }
 
 /** The bits of what two searches give. */
@@ -80,12 +82,12 @@ function compareRows(shape: Shape): boolean {
   const { n, d, nq, k, metric } = shape;
   const made = prepare(shape, [[0, n]]);
   if (made === undefined) return false;
-  const { engine, rows, queries, codes, heads } = made;
+  const { engine, desk, rows, queries, codes, heads } = made;
   const { kernels } = engine;
-  const plainScratch = engine.allocate(kernels.searchRowsScratch(nq));
+  const plainScratch = desk.room(kernels.searchRowsScratch(nq));
   const plan = { queries, nq, d, metric };
   const lists = { ...oneList(engine, n), codes: rows, blockBytes: d * 4 };
-  const scratch = engine.allocate(kernels.searchCodedScratch(1, nq, 1, d, k));
+  const scratch = desk.room(kernels.searchCodedScratch(1, nq, 1, d, k));
   expectSame(
     engine,
     nq * k,
@@ -96,6 +98,7 @@ function compareRows(shape: Shape): boolean {
       kernels.searchRowsCoded(code, own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
     },
   );
+  desk.clear();
   return true;
 }
 
@@ -110,7 +113,7 @@ function compareLists(shape: Shape, nlist: number, nprobe: number): boolean {
   }
   const made = prepare(shape, runs);
   if (made === undefined) return false;
-  const { engine, rows, queries, codes, heads } = made;
+  const { engine, desk, rows, queries, codes, heads } = made;
   const { kernels } = engine;
   const [starts, sizes] = [0, 1].map((field) => {
     const address = engine.allocate(nlist * 4);
@@ -134,8 +137,8 @@ function compareLists(shape: Shape, nlist: number, nprobe: number): boolean {
   }
   const plan = { queries, nq, d, metric, probes, nprobe, atLeast: nprobe };
   const lists = { nlist, starts, sizes, codes: rows, blockBytes: d * 4, ids };
-  const plainScratch = engine.allocate(kernels.scanListsScratch(nlist, nq, nprobe));
-  const scratch = engine.allocate(kernels.searchCodedScratch(nlist, nq, nprobe, d, k));
+  const plainScratch = desk.room(kernels.scanListsScratch(nlist, nq, nprobe));
+  const scratch = desk.room(kernels.searchCodedScratch(nlist, nq, nprobe, d, k));
   expectSame(
     engine,
     nq * k,
@@ -146,6 +149,7 @@ function compareLists(shape: Shape, nlist: number, nprobe: number): boolean {
       kernels.searchListsCoded(code, own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
     },
   );
+  desk.clear();
   return true;
 }
 
