@@ -309,3 +309,27 @@ describe("product quantizers", () => {
     }
   }
 });
+
+it.each(["8", "6", "4", "8_uniform", "4_uniform", "8_direct", "8_direct_signed"] as const)(
+  "the reach of SQ%s is the length of the longest vector that a code can stand for",
+  (type) => {
+    const engine = new Engine();
+    const d = 24;
+    // Around different centres, so that either end of a range may be the farther one.
+    const vectors = uniform(randomOf(3), 200 * d).map((x, i) => x + ((i % d) - 11));
+    const quantizer = new ScalarQuantizer(engine, d, type);
+    quantizer.train(vectors);
+    const { codeBytes } = quantizer;
+    const codes = engine.allocate(2 * codeBytes);
+    engine.u8.fill(0, codes, codes + codeBytes);
+    engine.u8.fill(255, codes + codeBytes, codes + 2 * codeBytes);
+    const out = engine.allocate(2 * d * 4);
+    quantizer.decode(codes, codeBytes, 2, out);
+    const ends = engine.f32.slice(out >>> 2, (out >>> 2) + 2 * d);
+    const longest = Math.hypot(
+      ...Array.from({ length: d }, (_, j) => Math.max(...[ends[j], ends[d + j]].map(Math.abs))),
+    );
+    expect(quantizer.reach).toBeGreaterThanOrEqual(longest);
+    expect(quantizer.reach / longest).toBeLessThan(1.00001);
+  },
+);

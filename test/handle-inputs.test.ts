@@ -355,3 +355,10 @@ test("an inner product takes them all the same", async () => {
   await index.add(rowsOf(rows));
   expect(index.search([[...queries.subarray(0, D)]], 2).labels).toEqual(index.search(queries.subarray(0, D), 2).labels);
 });
+
+test("a warm-up takes fewer numbers than 2^31, which arrays of some engines end at", async () => {
+  // One that is not trained searches nothing.
+  const index = await indexFactory(2 ** 16, "IVF2,Flat");
+  index.warmUp({ batch: 2 ** 15 - 1, k: 1 });
+  expect(() => index.warmUp({ batch: 2 ** 15, k: 1 })).toThrow("a batch of 32768 is more than an array holds");
+});

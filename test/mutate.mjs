@@ -124,7 +124,7 @@ const CHANCE = /^(fuzz|voice-damage|readme|demo|native)\.test/;
  * A fault hangs, which counts as noticed, where a file of tests takes so many seconds of a processor more than it may, or none for so
  * long: what others do on the machine is no matter.
  */
-const [PATIENCE, IDLE] = [60, 90];
+const [PATIENCE, IDLE] = [30, 120];
 const HANG = "a hang";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -330,12 +330,12 @@ async function started(folder) {
 /** What becomes of one fault; a job that takes too long hangs. One that ends by itself is no answer, but a mistake here. */
 function asked(job, order) {
   return new Promise((resolve, reject) => {
-    // Since the last file of tests: what was spent then, what may be, and when something was spent last.
-    let [begun, allowed, last, at] = [spentBy(job.pid), PATIENCE, 0, Date.now()];
+    // Since the last file of tests: what was spent then, what may be, and when anything was spent last.
+    let [begun, allowed, last, at] = [spentBy(job.pid).seconds, PATIENCE, "", Date.now()];
     const watch = setInterval(() => {
-      const spent = spentBy(job.pid);
-      if (spent !== last) [last, at] = [spent, Date.now()];
-      if (spent - begun < allowed && Date.now() - at < IDLE * 1000) return;
+      const { seconds, text } = spentBy(job.pid);
+      if (text !== last) [last, at] = [text, Date.now()];
+      if (seconds - begun < allowed && Date.now() - at < IDLE * 1000) return;
       process.kill(-job.pid, "SIGKILL");
       done(HANG);
     }, 5000);
@@ -346,22 +346,23 @@ function asked(job, order) {
     };
     job.on("message", (news) => {
       if (typeof news === "string") done(news);
-      else [begun, allowed] = [spentBy(job.pid), PATIENCE + (5 * (news.ms ?? 60_000)) / 1000];
+      else [begun, allowed] = [spentBy(job.pid).seconds, PATIENCE + (4 * (news.ms ?? 60_000)) / 1000];
     });
     job.once("exit", () => reject(new Error(`the job ended:${told(order.mutant)}`)));
     job.send(order);
   });
 }
 
-/** Seconds of a processor that the living processes of a group have taken. */
+/** Seconds of a processor that the living processes of a group have taken, and which these are. */
 function spentBy(group) {
-  let sum = 0;
-  for (const line of execFileSync("ps", ["-A", "-o", "pgid=,time="], { encoding: "utf8" }).split("\n")) {
-    const [id, time] = line.trim().split(/\s+/);
-    if (Number(id) === group)
-      sum += time
-        .split(/[-:]/)
-        .reduce((all, part, i, { length }) => all * (i === 1 && length === 4 ? 24 : 60) + Number(part), 0);
+  let [seconds, text] = [0, ""];
+  for (const line of execFileSync("ps", ["-A", "-o", "pgid=,pid=,time="], { encoding: "utf8" }).split("\n")) {
+    const [id, , time] = line.trim().split(/\s+/);
+    if (Number(id) !== group) continue;
+    text += line;
+    // Hours, minutes and seconds; days before them.
+    const [days, ...clock] = time.includes("-") ? time.split(/[-:]/) : ["0", ...time.split(":")];
+    seconds += clock.reduce((all, part) => 60 * all + Number(part), 0) + 86_400 * Number(days);
   }
-  return sum;
+  return { seconds, text };
 }

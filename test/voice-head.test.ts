@@ -15,6 +15,7 @@ import {
 } from "../src/codec/head.js";
 import type { Head, LayerRecord } from "../src/codec/head.js";
 import { packIds, readIds } from "../src/codec/ids.js";
+import { fitTables, plainModel } from "../src/codec/models.js";
 
 // The beginning of a voice file, field by field: what is taken up to which value, and that it is where docs/voice-files.md has it.
 
@@ -261,4 +262,24 @@ describe("ids", () => {
     );
     refused([0x01, 0, 0, 0, 0], longest, [1], "more than 31 bits");
   });
+});
+
+test("each table of a model is fitted to its own counts of 16 symbols", () => {
+  const counts = Uint32Array.from(
+    { length: 48 },
+    (_, i) => [900, 300, 40][Math.floor(i / 16)] >> Math.abs((i % 16) - 7),
+  );
+  const model = plainModel(0);
+  fitTables(model, counts);
+  for (let t = 0; t < 3; t++) {
+    const alone = plainModel(0);
+    fitTables(
+      alone,
+      counts.map((count, i) => (Math.floor(i / 16) === t ? count : 0)),
+    );
+    const expected: number[][] = [[], [], []];
+    expected[t] = model.tables[t];
+    expect(alone.tables).toEqual(expected);
+    expect(model.tables[t].length).toBeGreaterThan(0);
+  }
 });
