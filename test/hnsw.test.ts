@@ -97,6 +97,13 @@ test("links are those of scalar code", async () => {
   );
 });
 
+test("a vertex as far from a nearer neighbour as from its own is linked, as faiss links it", async () => {
+  // From (0, 0): (2, 0) is nearest; (1, 3) is as far from it as from (0, 0), (-5, 1) farther; the others are nearer to one of these.
+  const others = Float32Array.of(2, 0, 1, 3, -5, 1, -4, -4, 6, -7);
+  const index = await filled(2, "HNSW2", METRIC_L2, others, Float32Array.of(0, 0));
+  expect(graphOf(index.toBytes()).lists[5][0]).toEqual([2, 1, 0]);
+});
+
 test("searches find what scalar code finds, to the last bit", async () => {
   const searches = fc.record({ k: fc.integer({ min: 1, max: 40 }), efSearch: fc.integer({ min: 1, max: 40 }) });
   await fc.assert(
