@@ -102,6 +102,28 @@ describe("rows of floats", () => {
 });
 
 describe("whole numbers", () => {
+  test("what they stand for, filled up with zeros; they may stand where memory ends", () => {
+    // What stands at the end of the memory is nobody's.
+    engine.release(engine.allocate(2 ** 20));
+    const random = randomOf(6);
+    for (const width of WIDTHS) {
+      const [n, padded] = [3, Math.ceil(width / 4) * 4];
+      const numbers = numbersOf(random, n * width, 300);
+      const at = engine.u8.length - numbers.byteLength;
+      new Int16Array(engine.u8.buffer, at, n * width).set(numbers);
+      const [ones, twos] = [uniform(random, padded, 0.5), uniform(random, padded, 0.5)];
+      const scales = uniform(random, n, 2);
+      const out = desk.room(n * padded * 4);
+      kernels.expand(at, n, width, width, desk.put(ones), desk.put(twos), desk.put(scales), out, padded);
+      const expected = Array.from({ length: n * padded }, (_, place) => {
+        const [i, j] = [Math.floor(place / padded), place % padded];
+        return j < width ? f(f(valueOf(numbers[i * width + j], ones[j], twos[j])) * scales[i]) : 0;
+      });
+      expect(plain(desk.floats(out, n * padded))).toEqual(plain(expected));
+      desk.clear();
+    }
+  });
+
   test("what projections become, what ones and twos stand for, and the scale that fits", () => {
     const random = randomOf(2);
     for (const width of WIDTHS) {

@@ -44,6 +44,11 @@ describe("eigenvectors of a symmetric matrix", () => {
   });
 });
 
+test("vectors take strips of eight components, and no more", () => {
+  const kernels = kernelsOf(new Engine());
+  expect([1, 8, 9, 768].map((n) => kernels.eigenVectorsBytes(n))).toEqual([64, 512, 1152, 768 * 768 * 8]);
+});
+
 test("the rotations of the QL method, to the bit, and no more of them", () => {
   const engine = new Engine();
   const kernels = kernelsOf(engine);

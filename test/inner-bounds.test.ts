@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
 import type { Metric } from "../src/index.js";
 import { Engine } from "../src/wasm/engine.js";
-import { Best, Graph, Lists, Plan, RowCodes, Scalar } from "../src/wasm/kernels.gen.js";
+import { Best, Factored, Graph, Lists, Plan, RowCodes, Scalar } from "../src/wasm/kernels.gen.js";
 import { moreKernels } from "../src/wasm/more.js";
 import { Desk } from "./desk.js";
 import { innerKernels } from "./inner.js";
@@ -24,6 +24,7 @@ const inner = await innerKernels<
   | "siftSlots"
   | "kept"
   | "openScalar"
+  | "turnFactored"
   | "keyOfScalar"
   | "restOfHead"
   | "openCoded"
@@ -37,6 +38,7 @@ const inner = await innerKernels<
   `
   import { boundCodes, headProducts, products } from "./coded-bounds";
   import { openScan, outOf, RowCodes, Scan, seekerOf } from "./coded-scan";
+  import { Factored } from "./codes/factored";
   import { Bytes } from "./codes/scalar";
   import { Best } from "./found/best";
   import { Graph } from "./graph/records";
@@ -53,6 +55,11 @@ const inner = await innerKernels<
   export function siftSlots(at: usize, slots: usize, n: i32, bar: f32): i32 { return changetype<Sieve>(at).sift(slots, n, bar); }
   export function kept(at: usize): usize { return changetype<Sieve>(at).kept(); }
 
+  export function turnFactored(code: usize, plan: usize, lists: usize, scratch: usize): usize {
+    changetype<Factored>(code).open(changetype<Plan>(plan), changetype<Lists>(lists), scratch);
+    changetype<Factored>(code).turn(0, 0);
+    return changetype<Factored>(code).moreTable;
+  }
   export function openScalar(code: usize, plan: usize, lists: usize, scratch: usize): void {
     changetype<Bytes>(code).open(changetype<Plan>(plan), changetype<Lists>(lists), scratch);
     changetype<Bytes>(code).turn(0, 0);
@@ -298,6 +305,45 @@ describe("a scalar quantizer of 8 bits", () => {
       }
     }
   });
+});
+
+test("tables of numbers with few bits: of half bytes where these are full, in scratch to the byte", () => {
+  const random = randomOf(6);
+  for (const bits of [1, 2, 3, 4, 6]) {
+    for (const d of [1, 3, 8]) {
+      const [query, centre] = [uniform(random, d, 2), uniform(random, d, 1)];
+      // What stands behind the levels is none of them.
+      const levels = uniform(random, (1 << bits) + 4);
+      const code = record(Factored, {
+        d,
+        bits: 1,
+        levels: desk.put(Float32Array.of(-1, 1)),
+        signs: 1,
+        moreBits: bits,
+        moreLevels: desk.put(levels),
+        centre: desk.put(centre),
+      });
+      const scratch = desk.room(more.factoredScratch(d, 1, bits));
+      const plan = record(Plan, { queries: desk.put(query), nq: 1, d, metric: METRIC_L2 });
+      const table = inner.turnFactored(code, plan, record(Lists, {}), scratch);
+      const rest = query.map((x, j) => x - centre[j]);
+      const halved = 4 % bits === 0;
+      // How many numbers an entry is of, and how many entries these have.
+      const each = halved ? 4 / bits : 1;
+      const entries = 1 << (each * bits);
+      const halves = halved ? Math.ceil((d * bits) / 8) * 2 : d;
+      const expected = Array.from({ length: halves * entries }, (_, at) => {
+        const [from, value] = [Math.floor(at / entries) * each, at % entries];
+        let sum = 0;
+        for (let u = 0; u < each; u++) sum += (rest[from + u] ?? 0) * levels[(value >> (u * bits)) & ((1 << bits) - 1)];
+        return sum;
+      });
+      desk.floats(table, expected.length).forEach((x, at) => {
+        expect(x).toBeCloseTo(expected[at], 5);
+      });
+      desk.clear();
+    }
+  }
 });
 
 test("what a head leaves over: its length, and what that may be off", () => {

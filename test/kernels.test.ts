@@ -427,6 +427,27 @@ describe("transforms", () => {
     }
   });
 
+  test("what numbers stand for, as columns that are filled up with zeros or not", () => {
+    const random = randomOf(12);
+    const [M, K] = [2, 256];
+    for (const [n, pitch, sub] of [
+      [3, 3, 2],
+      [4, 4, 1],
+      [3, 6, 3],
+    ]) {
+      const codebook = whole(random, M * K * sub);
+      const numbers = Uint8Array.from({ length: n * M }, () => below(random, K));
+      const out = desk.room(M * sub * pitch * 4);
+      more.decodeColumns(desk.put(numbers), n, M, sub, desk.put(codebook), out, pitch);
+      const expected = Array.from({ length: M * sub * pitch }, (_, at) => {
+        const [m, j, i] = [Math.floor(at / pitch / sub), Math.floor(at / pitch) % sub, at % pitch];
+        return i < n ? codebook[(m * K + numbers[i * M + m]) * sub + j] : 0;
+      });
+      expect(desk.floats(out, expected.length)).toEqual(expected);
+      desk.clear();
+    }
+  });
+
   test("shifted, remapped and transposed", () => {
     const random = randomOf(11);
     for (const d of SIZES) {

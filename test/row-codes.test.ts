@@ -194,6 +194,47 @@ describe("codes leave the answer alone", () => {
     }
   });
 
+  test("of lists that fill the places of what waits to the last", () => {
+    // Seven tiles, and 124 and 4 rows: 1,024 in all.
+    const sizes = [...Array.from({ length: 7 }, () => 128), 124, 4, 30];
+    const [nlist, d, k] = [sizes.length, 50, 3];
+    const runs = sizes.map((size, list): [number, number] => [sizes.slice(0, list).reduce((a, b) => a + b, 0), size]);
+    const n = runs[nlist - 1][0] + sizes[nlist - 1];
+    for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT]) {
+      for (const heads of [false, true]) {
+        const made = prepare({ rows: "noise", queries: "noise", n, d, nq: 1, k, metric, seed: 4, heads }, runs);
+        if (made === undefined) throw new Error("noise has codes");
+        const { engine, desk, rows, queries, codes } = made;
+        const { kernels } = engine;
+        const table = (numbers: number[]): number => desk.put(Int32Array.from(numbers));
+        const probes = table(sizes.map((_, list) => list));
+        const plan = { queries, nq: 1, d, metric, probes, nprobe: nlist, atLeast: nlist };
+        const [starts, counts] = [0, 1].map((field) => table(runs.map((run) => run[field])));
+        const lists = { nlist, starts, sizes: counts, codes: rows, blockBytes: d * 4 };
+        const plainScratch = desk.room(kernels.scanListsScratch(nlist, 1, nlist));
+        const scratch = desk.room(kernels.searchCodedScratch(nlist, 1, nlist, d, k));
+        // What waited first is what is found.
+        for (let row = 0; row < 4; row++) {
+          engine.f32.copyWithin(queries >>> 2, (rows >>> 2) + row * d, (rows >>> 2) + (row + 1) * d);
+          expectSame(
+            engine,
+            k,
+            (keys, slots) =>
+              kernels.scanF32Best(
+                code,
+                ...records(engine, { ...plan, scratch: plainScratch }, lists, { keys, slots, k }),
+              ),
+            (keys, slots) => {
+              const own = rowCodes(engine, { block: codes, capacity: n, heads: made.heads });
+              kernels.searchListsCoded(code, own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
+            },
+          );
+        }
+        desk.clear();
+      }
+    }
+  });
+
   test("of the few rows that a filter lets through, in lists that begin anywhere", () => {
     for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT])
       for (const heads of [false, true])
