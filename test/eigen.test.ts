@@ -63,6 +63,12 @@ test("the rotations of the QL method, to the bit, and no more of them", () => {
     { diagonal: new Float64Array(3), off: Float64Array.of(0, 0, 0) },
     { diagonal: new Float64Array(4), off: Float64Array.of(1, 1, 1, 0) },
     { diagonal: Float64Array.of(1, 2, 3, 4, 5), off: Float64Array.of(1, 0, 1, 0, 0) },
+    // Squares that are zeros in the middle of a sweep.
+    { diagonal: Float64Array.of(-2e-162, 1e-162, 2e-162, 2e-162), off: Float64Array.of(-2e-162, 2e-162, 2e-162, 0) },
+    {
+      diagonal: Float64Array.of(-1e-162, 0, 1e-162, 0, 0, 2e-162),
+      off: Float64Array.of(1e-162, -2e-162, 1, -2e-162, 1e-162, 0),
+    },
   ];
   for (const { diagonal, off } of matrices) {
     const n = diagonal.length;

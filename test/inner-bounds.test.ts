@@ -365,6 +365,22 @@ test("what a head leaves over: its length, and what that may be off", () => {
   }
 });
 
+test("heads leave over little more than those by the dimensions that matter most", () => {
+  const [N, D, M] = [1500, 128, 64];
+  const rows = spreadRows(randomOf(9), N, D);
+  const scratch = desk.room(kernels.wholeHeadsScratch(D, M));
+  const heads = desk.room(kernels.wholeHeadsBytes(N, D, M));
+  const rest = kernels.openHeads(desk.put(rows), N, D, M, 0, N, heads, scratch);
+  const [m] = desk.ints(heads + 12, 1);
+  let [all, left] = [0, 0];
+  rows.forEach((x, i) => {
+    all += (x - 0.2) ** 2;
+    if (i % D >= m - 1) left += (x - 0.2) ** 2;
+  });
+  expect(rest).toBeLessThan((1.04 * left) / all);
+  desk.clear();
+});
+
 describe.each<Metric>([METRIC_L2, METRIC_INNER_PRODUCT])("codes of rows and their heads: metric %i", (metric) => {
   const [N, NQ, D, M] = [48, 5, 90, 64];
   const wide = up16(D);

@@ -411,7 +411,9 @@ describe("transforms", () => {
               return dot(rowOf(vectors, din, i), rowOf(matrix, din, j)) + (biased ? bias[j] : 0);
             });
             expect(desk.floats(out, n * dout).map((x) => x + 0)).toEqual(expected.map((x) => x + 0));
-            more.undoLinear(out, n, din, matrixAt, dout, biasAt, back);
+            // Behind what is undone stand numbers: NaN, if it were undone, would be what stands behind the result.
+            const behind = desk.put(Float32Array.of(...desk.floats(out, n * dout), ...new Float32Array(dout).fill(1)));
+            more.undoLinear(behind, n, din, matrixAt, dout, biasAt, back);
             const returned = Array.from({ length: n * din }, (_, at) => {
               const [i, l] = [Math.floor(at / din), at % din];
               let sum = 0;
