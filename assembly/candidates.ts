@@ -65,8 +65,9 @@ function slotOf(map: usize, place: i32): i32 {
 
 /**
  * Compares, in their order and four at a time, those of n rows whose lower bound is above neither the limit nor the heap's worst; the bounds of
- * these become infinite, so that they are not compared again. map: the slot of each row (i32), or 0 where they are 0 to n - 1; ids: as in
- * topk.ts. tie: where the last key is noted (f32) at which it mattered that one row came before another.
+ * these become infinite, so that they are not compared again. lower: n bounds (f32), behind the last four of which 48 bytes may be read; map:
+ * the slot of each row (i32), or 0 where they are 0 to n - 1; ids: as in topk.ts; tie: where the last key is noted (f32) at which it mattered
+ * that one row came before another.
  */
 export function takeBelow(
   lower: usize,
@@ -91,7 +92,7 @@ export function takeBelow(
   let c = 0;
   for (let i = 0; i < n; i += 4) {
     const at = lower + ((<usize>i) << 2);
-    // Most are passed over, sixteen at once (.98 of a query to IVF1024,PQ128x4fs,RFlat, .93 of a block to IVF2564,Flat at nprobe 1). What stands
+    // Most are passed over, sixteen at once (.98 of a query to IVF1024,PQ128x4fs,RFlat, .93 of a block to IVF2564,Flat at nprobe 1); what stands
     // behind the last may be anything.
     if (
       i32x4.all_true(

@@ -79,7 +79,10 @@ export function blockHeads(floats: usize, k: i32, m: i32, basis: usize, heads: u
   if (unitsOf(basis) == 0) store<f32>(basis, <f32>127 / load<f32>(basis), 12);
 }
 
-/** Writes how far each of k centroids has moved (from, to: k x d f32), in units, which the first blockHeads set, rounded up: 0 where it is the same. */
+/**
+ * Writes how far each of k centroids has moved (from, to: k x d f32), in units, which the first blockHeads set, rounded up: 0 where it is the
+ * same.
+ */
 export function measureMoves(from: usize, to: usize, k: i32, d: i32, m: i32, basis: usize, heads: usize): void {
   const size = (<usize>d) << 2;
   const moves = movesOf(heads, k, m);

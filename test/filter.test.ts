@@ -190,6 +190,20 @@ describe.each(METRICS)("rangeSearch of a Refine, metric %i", (metric) => {
   });
 });
 
+test("rangeSearch of a Refine within a Refine goes by the inner one's own k_factor", async () => {
+  const rows = uniform(randomOf(5), N * D);
+  const queries = rows.subarray(0, 20 * D);
+  const [once, twice] = [
+    await make("PQ1x4fs,RFlat", METRIC_L2, rows),
+    await make("PQ1x4fs,RFlat,RFlat", METRIC_L2, rows),
+  ];
+  const radius = 0.3 * everything(once, queries)[0][40].distance;
+  const found = once.rangeSearch(queries, radius, { kFactor: 2 });
+  // Codes of four bits leave out some of the rows that are within the radius: they are not looked for twice as far once more.
+  expect(once.rangeSearch(queries, radius, { kFactor: 4 }).labels.length).toBeGreaterThan(found.labels.length);
+  expect(twice.rangeSearch(queries, radius, { kFactor: 2 })).toEqual(found);
+});
+
 describe.each(METRICS)("through bounds of the rows, metric %i", (metric) => {
   // With so many dimensions warmUp makes codes; a limit taken from rows that are left out would lose neighbours. Rows near to the
   // queries are left out, so that it would be far too small.

@@ -227,6 +227,29 @@ describe("heads of a graph's rows", () => {
     }
     desk.clear();
   });
+
+  test("a row or query that just is not too long, whose head is, has none", () => {
+    const width = 20;
+    const slots = desk.put(Int32Array.from({ length: width }, (_, i) => i));
+    const graphAt = record(Graph, { heads: block });
+    const at = desk.room(inner.sieveRoom(D, width));
+    // R, which is no rotation to the last bit, made a little longer along its first direction.
+    const first = directions.subarray(0, D).map((x) => x * (1 + 1e-5));
+    const given = [0.9, 1 - 1e-6].map((share) =>
+      desk.put(directions.subarray(0, D).map((x) => x * 1e15 * Math.sqrt(share))),
+    );
+    const saved = desk.put(engine.u8.slice(records, records + LINE));
+    engine.f32.set(first, basis + 4 + D);
+    expect(given.map((row) => more.sieveRows(row, 0, 1, D, block, scratch))).toEqual([1, 0]);
+    engine.u8.copyWithin(records, saved, saved + LINE);
+    const kept = given.map((queries) => {
+      inner.turnSieve(at, record(Plan, { queries, d: D }), graphAt, 0);
+      return inner.siftSlots(at, slots, width, 1);
+    });
+    engine.f32.set(directions.subarray(0, D), basis + 4 + D);
+    expect(kept).toEqual([0, width]);
+    desk.clear();
+  });
 });
 
 describe("a scalar quantizer of 8 bits", () => {

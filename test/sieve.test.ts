@@ -66,31 +66,6 @@ describe("the bits of a search without heads", () => {
   });
 });
 
-test("the bits of a search without heads: of queries that are just not too long, whose heads are", async () => {
-  const random = new Random(9);
-  const axes = [0, 1].map(() => Float64Array.from({ length: D }, () => random.unit() - 0.5));
-  /** A vector of the plane that both axes span, of the length given. */
-  const at = (angle: number, length: number): Float64Array => {
-    const vector = axes[0].map((x, j) => Math.cos(angle) * x + Math.sin(angle) * axes[1][j]);
-    const scale = length / Math.hypot(...vector);
-    return vector.map((x) => x * scale);
-  };
-  // In pairs, so that the mean is zero.
-  const rows = Float32Array.from(
-    Array.from({ length: N }, (_, row) =>
-      at((row >> 1) + (row % 2) * Math.PI, 1e15 * (0.2 + ((row >> 1) % 75) / 100)),
-    ).flatMap((row) => [...row]),
-  );
-  for (const short of [1e-6, 3e-7, 1e-7, 3e-8]) {
-    const queries = Float32Array.from(
-      Array.from({ length: 300 }, (_, i) => at(2 * i, Math.sqrt(1e30 * (1 - short)))).flatMap((query) => [...query]),
-    );
-    const { given, expected, address } = await both(rows, (index) => index.search(queries, 5));
-    expect(address).toBeGreaterThan(0);
-    expect(given).toEqual(expected);
-  }
-});
-
 /** An index of rows that have heads, and its parts. */
 async function warm(
   options: object = {},

@@ -50,8 +50,8 @@ function recordsOf(block: usize, d: i32): usize {
 }
 
 /**
- * Makes the basis of n rows, d floats each. block: sieveBytes; scratch: sieveScratch. Returns the share of their squares that heads leave over, or 1 where they have none: where rows hold NaN,
- * infinities, lengths near the end of f32.
+ * Makes the basis of n rows, d floats each. block: sieveBytes; scratch: sieveScratch. Returns the share of their squares that heads leave
+ * over, or 1 where they have none: where rows hold NaN, infinities, lengths near the end of f32.
  */
 export function openSieve(rows: usize, n: i32, d: i32, block: usize, scratch: usize): f32 {
   if (!makeBasis(rows, n, d, NUMBERS + 1, block, scratch)) return 1;
@@ -85,7 +85,10 @@ function lost(block: usize, square: f32): f32 {
   return slackOf(block) * <f32>1.001 * sqrt(square);
 }
 
-/** Writes the heads of the n rows (d floats each) from slot `first` on, into the block that openSieve began. Returns 0 where a row is beyond heads, as in openSieve. */
+/**
+ * Writes the heads of the n rows (d floats each) from slot `first` on, into the block that openSieve began. Returns 0 where a row is beyond
+ * heads, as in openSieve.
+ */
 export function sieveRows(rows: usize, first: i32, n: i32, d: i32, block: usize, scratch: usize): i32 {
   const size = (<usize>d) << 2;
   const head = scratch + ((<usize>up4(d)) << 2);

@@ -125,7 +125,10 @@ export class Reader {
     });
   }
 
-  /** The count before a vector of items of `itemBytes` bytes, all of which must be left in the file. Where it is known already, any other than `wanted` is an error. */
+  /**
+   * The count before a vector of items of `itemBytes` bytes, all of which must be left in the file. Where it is known already, any other
+   * than `wanted` is an error.
+   */
   vectorCount(field: string, itemBytes: number, wanted?: number): Given<number> {
     const count = this.count(field, Number.MAX_SAFE_INTEGER);
     if (typeof count !== "number") return this.#arrived(field, itemBytes, count, wanted);

@@ -7,7 +7,7 @@ import { CHUNK } from "../lists/layout.js";
 import { Lists } from "../lists/lists.js";
 import type { Matches } from "../lists/matches.js";
 import type { Places } from "../lists/places.js";
-import { copySample } from "../training/sample.js";
+import { sampleOf } from "../training/sample.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Pace } from "../work/pace.js";
 import type { Coarse } from "./coarse.js";
@@ -605,15 +605,6 @@ export class ListIndex extends IndexNode {
     this.#lookup = undefined;
     this.#directMap.invalidate(removed);
   }
-}
-
-/** At most `limit` of n x d vectors, drawn as faiss draws them. */
-function sampleOf(vectors: Float32Array, d: number, limit: number, seed: number): Float32Array {
-  const n = vectors.length / d;
-  if (n <= limit) return vectors;
-  const sample = new Float32Array(limit * d);
-  copySample(vectors, d, limit, seed, sample);
-  return sample;
 }
 
 /** An index as a file. */

@@ -4,7 +4,7 @@ import type { TransformTree } from "../indexes/tree.js";
 import { moreKernels } from "../wasm/more.js";
 import { symmetricEigen } from "../training/eigen.js";
 import type { Pace } from "../work/pace.js";
-import { copySample } from "../training/sample.js";
+import { sampleOf } from "../training/sample.js";
 import { Engine } from "../wasm/engine.js";
 import { bytesOf } from "./fields.js";
 import { LinearTransform } from "./linear.js";
@@ -80,7 +80,7 @@ export class Pca extends LinearTransform {
         `the file's PCA is untrained and balanced, or of the power ${fields.power}: train it in faiss`,
       );
     }
-    const sample = sampled(vectors, din, seed);
+    const sample = sampleOf(vectors, din, MAX_POINTS * din, seed);
     const n = sample.length / din;
     const mean = meanOf(sample, din);
     const { values, vectors: rows } = await components(engine, sample, din, mean, pace);
@@ -146,16 +146,6 @@ export class Pca extends LinearTransform {
       writer.raw(bytesOf(vector));
     }
   }
-}
-
-/** As many vectors as PCA looks at, drawn as faiss does. */
-function sampled(vectors: Float32Array, d: number, seed: number): Float32Array {
-  const given = vectors.length / d;
-  const n = Math.min(given, MAX_POINTS * d);
-  if (n === given) return vectors;
-  const sample = new Float32Array(n * d);
-  copySample(vectors, d, n, seed, sample);
-  return sample;
 }
 
 /** The eigenvectors of the vectors' covariance, times their number, in an engine of their own. */
