@@ -1,6 +1,6 @@
 // What crosses from TypeScript: records in memory, so that a kernel takes three addresses and not twenty numbers of which two may be
 // swapped unseen. Every field is a word of 4 bytes. embed.mjs reads the offsets off this file and those of
-// found/ into src/wasm/kernels.gen.ts: a field stands here and nowhere else.
+// found/ into src/wasm/*.gen.ts: a field stands here and nowhere else.
 
 /** One block of queries, and what of the lists they want. */
 @unmanaged

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Compact } from "../src/codec/kernels.gen.js";
+import * as Compact from "../src/codec/compact.gen.js";
 import { kernelsOf } from "../src/codec/kernels.js";
 import { Engine } from "../src/wasm/engine.js";
 import { Desk } from "./desk.js";

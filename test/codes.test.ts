@@ -7,7 +7,12 @@ import { moreKernels } from "../src/wasm/more.js";
 import { ProductQuantizer } from "../src/quantizers/product.js";
 import { ScalarQuantizer } from "../src/quantizers/scalar.js";
 import { Engine } from "../src/wasm/engine.js";
-import { Best, Half, Lists, Plan, Product, Scalar } from "../src/wasm/kernels.gen.js";
+import * as Best from "../src/wasm/best.gen.js";
+import * as Half from "../src/wasm/half.gen.js";
+import * as Lists from "../src/wasm/lists.gen.js";
+import * as Plan from "../src/wasm/plan.gen.js";
+import * as Product from "../src/wasm/product.gen.js";
+import * as Scalar from "../src/wasm/scalar.gen.js";
 import { below, randomOf, uniform } from "./random.js";
 import { exactKeyOf, rowOf } from "./reference.js";
 

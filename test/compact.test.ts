@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Basis } from "../src/codec/basis.js";
 import { CompactCode } from "../src/codec/compact.js";
 import { kernelsOf } from "../src/codec/kernels.js";
-import { Compact } from "../src/codec/kernels.gen.js";
+import * as Compact from "../src/codec/compact.gen.js";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { IdType, Index, Metric } from "../src/index.js";
 import { blend, readVoice, shrinkVoice, voiceCodec } from "../src/rvc/index.js";

@@ -1,5 +1,10 @@
 import type { Engine } from "../src/wasm/engine.js";
-import { Best, Lists, Packed, Plan, RowCodes, Within } from "../src/wasm/kernels.gen.js";
+import * as Best from "../src/wasm/best.gen.js";
+import * as Lists from "../src/wasm/lists.gen.js";
+import * as Packed from "../src/wasm/packed.gen.js";
+import * as Plan from "../src/wasm/plan.gen.js";
+import * as RowCodes from "../src/wasm/rowCodes.gen.js";
+import * as Within from "../src/wasm/within.gen.js";
 import { BESIDE, CODE, FOUND, LISTS, PLAN } from "../src/wasm/records.js";
 
 type Words<T> = Partial<Record<keyof T, number>>;

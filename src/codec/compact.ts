@@ -14,7 +14,7 @@ import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 import { CODE, FOUND, LISTS, PLAN } from "../wasm/records.js";
 import type { Basis } from "./basis.js";
-import { Compact } from "./kernels.gen.js";
+import * as Compact from "./compact.gen.js";
 import { kernelsOf } from "./kernels.js";
 import type { CodecKernels } from "./kernels.js";
 

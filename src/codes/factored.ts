@@ -4,7 +4,7 @@ import type { IndexTree } from "../indexes/tree.js";
 import { RowLayout } from "../lists/layout.js";
 import type { Lists } from "../lists/lists.js";
 import { moreKernels } from "../wasm/more.js";
-import { Factored } from "../wasm/kernels.gen.js";
+import * as Factored from "../wasm/factored.gen.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 import { CODE, FOUND, LISTS, PLAN } from "../wasm/records.js";

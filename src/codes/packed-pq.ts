@@ -4,7 +4,7 @@ import type { IndexTree } from "../indexes/tree.js";
 import type { PackedLayout } from "../lists/layout.js";
 import type { Lists } from "../lists/lists.js";
 import type { ProductQuantizer } from "../quantizers/product.js";
-import { Packed } from "../wasm/kernels.gen.js";
+import * as Packed from "../wasm/packed.gen.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 import { CODE, FOUND, LISTS, PLAN } from "../wasm/records.js";

@@ -5,7 +5,7 @@ import { RowLayout } from "../lists/layout.js";
 import type { Lists } from "../lists/lists.js";
 import { moreKernels } from "../wasm/more.js";
 import type { ProductQuantizer } from "../quantizers/product.js";
-import { Product } from "../wasm/kernels.gen.js";
+import * as Product from "../wasm/product.gen.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 import { CODE, FOUND, LISTS, PLAN } from "../wasm/records.js";

@@ -1,4 +1,7 @@
-import { Best, Lists, Plan, Within } from "../wasm/kernels.gen.js";
+import * as Best from "../wasm/best.gen.js";
+import * as Lists from "../wasm/lists.gen.js";
+import * as Plan from "../wasm/plan.gen.js";
+import * as Within from "../wasm/within.gen.js";
 import { FOUND, LISTS, PLAN } from "../wasm/records.js";
 import type { Scan } from "./code.js";
 import type { Code } from "./code.js";

@@ -7,7 +7,7 @@ import { Random } from "../work/random.js";
 import type { Pace } from "../work/pace.js";
 import type { Engine } from "../wasm/engine.js";
 import { scratchSize } from "../wasm/engine.js";
-import { Graph } from "../wasm/kernels.gen.js";
+import * as Graph from "../wasm/graph.gen.js";
 import { BESIDE } from "../wasm/records.js";
 import { drawLevel, levelShares } from "./levels.js";
 

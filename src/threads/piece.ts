@@ -1,4 +1,5 @@
-import { Best, Plan } from "../wasm/kernels.gen.js";
+import * as Best from "../wasm/best.gen.js";
+import * as Plan from "../wasm/plan.gen.js";
 import { FOUND, PLAN, RECORDS_END } from "../wasm/records.js";
 import {
   ARGS,
