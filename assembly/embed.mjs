@@ -114,7 +114,7 @@ function writeRecord(folder, name, path) {
   });
   if (fields.length === 0) throw new Error(`${path} has no record ${name}`);
   const words = fields.map((field, i) => `export const ${field} = ${i};`).join("\n");
-  const module = `${folder}/${name.charAt(0).toLowerCase()}${name.slice(1)}.gen.ts`;
+  const module = `${folder}/${name.replace(/(?!^)[A-Z]/g, "-$&").toLowerCase()}.gen.ts`;
   writeFileSync(new URL(module, root), `${MADE}\n\n// Words of a ${name} (${path}).\n\n${words}\n`);
 }
 

@@ -7,7 +7,7 @@ import * as Best from "../build/esm/wasm/best.gen.js";
 import * as Lists from "../build/esm/wasm/lists.gen.js";
 import * as Packed from "../build/esm/wasm/packed.gen.js";
 import * as Plan from "../build/esm/wasm/plan.gen.js";
-import * as RowCodes from "../build/esm/wasm/rowCodes.gen.js";
+import * as RowCodes from "../build/esm/wasm/row-codes.gen.js";
 import { relaxedKernels } from "../build/esm/wasm/more.js";
 import { BESIDE, CODE, FOUND, LISTS, PLAN } from "../build/esm/wasm/records.js";
 import { summary, table } from "./measure.mjs";

@@ -1,4 +1,4 @@
-import type { EngineOptions } from "./wasm/engine.js";
+import type { EngineOptions } from "./wasm/options.js";
 
 /**
  * Inner product: larger is nearer. faiss' number for it.

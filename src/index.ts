@@ -34,4 +34,4 @@ export { CellistError } from "./errors.js";
 export type { ErrorCode } from "./errors.js";
 export { indexFactory, readIndex } from "./open.js";
 export type { Bytes } from "./format/source.js";
-export type { EngineOptions, More, Warning } from "./wasm/engine.js";
+export type { EngineOptions, More, Warning } from "./wasm/options.js";

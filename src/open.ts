@@ -5,7 +5,7 @@ import { openIndex } from "./faiss/read.js";
 import type { Bytes } from "./format/source.js";
 import type { VectorIndex } from "./handle/vector-index.js";
 import { loadMore } from "./more/load.js";
-import type { EngineOptions } from "./wasm/engine.js";
+import type { EngineOptions } from "./wasm/options.js";
 
 // What makes and reads indexes for a program that can import what a kind needs once it is asked for. The worker's script does without: a
 // bundler that makes one classic script of it can't split it.

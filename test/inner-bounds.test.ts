@@ -7,7 +7,7 @@ import * as Factored from "../src/wasm/factored.gen.js";
 import * as Graph from "../src/wasm/graph.gen.js";
 import * as Lists from "../src/wasm/lists.gen.js";
 import * as Plan from "../src/wasm/plan.gen.js";
-import * as RowCodes from "../src/wasm/rowCodes.gen.js";
+import * as RowCodes from "../src/wasm/row-codes.gen.js";
 import * as Scalar from "../src/wasm/scalar.gen.js";
 import { moreKernels } from "../src/wasm/more.js";
 import { Desk } from "./desk.js";

@@ -8,7 +8,7 @@ import { ProductQuantizer } from "../src/quantizers/product.js";
 import { permutation } from "../src/work/random.js";
 import { Pace } from "../src/work/pace.js";
 import { Engine } from "../src/wasm/engine.js";
-import type { Warning } from "../src/wasm/engine.js";
+import type { Warning } from "../src/wasm/options.js";
 import { concat, i64, raw } from "./files.js";
 import { below, pick, randomOf, uniform } from "./random.js";
 import type { Random } from "./random.js";

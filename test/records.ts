@@ -3,7 +3,7 @@ import * as Best from "../src/wasm/best.gen.js";
 import * as Lists from "../src/wasm/lists.gen.js";
 import * as Packed from "../src/wasm/packed.gen.js";
 import * as Plan from "../src/wasm/plan.gen.js";
-import * as RowCodes from "../src/wasm/rowCodes.gen.js";
+import * as RowCodes from "../src/wasm/row-codes.gen.js";
 import * as Within from "../src/wasm/within.gen.js";
 import { BESIDE, CODE, FOUND, LISTS, PLAN } from "../src/wasm/records.js";
 

@@ -3,7 +3,7 @@ import { CommanderError } from "commander";
 import type { Progress } from "../api.js";
 import { CellistError } from "../errors.js";
 import { Pace } from "../work/pace.js";
-import type { Warning } from "../wasm/engine.js";
+import type { Warning } from "../wasm/options.js";
 import { Bars, takesControlCodes } from "./progress.js";
 import { toJson } from "./text.js";
 import type { Json } from "./text.js";

@@ -2,7 +2,7 @@ import { fail } from "../errors.js";
 import { symmetricEigen } from "../training/eigen.js";
 import type { Eigen } from "../training/eigen.js";
 import { Engine } from "../wasm/engine.js";
-import type { EngineOptions } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/options.js";
 import type { Pace } from "../work/pace.js";
 import type { Cells } from "./cells.js";
 import { MAX_D } from "./head.js";

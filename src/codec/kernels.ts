@@ -1,5 +1,5 @@
 import { CellistError, fail } from "../errors.js";
-import { compiledOnce } from "../wasm/engine.js";
+import { compiledOnce } from "../wasm/modules.js";
 import type { Engine } from "../wasm/engine.js";
 import { bytesOf } from "../wasm/text.js";
 import { codecKernels } from "./kernels.gen.js";

@@ -5,7 +5,7 @@ import { Sketch } from "../bounds/sketch.js";
 import type { IndexTree } from "../indexes/tree.js";
 import { RowLayout } from "../lists/layout.js";
 import type { Lists } from "../lists/lists.js";
-import * as RowCodesRecord from "../wasm/rowCodes.gen.js";
+import * as RowCodesRecord from "../wasm/row-codes.gen.js";
 import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 import { BESIDE, CODE, FOUND, LISTS, PLAN } from "../wasm/records.js";

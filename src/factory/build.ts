@@ -10,7 +10,7 @@ import { named } from "../format/given.js";
 import type { IndexNode } from "../indexes/node.js";
 import { VectorIndex } from "../handle/vector-index.js";
 import { Engine } from "../wasm/engine.js";
-import type { EngineOptions } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/options.js";
 import { parseBrief } from "./brief.js";
 import type { IndexTree } from "../indexes/tree.js";
 

@@ -2,8 +2,8 @@ import { what } from "../checks.js";
 import { fail } from "../errors.js";
 import type { Others } from "../format/index-file.js";
 import type { IndexTree } from "../indexes/tree.js";
-import { isRelaxed } from "../wasm/engine.js";
-import type { EngineOptions, More } from "../wasm/engine.js";
+import { isRelaxed } from "../wasm/modules.js";
+import type { EngineOptions, More } from "../wasm/options.js";
 import type { Kind } from "./kinds.js";
 
 /** `more` of "cellist/more" as it is. */

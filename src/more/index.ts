@@ -11,7 +11,7 @@
  *
  * @module
  */
-import type { More } from "../wasm/engine.js";
+import type { More } from "../wasm/options.js";
 import { rest } from "./rest.js";
 
 /**
@@ -21,7 +21,7 @@ import { rest } from "./rest.js";
  *   const index = await indexFactory(768, "HNSW32", METRIC_L2, { more });
  */
 export const more: More = rest;
-export type { More } from "../wasm/engine.js";
+export type { More } from "../wasm/options.js";
 // The same as of "cellist". Bundlers put what two of their files share into a third: so the whole core is one file for them, a kilobyte less
 // when it is compressed than in two.
 export { indexFactory, readIndex } from "../open.js";

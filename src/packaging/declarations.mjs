@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
 
 /** A typed array's buffer is a type parameter from TypeScript 5.7 on. What `of` returns is the same type there, and known before. */
 const OWN_BUFFER = /\b(\w+Array)<ArrayBuffer>/g;
+/** An import for what it does, which a type needs nothing of. */
+const FOR_EFFECT = /^import "[^"]+";\n/gm;
 /** Where a declaration leads: to imports, exports and types by import(). */
 const LEADS = /(?:\bfrom|\bimport\()\s*"(\.{1,2}\/[^"]+)\.js"/g;
 
@@ -43,7 +45,7 @@ function reach(path) {
   if (reached.has(path)) return;
   reached.add(path);
   const text = readFileSync(path, "utf8");
-  const plain = text.replace(OWN_BUFFER, "ReturnType<typeof $1.of>");
+  const plain = text.replace(OWN_BUFFER, "ReturnType<typeof $1.of>").replace(FOR_EFFECT, "");
   if (plain !== text) writeFileSync(path, plain);
   for (const [, lead] of plain.matchAll(LEADS)) {
     const next = join(dirname(path), `${lead}.d.ts`);

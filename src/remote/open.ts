@@ -8,7 +8,7 @@ import { Reader } from "../format/reader.js";
 import { checkNames } from "../handle/options.js";
 import { loadMore } from "../more/load.js";
 import { Engine } from "../wasm/engine.js";
-import type { EngineOptions } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/options.js";
 import { checkSignal, Pace, reasonOf, throwIfAborted } from "../work/pace.js";
 import { absentOf, listsIn } from "./absent-of.js";
 import { CachedFile, offline, openStore, remembering } from "./cache.js";

@@ -7,7 +7,7 @@ import { ListIndex } from "../indexes/list-index.js";
 import type { IndexNode } from "../indexes/node.js";
 import { CHUNK } from "../lists/layout.js";
 import { scratchSize } from "../wasm/engine.js";
-import type { EngineOptions } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/options.js";
 import { voiceOf } from "../rvc/measure.js";
 import { Pace } from "../work/pace.js";
 

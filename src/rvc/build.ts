@@ -6,7 +6,7 @@ import { DEFAULTS, option, readWork } from "../handle/options.js";
 import { miniBatchKMeans } from "../training/mini-batch.js";
 import { permutation } from "../work/random.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
-import type { EngineOptions } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/options.js";
 import { eachSlice, sliceRows } from "./slices.js";
 import type { Slices } from "./slices.js";
 

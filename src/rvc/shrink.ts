@@ -12,7 +12,7 @@ import { indexFactory, readIndex } from "../open.js";
 import type { Bytes } from "../format/source.js";
 import { DEFAULTS, option, readWork } from "../handle/options.js";
 import type { VectorIndex } from "../handle/vector-index.js";
-import type { EngineOptions } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/options.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { probesOf, takeFrames, voiceOf } from "./measure.js";
 import type { Frames, MeasureOptions, VoiceSetting } from "./measure.js";

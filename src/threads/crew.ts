@@ -1,5 +1,6 @@
 import { CellistError } from "../errors.js";
-import type { Crew, Engine, Warning } from "../wasm/engine.js";
+import type { Engine } from "../wasm/engine.js";
+import type { Crew, Warning } from "../wasm/options.js";
 import type { Kernels } from "../wasm/kernels.gen.js";
 import type { MoreKernels } from "../wasm/more.js";
 import {

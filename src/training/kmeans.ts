@@ -1,6 +1,6 @@
 import { fail } from "../errors.js";
 import { Engine } from "../wasm/engine.js";
-import type { EngineOptions } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/options.js";
 import { Heads } from "./heads.js";
 import { copySample } from "./sample.js";
 import { Shares } from "./shares.js";

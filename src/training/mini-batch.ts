@@ -1,5 +1,5 @@
 import { Engine } from "../wasm/engine.js";
-import type { EngineOptions } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/options.js";
 import { Heads } from "./heads.js";
 import { permutation, Random } from "../work/random.js";
 import type { Pace } from "../work/pace.js";

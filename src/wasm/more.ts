@@ -1,5 +1,5 @@
 import { CellistError, fail } from "../errors.js";
-import { compiledOnce, isRelaxed } from "./engine.js";
+import { compiledOnce, isRelaxed } from "./modules.js";
 import type { Engine } from "./engine.js";
 import { applyPatch } from "./patch.js";
 import { bytesOf } from "./text.js";

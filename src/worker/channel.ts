@@ -2,7 +2,7 @@ import type { Progress, Work } from "../api.js";
 import { CellistError, fail } from "../errors.js";
 import type { ByteSource } from "../format/source.js";
 import { reasonOf, throwIfAborted } from "../work/pace.js";
-import type { Warning } from "../wasm/engine.js";
+import type { Warning } from "../wasm/options.js";
 import { awaitLock } from "./lock.js";
 import type { Hello, Reply, Request } from "./messages.js";
 import { Parcel } from "./parcel.js";

@@ -14,7 +14,7 @@ import { openSource } from "../format/unreadable.js";
 import { readWork } from "../handle/options.js";
 import { reasonOf, throwIfAborted } from "../work/pace.js";
 import type { Team } from "../threads/crew.js";
-import type { EngineOptions } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/options.js";
 import type { AsyncIndex, Handover } from "./async-index.js";
 import { Channel } from "./channel.js";
 import { PULLED } from "./messages.js";

@@ -1,6 +1,6 @@
 import type { Progress } from "../api.js";
 import type { ErrorCode } from "../errors.js";
-import type { Warning } from "../wasm/engine.js";
+import type { Warning } from "../wasm/options.js";
 
 // What goes between a page and its worker. Each index has a port of its own, which the worker is given in a Hello; a call has a
 // number, which its answer and all news of it bear.

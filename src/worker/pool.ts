@@ -16,7 +16,7 @@ import {
 } from "../threads/control.js";
 import type { Team } from "../threads/crew.js";
 import type { HelperHello } from "../threads/messages.js";
-import type { EngineOptions } from "../wasm/engine.js";
+import type { EngineOptions } from "../wasm/options.js";
 import { awaitLock } from "./lock.js";
 import { onFailure, startWorker } from "./start.js";
 import type { OwnWorker } from "./start.js";

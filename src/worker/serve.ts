@@ -27,7 +27,7 @@ import { blend } from "../rvc/blend.js";
 import type { BlendOptions } from "../rvc/blend.js";
 import { ThreadCrew } from "../threads/crew.js";
 import type { Team } from "../threads/crew.js";
-import type { EngineOptions, Warning } from "../wasm/engine.js";
+import type { EngineOptions, Warning } from "../wasm/options.js";
 import { holdLock } from "./lock.js";
 import { PULLED } from "./messages.js";
 import type { Reply, Request } from "./messages.js";
