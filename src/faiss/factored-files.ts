@@ -32,10 +32,9 @@ export async function readQuantizer(
   inverted: boolean,
 ): Promise<FactoredCode> {
   const eden = fourcc.includes("E");
-  for (const [field, expected] of [["d of the quantizer", d]] as const) {
-    const given = await reader.i64(field);
-    if (given !== expected) reader.wrong(field, 8, `is ${given}, not ${expected}`);
-  }
+  const givenD = await reader.i64("d of the quantizer");
+  if (givenD !== d) reader.wrong("d of the quantizer", 8, `is ${givenD}, not ${d}`);
+  const at = reader.offset;
   const bytes = await reader.i64("code_size of the quantizer");
   const givenMetric = await reader.i32("metric of the quantizer");
   if (givenMetric !== metric) reader.wrong("metric of the quantizer", 4, `is ${givenMetric}, not ${metric}`);
@@ -51,7 +50,7 @@ export async function readQuantizer(
   }
   const code = new FactoredCode(engine, d, metric, kind, inverted);
   if (bytes !== code.layout.fileBytes) {
-    reader.wrong("code_size of the quantizer", 0, `is ${bytes}, not ${code.layout.fileBytes}`);
+    reader.wrong("code_size of the quantizer", reader.offset - at, `is ${bytes}, not ${code.layout.fileBytes}`);
   }
   return code;
 }

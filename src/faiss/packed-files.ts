@@ -66,6 +66,7 @@ export function ivfPackedWire(code: PackedPqCode, { implem, qbs }: Choice = NO_C
 /** Reads what follows the fourcc IPfs. */
 export async function readPacked(reader: Reader, engine: Engine): Promise<ListIndex> {
   const { d, ntotal, isTrained, metric } = await readHeader(reader);
+  if (!isTrained && ntotal > 0) reader.wrong("is_trained", 5, `says no, and there are ${ntotal} vectors`);
   const quantizer = await ProductQuantizer.read(reader, engine, d, 4, 4);
   const implem = await reader.i32("implem");
   const layout = new PackedLayout(quantizer, await readBbs(reader), true);
@@ -82,7 +83,6 @@ export async function readPacked(reader: Reader, engine: Engine): Promise<ListIn
     const block = await reader.block(engine, "codes", bytes);
     lists.adopt(layout.arrange(engine, block, blocks), 0, Uint32Array.of(ntotal));
   }
-  if (!isTrained && ntotal > 0) reader.wrong("is_trained", 0, `says no, and there are ${ntotal} vectors`);
   const code = new PackedPqCode(engine, metric, quantizer, layout, false);
   const index = new ListIndex(code, undefined, packedWire(code, { implem, qbs }), lists);
   index.restore({ isTrained });
@@ -94,6 +94,7 @@ export async function readIvfPacked(reader: Reader, engine: Engine, readNode: No
   const header = await readIvfHeader(reader, engine, readNode);
   const { coarse, d, metric, ntotal } = header;
   const residual = await reader.bool("by_residual");
+  const at = reader.offset;
   const codeBytes = await reader.i64("code_size");
   const bbs = await readBbs(reader);
   const M2 = await reader.i64("M2");
@@ -102,7 +103,7 @@ export async function readIvfPacked(reader: Reader, engine: Engine, readNode: No
   const quantizer = await ProductQuantizer.read(reader, engine, d, 4, 4);
   const layout = new PackedLayout(quantizer, bbs, false);
   if (M2 !== layout.M2 || codeBytes !== quantizer.codeBytes) {
-    reader.wrong("code_size or M2", 0, `is ${codeBytes} or ${M2}, with M = ${layout.M}`);
+    reader.wrong("code_size or M2", reader.offset - at, `is ${codeBytes} or ${M2}, with M = ${layout.M}`);
   }
   const lists = await readBlockLists(reader, engine, coarse.nlist, layout, ntotal);
   header.directMap.check(lists, ntotal, reader);

@@ -29,7 +29,7 @@ interface Panorama {
 }
 
 function panoramaOf(reader: Reader, d: number, levels: number, batch: number): Panorama {
-  if (levels < 1 || levels > d) reader.wrong("n_levels", 8, `is ${levels}, not from 1 to ${d}`);
+  if (levels < 1 || levels > d) reader.wrong("n_levels", 16, `is ${levels}, not from 1 to ${d}`);
   if (batch < 1) reader.wrong("batch_size", 8, `is ${batch}`);
   const width = Math.ceil(d / levels);
   return { d, width, levels: Math.ceil(d / width), batch };

@@ -143,9 +143,11 @@ export async function readIvfProduct(
   const header = await readIvfHeader(reader, engine, readNode, fourcc);
   const { coarse, d, metric, ntotal } = header;
   const residual = await reader.bool("by_residual");
+  const at = reader.offset;
   const codeBytes = await reader.i64("code_size");
   const quantizer = await ProductQuantizer.read(reader, engine, d, 1, MAX_BITS);
-  if (codeBytes !== quantizer.codeBytes) reader.wrong("code_size", 0, `is ${codeBytes}, not ${quantizer.codeBytes}`);
+  if (codeBytes !== quantizer.codeBytes)
+    reader.wrong("code_size", reader.offset - at, `is ${codeBytes}, not ${quantizer.codeBytes}`);
   const code = new ProductCode(engine, metric, quantizer, residual, true);
   const lists = fourcc.startsWith("Iv")
     ? await readOldLists(reader, engine, header.ids, code.layout, ntotal, 1)

@@ -59,7 +59,8 @@ export async function readTransform(reader: Reader, engine: Engine): Promise<Tra
       const mean = await readFloats(reader, "mean");
       const { din, dout, isTrained } = await readTail(reader);
       if (dout !== din) reader.wrong("d_out", 5, `is ${dout}, d_in ${din}`);
-      if (mean.length !== (isTrained ? din : 0)) reader.wrong("mean", 9, `has ${mean.length} numbers, d being ${din}`);
+      if (mean.length !== (isTrained ? din : 0))
+        reader.wrong("mean", 17 + mean.byteLength, `has ${mean.length} numbers, d being ${din}`);
       return new Centering(engine, din, mean);
     }
     case "RmDT": {
@@ -110,11 +111,12 @@ async function readMatrix(
   if (matrix.length !== (isTrained ? din * dout : 0)) {
     reader.wrong(
       "A",
-      9,
+      25 + matrix.byteLength + bias.byteLength,
       `has ${matrix.length} numbers for ${dout} x ${din}, and the transform is ${isTrained ? "" : "un"}trained`,
     );
   }
-  if (bias.length !== (hasBias && isTrained ? dout : 0)) reader.wrong("b", 9, `has ${bias.length} numbers for ${dout}`);
+  if (bias.length !== (hasBias && isTrained ? dout : 0))
+    reader.wrong("b", 17 + bias.byteLength, `has ${bias.length} numbers for ${dout}`);
   return { matrix, bias: bias.length > 0 ? bias : undefined, tail };
 }
 
