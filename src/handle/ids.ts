@@ -1,4 +1,4 @@
-import { makingArrays } from "../errors.js";
+import { fail, makingArrays } from "../errors.js";
 import type { IndexNode } from "../indexes/node.js";
 import { scratchSize } from "../wasm/engine.js";
 
@@ -42,4 +42,12 @@ export function idsOf(node: IndexNode, wide: boolean): Int32Array<ArrayBuffer> |
     if (at === 0) eachId(node, wide, (id) => (ids[at++] = id));
     return at === ids.length ? ids : ids.slice(0, at);
   });
+}
+
+/** Throws ERR_ID for -1, and for an id that is too wide: `mend` says what to do. */
+export function checkIds(ids: BigInt64Array, wide: boolean, mend: string): void {
+  for (const id of ids) {
+    if (id === -1n) fail("ERR_ID", "-1 can't be an id: as a label it means that nothing was found");
+    if (!wide && id !== BigInt.asIntN(32, id)) fail("ERR_ID", `the id ${id} needs more than 32 bits: ${mend}`);
+  }
 }

@@ -23,15 +23,18 @@ import { fail, makingArrays, noArray } from "../errors.js";
 import { describeTree } from "../indexes/describe.js";
 import { Writer } from "../format/writer.js";
 import { decodedAtOnce, notFinite, NOTHING, OWN_PARAMS } from "../indexes/node.js";
-import type { IndexNode, Merging, Parameter, SearchParams } from "../indexes/node.js";
+import type { IndexNode, Merging, SearchParams } from "../indexes/node.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { scratchSize } from "../wasm/engine.js";
 import { Window } from "../wasm/window.js";
 import { Admitted, filterOf, IdFilter } from "./filter.js";
-import { eachId, idsOf } from "./ids.js";
+import { checkIds, idsOf } from "./ids.js";
 import { copyRows, countIds, floatsOf, ownRowsOf, rowsOf, toBigInts } from "./input.js";
+import { addIdOf, checkMergeable, checkSums } from "./merge.js";
 import { checkD, checkNames, checkOption, DEFAULTS, option, readSearch, readWork, SEARCH_NAMES } from "./options.js";
+import { assign, parameterOf, setParameters, valueOf } from "./parameters.js";
 import { MATCHES_SPARE, rangeSearch } from "./range.js";
+import { reconstruct } from "./reconstruct.js";
 import { checkApart, checkCount, checkResults, newResults } from "./results.js";
 import { lineOf, summaryOf } from "./summary.js";
 import { warmUp } from "./warm-up.js";
@@ -43,11 +46,6 @@ const BLOCK_RESULTS = 1 << 20;
 const BLOCK_SCRATCH = 64 << 20;
 /** Bytes of a chunk of a file. */
 const CHUNK = 1 << 20;
-/** The largest whole number that a parameter can be, unless it says less: they are 32-bit. */
-const MOST = 0x7fffffff;
-/** Faiss' names of the parameters that are properties. */
-const PARAMETERS = { nprobe: "nprobe", kFactor: "k_factor_rf", efSearch: "efSearch" } as const;
-
 /** Where a block of results stands in the engine's memory, until the next call. */
 export interface Retrieval {
   queries: number;
@@ -131,27 +129,27 @@ export class VectorIndex implements Index<IdType> {
   }
 
   get nprobe(): number | undefined {
-    return this.#valueOf("nprobe");
+    return valueOf(this.#ready(), "nprobe");
   }
 
   set nprobe(value: number | undefined) {
-    this.#assign("nprobe", value);
+    assign(this.#ready(), "nprobe", value);
   }
 
   get kFactor(): number | undefined {
-    return this.#valueOf("kFactor");
+    return valueOf(this.#ready(), "kFactor");
   }
 
   set kFactor(value: number | undefined) {
-    this.#assign("kFactor", value);
+    assign(this.#ready(), "kFactor", value);
   }
 
   get efSearch(): number | undefined {
-    return this.#valueOf("efSearch");
+    return valueOf(this.#ready(), "efSearch");
   }
 
   set efSearch(value: number | undefined) {
-    this.#assign("efSearch", value);
+    assign(this.#ready(), "efSearch", value);
   }
 
   async train(vectors: Vectors, options?: TrainOptions): Promise<void> {
@@ -218,15 +216,7 @@ export class VectorIndex implements Index<IdType> {
     checkMergeable(node, theirs);
     const filling = !this.#filled;
     const wide = filling ? other.#wide : this.#wide;
-    if (!wide || addId !== 0n) {
-      const ids = makingArrays(() => new BigInt64Array(1));
-      eachId(theirs, true, (id) => {
-        const sum = (id as bigint) + addId;
-        ids[0] = sum;
-        if (ids[0] !== sum) fail("ERR_ID", `the id ${id} plus ${addId} needs more than 64 bits: give another addId`);
-        checkIds(ids, wide, "give another addId, or read both from files whose ids are 64-bit");
-      });
-    }
+    checkSums(theirs, addId, wide);
     await this.#exclusively(work, async (_, pace) => {
       let merging: Merging | undefined;
       await other.hold(async () => (merging = await node.merging(theirs, addId, pace)));
@@ -355,28 +345,7 @@ export class VectorIndex implements Index<IdType> {
 
   reconstructBatch(ids: Ids): Float32Array<ArrayBuffer> {
     const node = this.#ready();
-    return makingArrays(() => this.#reconstruct(node, ids));
-  }
-
-  #reconstruct(node: IndexNode, ids: Ids): Float32Array<ArrayBuffer> {
-    const { engine, d } = node;
-    const own = toBigInts(ids);
-    const result = new Float32Array(own.length * d);
-    const block = engine.kernels.BLOCK.value;
-    for (let first = 0; first < own.length; first += block) {
-      const count = Math.min(block, own.length - first);
-      engine.reserveScratch(scratchSize(count * 4) + scratchSize(count * d * 4) + node.decodeScratch(count));
-      const slots = engine.takeScratch(count * 4);
-      const vectors = engine.takeScratch(count * d * 4);
-      for (let i = 0; i < count; i++) {
-        const slot = node.slotOf(own[first + i]);
-        if (slot < 0) fail("ERR_ID", `the index holds no vector with the id ${own[first + i]}`);
-        engine.i32[(slots >>> 2) + i] = slot;
-      }
-      node.decode(slots, count, vectors);
-      result.set(engine.f32.subarray(vectors >>> 2, (vectors >>> 2) + count * d), first * d);
-    }
-    return result;
+    return makingArrays(() => reconstruct(node, toBigInts(ids)));
   }
 
   removeIds(ids: Ids): number {
@@ -402,24 +371,13 @@ export class VectorIndex implements Index<IdType> {
     const node = this.#ready();
     if (typeof parameters !== "string")
       fail("ERR_PARAMETER", `parameters are ${what(parameters)}: give a string like "nprobe=8"`);
-    const changes = parameters
-      .split(/[, ]+/)
-      .filter((part) => part !== "")
-      .map((part) => {
-        const [, name, text] =
-          /^(\w+)=(.+)$/.exec(part) ?? fail("ERR_PARAMETER", `could not parse "${part}": write name=value`);
-        const parameter = this.#parameter(node, name);
-        const value = Number(text);
-        checkRange(name, parameter, value, text);
-        return () => parameter.set(parameter.whole ? Math.floor(value) : value);
-      });
-    for (const change of changes) change();
+    setParameters(node, parameters);
   }
 
   get(name: string): number {
     const node = this.#ready();
     if (typeof name !== "string") fail("ERR_PARAMETER", `the parameter is ${what(name)}: give a name like "nprobe"`);
-    return this.#parameter(node, name).get();
+    return parameterOf(node, name).get();
   }
 
   toBytes(): Uint8Array<ArrayBuffer> {
@@ -612,26 +570,6 @@ export class VectorIndex implements Index<IdType> {
     return writer;
   }
 
-  #valueOf(property: keyof typeof PARAMETERS): number | undefined {
-    return this.#ready().parameter(PARAMETERS[property])?.get();
-  }
-
-  #assign(property: keyof typeof PARAMETERS, value: number | undefined): void {
-    const node = this.#ready();
-    const parameter = this.#parameter(node, PARAMETERS[property]);
-    const number = checkOption(property, value);
-    checkRange(property, parameter, number, String(number));
-    // A factor as a file keeps it, so that it finds the same when it is read again.
-    parameter.set(property === "kFactor" ? Math.fround(number) : number);
-  }
-
-  #parameter(node: IndexNode, name: string): Parameter {
-    return (
-      node.parameter(name) ??
-      fail("ERR_PARAMETER", `could not set or get parameter "${name}": ${this.description} does not have it`)
-    );
-  }
-
   #wordsOf(labels: BigInt64Array): Int32Array {
     if (this.#words?.labels !== labels) {
       this.#words = { labels, words: new Int32Array(labels.buffer, labels.byteOffset, labels.length * 2) };
@@ -692,49 +630,11 @@ if (typeof Symbol.dispose === "symbol") {
   });
 }
 
-/** Throws ERR_ID for -1, and for an id that is too wide: `mend` says what to do. */
-function checkIds(ids: BigInt64Array, wide: boolean, mend: string): void {
-  for (const id of ids) {
-    if (id === -1n) fail("ERR_ID", "-1 can't be an id: as a label it means that nothing was found");
-    if (!wide && id !== BigInt.asIntN(32, id)) fail("ERR_ID", `the id ${id} needs more than 32 bits: ${mend}`);
-  }
-}
-
-/** Throws ERR_PARAMETER, which names the difference, unless two indexes are of one kind. */
-function checkMergeable(own: IndexNode, theirs: IndexNode): void {
-  const [ours, others] = [describeTree(own.tree), describeTree(theirs.tree)];
-  if (own.d !== theirs.d || ours !== others || own.metric !== theirs.metric) {
-    const what = (node: IndexNode, name: string): string =>
-      `${name} (d = ${node.d}, ${node.metric === METRIC_INNER_PRODUCT ? "inner product" : "L2"})`;
-    fail("ERR_PARAMETER", `${what(theirs, others)} can't be merged into ${what(own, ours)}: both must be alike`);
-  }
-  if (!own.isTrained || !theirs.isTrained)
-    fail(
-      "ERR_NOT_TRAINED",
-      `${own.isTrained ? "the other index" : ours} is not trained: merge what was made of one trained index`,
-    );
-}
-
-/** What is added to the labels of an index that is merged. */
-function addIdOf(options: MergeOptions | undefined): bigint {
-  const addId: unknown = options?.addId ?? 0;
-  if (typeof addId === "bigint" && addId === BigInt.asIntN(64, addId)) return addId;
-  if (!Number.isSafeInteger(addId)) fail("ERR_PARAMETER", `addId is ${what(addId)}: give a whole number`);
-  return BigInt(addId as number);
-}
-
 /** Bytes of scratch of one block: queries, results, labels, and what the nodes take. */
 function blockScratch(node: IndexNode, count: number, k: number, params: SearchParams): number {
   const results = count * k;
   const own = scratchSize(count * node.d * 4) + 2 * scratchSize(results * 4) + scratchSize(results * 8);
   return own + node.scratchBytes(count, k, params);
-}
-
-/** Throws ERR_PARAMETER for a value that a parameter can't have. */
-function checkRange(name: string, { min, max }: Parameter, value: number, text: string): void {
-  if (value >= min && value <= (max ?? MOST)) return;
-  const range = `from ${min} ${max === undefined ? "on" : `to ${max}`}`;
-  fail("ERR_PARAMETER", `could not set ${name} to "${text}": give a number ${range}`);
 }
 
 /** Throws ERR_NOT_FINITE for a NaN or infinity. By itself, for in an async function V8 took 33 ms in place of 18 for 30,000 x 256. */
