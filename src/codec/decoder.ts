@@ -3,37 +3,21 @@ import { fail } from "../errors.js";
 import { Pace } from "../work/pace.js";
 import { Basis, drawn } from "./basis.js";
 import { crc32, Section, wrong } from "./bytes.js";
+import { centroidRow, placeCentroids, RADII } from "./centroids.js";
 import { IDS_NONE } from "./head.js";
 import type { Head } from "./head.js";
 import { readIds } from "./ids.js";
 import { kernelsOf } from "./kernels.js";
 import type { CodecKernels } from "./kernels.js";
-import { placeModels, readModel } from "./models.js";
+import { readModel } from "./models.js";
 import type { Model } from "./models.js";
+import { placeCoded, readNumbers } from "./numbers.js";
+import type { Coded } from "./numbers.js";
 
 /** Scales are kept as halves of 64 times themselves: residuals having an rms of about 1, these are numbers that halves have. */
 export const HALF_UNIT = 64;
 /** The low bits that the model of scales has at least, so that a row is half a byte of its list at least. */
 export const LEAST_SCALE_BITS = 4;
-
-/** Radii of cells, by number: from 2^-16 on, four an octave, by products of one constant. */
-export const RADII: Float64Array = ((): Float64Array => {
-  const radii = new Float64Array(129);
-  radii[0] = 2 ** -16;
-  for (let i = 1; i < radii.length; i++) {
-    radii[i] = i % 4 === 0 ? radii[i - 4] * 2 : radii[i - 1] * 1.189207115002721;
-  }
-  return radii;
-})();
-
-/** A table of numbers and their models, as the coder's functions take it. */
-export interface Coded {
-  /** Addresses: of the models, and of a u16 for each column that says which is its. */
-  models: number;
-  columns: number;
-  /** How many models there are, the one for scales among them. */
-  count: number;
-}
 
 /** What a layer has beside the numbers of its lists. */
 export interface Layer extends Coded {
@@ -372,115 +356,6 @@ export class VoiceDecoder {
       scratch.floatsRoom = count;
     }
     return scratch.floats;
-  }
-}
-
-/** What is added to a column's class for the number of its model, in a cell of a radius. */
-export function centroidRow(base: number, radius: number): number {
-  // A radius is four steps an octave, a class two.
-  return base - (radius >> 1);
-}
-
-/** Models and columns in the engine's memory; their addresses are added to `blocks`, to be released. */
-export function placeCoded(engine: Engine, models: readonly Model[], columns: Uint16Array, blocks: number[]): Coded {
-  const kernels = kernelsOf(engine);
-  const address = engine.allocate(models.length * kernels.MODEL_BYTES.value);
-  blocks.push(address);
-  const places = engine.allocate(columns.length * 2 + 2);
-  blocks.push(places);
-  placeModels(engine, kernels, models, address);
-  engine.u8.set(new Uint8Array(columns.buffer, columns.byteOffset, columns.byteLength), places);
-  return { models: address, columns: places, count: models.length };
-}
-
-/**
- * Reads a table of rows x width numbers that has a stream of its own. ERR_FORMAT for one that is damaged.
- *
- * @param classes what is added to the models' numbers in each row, or undefined: then all rows have the same models
- */
-function readNumbers(
-  engine: Engine,
-  kernels: CodecKernels,
-  bytes: Uint8Array,
-  rows: number,
-  width: number,
-  { models, columns, count }: Coded,
-  classes: Int32Array | undefined,
-  what: string,
-): Int16Array {
-  const size = rows * width * 2;
-  const stream = engine.allocate(bytes.length);
-  let numbers = 0;
-  let table = 0;
-  try {
-    numbers = engine.allocate(size);
-    engine.u8.set(bytes, stream);
-    if (classes !== undefined) {
-      table = engine.allocate(rows * 4);
-      engine.i32.set(classes, table >>> 2);
-    }
-    const end = stream + bytes.length;
-    const bad = kernels.readRows(
-      stream,
-      end,
-      rows,
-      width,
-      width,
-      models,
-      count,
-      columns,
-      table,
-      numbers,
-      0,
-      0,
-      numbers,
-      0,
-    );
-    if (bad !== 0) wrong(what, "can't be read");
-    return new Int16Array(engine.u8.slice(numbers, numbers + size).buffer);
-  } finally {
-    for (const address of [stream, numbers, table]) engine.release(address);
-  }
-}
-
-/** Writes centroids: the mean, and numbers times the steps of their cells times a full basis. */
-export function placeCentroids(
-  engine: Engine,
-  kernels: CodecKernels,
-  numbers: Int16Array,
-  steps: Float32Array,
-  mean: Float32Array,
-  full: Basis,
-  out: number,
-): void {
-  const { d } = full;
-  const padded = Math.ceil(d / 4) * 4;
-  const n = steps.length;
-  const block = 64;
-  const blocks: number[] = [];
-  const take = (bytes: number): number => {
-    const address = engine.allocate(bytes);
-    blocks.push(address);
-    return address;
-  };
-  try {
-    const from = take(block * d * 2);
-    const scales = take(block * 4);
-    const nothing = take(padded * 4);
-    const scratch = take(kernels.spreadScratch(d));
-    const base = take(d * 4);
-    engine.f32.fill(0, nothing >>> 2, (nothing >>> 2) + padded);
-    engine.f32.set(mean, base >>> 2);
-    for (let first = 0; first < n; first += block) {
-      const count = Math.min(block, n - first);
-      const part = numbers.subarray(first * d, (first + count) * d);
-      engine.u8.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), from);
-      engine.f32.set(steps.subarray(first, first + count), scales >>> 2);
-      const to = out + first * d * 4;
-      kernels.spread(from, count, d, d, nothing, nothing, scales, full.asRows, full.capacity, d, base, to, scratch);
-    }
-  } finally {
-    for (const address of blocks) engine.release(address);
   }
 }
 

@@ -5,7 +5,7 @@ import { rmsOf } from "./analysis.js";
 import type { Analysis } from "./analysis.js";
 import { Basis, drawn } from "./basis.js";
 import { Bytes } from "./bytes.js";
-import { centroidRow, placeCentroids, RADII } from "./decoder.js";
+import { centroidRow, placeCentroids, RADII } from "./centroids.js";
 import { kernelsOf } from "./kernels.js";
 import type { CodecKernels } from "./kernels.js";
 import { plainModel, shiftFor, writeModel } from "./models.js";

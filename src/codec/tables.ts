@@ -1,6 +1,6 @@
 import type { Engine } from "../wasm/engine.js";
-import { placeCoded } from "./decoder.js";
-import type { Coded } from "./decoder.js";
+import { placeCoded } from "./numbers.js";
+import type { Coded } from "./numbers.js";
 import type { CodecKernels } from "./kernels.js";
 import { fitTables } from "./models.js";
 import type { Model } from "./models.js";
