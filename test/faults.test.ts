@@ -36,6 +36,8 @@ const KINDS = [
   "RaBitQ4",
   "IVF4,EDEN2",
   "PCAR16,IVF4,Flat",
+  "IDMap,IVF2,PQ2x3+2x3",
+  "HNSW4,Refine(SQ8)",
 ].map((description) => [description, dOf(description)] as const);
 
 function dOf(description: string): number {

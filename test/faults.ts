@@ -49,13 +49,13 @@ export async function withFaults<T>(
       },
     });
   }
-  const before = (prototype: object, name: string, check: () => void): void => {
+  const before = (prototype: object, name: string, check: (...args: unknown[]) => void): void => {
     const method = Object.getOwnPropertyDescriptor(prototype, name);
     const original = method?.value as (...args: unknown[]) => unknown;
     Object.defineProperty(prototype, name, {
       ...method,
       value(this: unknown, ...args: unknown[]) {
-        check();
+        check(...args);
         return original.apply(this, args);
       },
     });
@@ -70,6 +70,10 @@ export async function withFaults<T>(
       if (isOver()) fail("ERR_MEMORY", "no block, for a test");
     });
   }
+  // A block that is to be larger grows where it stands as long as there is room behind it.
+  before(Engine.prototype, "resize", (_address, old, wanted) => {
+    if (Number(wanted) > Number(old) && isOver()) fail("ERR_MEMORY", "no room to grow, for a test");
+  });
   before(WebAssembly.Memory.prototype, "grow", () => {
     if (isOver()) throw new RangeError("WebAssembly.Memory.grow(): Unable to grow instance memory");
   });

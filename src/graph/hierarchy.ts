@@ -360,10 +360,17 @@ export class Hierarchy {
 
   /** Removes all vertices. The levels of later ones are drawn on from where they were, as in faiss. */
   clear(): void {
+    // The next vertices draw other levels than these did, as in faiss.
     this.#levels.clear();
     this.#offsets.clear();
     this.#links.clear();
     this.#entry = this.#top = -1;
+  }
+
+  /** Is again as it was made. */
+  forget(): void {
+    this.clear();
+    this.#random = new Random(LEVEL_SEED);
   }
 }
 

@@ -250,7 +250,7 @@ export class HnswNode extends IndexNode {
   override untrain(): void {
     this.#sieve.drop();
     this.storage.untrain();
-    this.#graph.clear();
+    this.#graph.forget();
   }
 
   override parameter(name: string): Parameter | undefined {
