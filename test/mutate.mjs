@@ -117,6 +117,7 @@ const ROOMS = [
 const OUTSIDE = [
   [/src.cli/, ["cli", "commands", "convert"]],
   [/src.(worker|threads)/, ["worker", "handle-worker", "threads", "thread-faults"]],
+  [/src.ring/, ["ring"]],
 ];
 /** Tests that damage at random for minutes: what only they notice has no test. */
 const CHANCE = /^(fuzz|voice-damage|readme|demo|native)\.test/;
