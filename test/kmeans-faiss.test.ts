@@ -38,6 +38,12 @@ function rowsOf({ n, clusters }: Case): Float32Array<ArrayBuffer> {
 
 const cases = JSON.parse(readFileSync(new URL("kmeans.json", goldenFolder), "utf8")) as Case[];
 
+test("the first of a random order are those of the whole order", () => {
+  const all = permutation(500, 7);
+  expect(new Set(all)).toEqual(new Set(all.keys()));
+  for (const count of [0, 1, 3, 499, 500]) expect(permutation(500, 7, count)).toEqual(all.slice(0, count));
+});
+
 describe("k-means is faiss' own", () => {
   test.each(cases)("$name", async (golden) => {
     const { k, spherical } = golden;

@@ -255,6 +255,38 @@ describe.each(KINDS)("%s with two threads", (description) => {
   });
 });
 
+test("whichever piece of what all threads copy a thread dies with, the index is what it was, and all goes on", async () => {
+  const big = uniform(randomOf(4), 20_000 * D);
+  let died = 0;
+  for (const [description, name] of [
+    ["Flat", "add"],
+    ["IVF8,Flat", "train"],
+  ]) {
+    const job = (index: AsyncIndex): Promise<void> => (name === "add" ? index.add(big) : index.train(big));
+    const [before, after] = await outcome(() => make(description), job);
+    for (const [last, early] of [
+      [0, 0],
+      [0, 1],
+      [1, 0],
+    ]) {
+      const index = await make(description);
+      tell({ role: HELPER, last, early });
+      const error = await thrownBy(job(index));
+      tell();
+      if (error !== undefined) {
+        died++;
+        expect(error).toMatchObject({ code: "ERR_MEMORY" });
+        expect((error as Error).message).toMatch("a thread ended");
+        expect(await stateOf(index), description).toBe(before);
+        await job(index);
+      }
+      expect(await stateOf(index), description).toBe(after);
+      await close(index);
+    }
+  }
+  expect(died).toBeGreaterThan(0);
+});
+
 test("whatever the page has no memory for, a call does all or nothing, with fewer threads or not at all", async () => {
   const jobs: (() => Promise<unknown>)[] = [
     async () => close(await make("IVF8,Flat")),

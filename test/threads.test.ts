@@ -16,7 +16,7 @@ import { indexFactory, readIndex } from "../dist/worker/index.js";
 import type { AsyncIndex, AsyncOptions } from "../dist/worker/index.js";
 import { goldenFolder } from "./golden.js";
 import { randomOf, uniform } from "./random.js";
-import { codeOf, errorOf } from "./rejections.js";
+import { codeOf, errorOf, thrownBy } from "./rejections.js";
 import { shared } from "../src/threads/shared-module.js";
 import { indexFactory as makeOfSource } from "../src/index.js";
 import { Heads } from "../src/training/heads.js";
@@ -157,6 +157,113 @@ describe("any number of threads gives the bytes and answers of an index that has
     expect(digest(await index.search(asked, 10), await index.toBytes())).toBe(
       digest(here.search(asked, 10), here.toBytes()),
     );
+  });
+});
+
+describe("vectors that a page lays where all threads see them", () => {
+  /** As many as make the copying worth sharing. */
+  const n = 9000;
+  const some = many.subarray(0, n * D);
+  const others = many.subarray(n * D, 2 * n * D);
+  /** The memory that vectors are laid in. */
+  const laid: number[] = [];
+  function watchMemory(): void {
+    laid.length = 0;
+    vi.stubGlobal(
+      "SharedArrayBuffer",
+      new Proxy(SharedArrayBuffer, {
+        construct(target, [bytes]: [number]) {
+          laid.push(bytes);
+          return new target(bytes);
+        },
+      }),
+    );
+  }
+  afterEach(() => vi.unstubAllGlobals());
+
+  test.each(["Flat", "IVF64,Flat", "IVF64,PQ32x4fs,RFlat", "PCA32,Flat", "HNSW4"])(
+    "%s: one call after the other, whatever becomes of the arrays",
+    async (description) => {
+      const here = await makeHere(D, description, METRIC_L2);
+      const index = await make(description, { threads: 3 });
+      const filled = description.startsWith("HNSW") ? 1000 * D : n * D;
+      const cut = (vectors: Float32Array): Float32Array => vectors.slice(0, filled);
+      const own = some.slice();
+      await here.train(some);
+      await here.add(cut(some));
+      await here.add(cut(others));
+      watchMemory();
+      const trained = index.train(own);
+      own.fill(NaN);
+      await trained;
+      own.set(some);
+      const added = index.add(cut(own));
+      await added;
+      const again = cut(others);
+      const more = index.add({ data: again, dims: [filled / D, D] });
+      again.fill(0);
+      await more;
+      expect(digest(await index.toBytes())).toBe(digest(here.toBytes()));
+      // Once, unless it was collected in between.
+      expect(laid.length).toBeGreaterThan(0);
+      expect(new Set(laid)).toEqual(new Set([n * D * 4]));
+    },
+  );
+
+  test("with ids, and in the place of others", async () => {
+    const [here, index] = [await makeHere(D, "IVF64,SQ8", METRIC_L2), await make("IVF64,SQ8", { threads: 3 })];
+    const ids = Int32Array.from({ length: n }, (_, i) => 3 * i + 1);
+    watchMemory();
+    for (const each of [here, index]) {
+      await each.train(some);
+      await each.addWithIds(some, ids);
+      await each.upsert(others, ids.slice().reverse());
+    }
+    expect(digest(await index.toBytes())).toBe(digest(here.toBytes()));
+    expect(laid.length).toBeGreaterThan(0);
+  });
+
+  test("a call that comes while another one is at it does not touch what that one reads", async () => {
+    const here = await makeHere(D, "IVF64,Flat", METRIC_L2);
+    await here.train(some);
+    const index = await make("IVF64,Flat", { threads: 3 });
+    const second = [index.train(some), thrownBy(index.train(others))];
+    await second[0];
+    // It is refused, or there is nothing left for it to do.
+    expect([undefined, "ERR_BUSY"]).toContain((await (second[1] as Promise<CellistError | undefined>))?.code);
+    expect(digest(await index.toBytes())).toBe(digest(here.toBytes()));
+  });
+
+  test("too few, too many, what is handed over and what there is no memory for go as they do to one thread", async () => {
+    const here = await makeHere(D, "Flat", METRIC_L2);
+    const index = await make("Flat", { threads: 2 });
+    watchMemory();
+    const handed = some.slice();
+    await index.add(rows);
+    await index.add(handed, { transfer: true });
+    expect(handed).toHaveLength(0);
+    await index.add(new Float32Array(2 ** 24 + D));
+    expect(laid).toEqual([]);
+    await index.reset();
+    vi.stubGlobal("SharedArrayBuffer", function none(): never {
+      throw new RangeError("Array buffer allocation failed");
+    });
+    await index.add(some);
+    await here.add(some);
+    expect(digest(await index.toBytes())).toBe(digest(here.toBytes()));
+  });
+
+  test("say of training rows which is bad, wherever it stands", async () => {
+    const index = await make("IVF64,PQ32x4fs,RFlat", { threads: 2 });
+    for (const row of [0, 63, 64, 5001, n - 1]) {
+      const bad = some.slice();
+      bad[row * D + (row % D)] = row % 2 === 0 ? NaN : Infinity;
+      const message = `row ${row} has ${row % 2 === 0 ? "NaN" : "Infinity"} in column ${row % D}:`;
+      await expect(index.train(bad)).rejects.toThrow(message);
+      expect(await index.isTrained).toBe(false);
+    }
+    await index.train(some);
+    expect(await index.isTrained).toBe(true);
   });
 });
 

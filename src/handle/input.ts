@@ -2,6 +2,7 @@ import type { Ids } from "../api.js";
 import { isDetached, kindOf, tagOf, what } from "../checks.js";
 import { fail, makingArrays } from "../errors.js";
 import { halfToFloat } from "../format/half.js";
+import { kept } from "../indexes/node.js";
 
 /** Kinds of arrays whose numbers are taken as they are, rounded to 32 bits. */
 const FLOATS = new Set(["Float32Array", "Float64Array", "Float16Array"]);
@@ -46,10 +47,13 @@ export function rowsOf(name: string, given: unknown, d: number): Float32Array {
   return floats;
 }
 
-/** As {@link rowsOf}, and nobody else can write to what it returns before it is used: what is shared is copied before it is looked at. */
+/**
+ * As {@link rowsOf}, and nobody else can write to what it returns before it is used: what is shared, and not kept for us, is copied before it
+ * is looked at.
+ */
 export function ownRowsOf(name: string, given: unknown, d: number): Float32Array {
   const floats = rowsOf(name, given, d);
-  if (tagOf(floats.buffer) !== "SharedArrayBuffer") return floats;
+  if (kept.has(floats) || tagOf(floats.buffer) !== "SharedArrayBuffer") return floats;
   const own = makingArrays(() => new Float32Array(floats.length));
   // A shared buffer can grow in between, never shrink.
   own.set(floats.subarray(0, own.length));

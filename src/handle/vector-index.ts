@@ -22,7 +22,7 @@ import { kindOf, what } from "../checks.js";
 import { fail, makingArrays, noArray } from "../errors.js";
 import { describeTree } from "../indexes/describe.js";
 import { Writer } from "../format/writer.js";
-import { decodedAtOnce, notFinite, NOTHING, OWN_PARAMS } from "../indexes/node.js";
+import { checkFinite, decodedAtOnce, NOTHING, OWN_PARAMS } from "../indexes/node.js";
 import type { IndexNode, Merging, SearchParams } from "../indexes/node.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { scratchSize } from "../wasm/engine.js";
@@ -153,13 +153,14 @@ export class VectorIndex implements Index<IdType> {
   }
 
   async train(vectors: Vectors, options?: TrainOptions): Promise<void> {
-    const { d } = this.#ready();
+    const node = this.#ready();
+    const { d } = node;
     const work = readWork(options);
     const seed = option(options, "seed", DEFAULTS.seed);
     checkD(options, d);
     const own = ownRowsOf("vectors", vectors, d);
-    refuseNotFinite(own, d);
-    await this.#exclusively(work, (node, pace) => node.train(own, seed, pace));
+    refuseNotFinite(node, own);
+    await this.#exclusively(work, (_, pace) => node.train(own, seed, pace));
   }
 
   async add(vectors: Vectors, options?: AddOptions): Promise<void> {
@@ -637,7 +638,13 @@ function blockScratch(node: IndexNode, count: number, k: number, params: SearchP
   return own + node.scratchBytes(count, k, params);
 }
 
-/** Throws ERR_NOT_FINITE for a NaN or infinity. By itself, for in an async function V8 took 33 ms in place of 18 for 30,000 x 256. */
-function refuseNotFinite(rows: Float32Array, d: number): void {
-  for (let i = 0; i < rows.length; i++) if (rows[i] - rows[i] !== 0) notFinite(rows[i], Math.floor(i / d), i % d);
+/** Throws ERR_NOT_FINITE for a NaN or infinity. By a kernel, 64 rows at a time: in JavaScript it took three times as long. */
+function refuseNotFinite({ engine, d }: IndexNode, rows: Float32Array): void {
+  for (let i = 0; i < rows.length; i += 64 * d) {
+    const some = rows.subarray(i, i + 64 * d);
+    engine.reserveScratch(some.byteLength);
+    const at = engine.takeScratch(0);
+    engine.f32.set(some, at >>> 2);
+    checkFinite(engine, at, some.length / d, d, i / d);
+  }
 }

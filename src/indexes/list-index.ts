@@ -21,7 +21,7 @@ import type { IndexTree } from "./tree.js";
 /** Rows looked at between two steps of an add. */
 const ROWS = 4096;
 /** Rows that threads assign or encode at once: the scratch of a search of so many is some megabytes. */
-const ROWS_AT_ONCE = 256;
+const ROWS_AT_ONCE = 1024;
 
 /** How an index of lists is written: what stands in a file besides that which all have. */
 export interface Wire {
@@ -187,7 +187,7 @@ export class ListIndex extends IndexNode {
     lists.reserveStore();
     this.#makeWay(first);
     for (let i = 0; i < n; i++) {
-      slots[i] = lists.append(cells[i], ownIds === undefined ? BigInt(this.#ntotal + i) : ownIds[i]);
+      slots[i] = lists.append(cells[i], ownIds === undefined ? this.#ntotal + i : ownIds[i]);
     }
     lists.store(codes, slots);
     this.#ntotal += n;
@@ -200,7 +200,7 @@ export class ListIndex extends IndexNode {
     this.code.drop();
     lists.reserve(Uint32Array.of(n));
     const at = lists.codes + lists.count * d * 4;
-    engine.f32.set(vectors, at >>> 2);
+    engine.write(vectors, at);
     for (let i = 0; i < n; i += ROWS) {
       const count = Math.min(ROWS, n - i);
       checkFinite(engine, at + i * d * 4, count, d, i);

@@ -259,21 +259,14 @@ export abstract class IndexNode {
 /** Copies vectors into the engine's memory and throws ERR_NOT_FINITE for the first NaN or infinity: which row and column. */
 export function checkFinite(engine: Engine, address: number, n: number, d: number, firstRow: number): void {
   const bad = engine.kernels.firstNotFinite(address, n * d);
-  if (bad >= 0) {
-    notFinite(engine.f32[(address >>> 2) + bad], firstRow + Math.floor(bad / d), bad % d);
-  }
-}
-
-/** Throws ERR_NOT_FINITE: where a value stands that is none of a vector. */
-export function notFinite(value: number, row: number, column: number): never {
-  return fail(
-    "ERR_NOT_FINITE",
-    `row ${row} has ${value} in column ${column}: leave out or mend rows with NaN or infinity`,
-  );
+  if (bad < 0) return;
+  const value = engine.f32[(address >>> 2) + bad];
+  const where = `row ${firstRow + Math.floor(bad / d)} has ${value} in column ${bad % d}`;
+  fail("ERR_NOT_FINITE", `${where}: leave out or mend rows with NaN or infinity`);
 }
 
 /** Vectors that nobody writes to while an index learns or takes them: copies made for that, and what came from another thread. */
-const kept = new WeakSet<Float32Array>();
+export const kept: WeakSet<Float32Array> = new WeakSet<Float32Array>();
 
 /** Says of vectors that nobody else has them. */
 export function keep(vectors: Float32Array): Float32Array {

@@ -36,6 +36,7 @@ import {
   WAKE,
 } from "./control.js";
 import type { ToHelper } from "./messages.js";
+import { copier, copying } from "./copier.js";
 import { RECORDS_ROOM, runPiece, turnTo } from "./piece.js";
 import type { Kernel } from "./piece.js";
 import { shared } from "./shared-module.js";
@@ -55,6 +56,14 @@ export interface Team {
 const LOOKS = 2000;
 /** Numbers that the engines of a slot have in turn. */
 const NUMBERS = 0xffffff;
+
+/** Floats that helpers see, on their way to an engine: the number of the kernel that copies them, and that kernel. */
+interface Source {
+  floats: Float32Array;
+  own: Shared;
+  number: number;
+  copy: Kernel;
+}
 
 /** An engine whose work is shared, as helpers know it. */
 interface Shared {
@@ -87,6 +96,11 @@ export class ThreadCrew implements Crew {
   #job = 0;
   /** All engines, for as long as somebody has them. */
   readonly #engines = new WeakMap<WebAssembly.Memory, Shared>();
+  /** The memory that each has now. */
+  readonly #current = new WeakMap<Engine, Shared>();
+  #source: Source | undefined;
+  /** The number of the last one, which no kernel has. */
+  #lastSource = KERNELS.length;
   readonly modules: Record<string, WebAssembly.Module> = {};
 
   constructor(team: Team, onWarning: (warning: Warning) => void) {
@@ -126,6 +140,7 @@ export class ThreadCrew implements Crew {
         const share = SHARES[name](args, engine, exports as unknown as Kernels & MoreKernels);
         if (share === undefined) return kernel(...args);
         if (!this.#run(own, number, kernel, args, share)) return runAlone(kernel, args, share, engine.i32);
+        share.after?.();
         return share.result === undefined ? undefined : this.#control[this.#slot + RESULT];
       };
     });
@@ -140,6 +155,7 @@ export class ThreadCrew implements Crew {
     const id = this.#first + this.#last;
     const own = { id, engine, memory, modules: [], words: new Int32Array(memory.buffer), isKnown: false };
     this.#engines.set(memory, own);
+    this.#current.set(engine, own);
     if (this.#own === undefined || this.#own.engine === engine) {
       this.#forget(this.#own);
       this.#own = own;
@@ -147,8 +163,31 @@ export class ThreadCrew implements Crew {
     return own;
   }
 
+  write(engine: Engine, floats: Float32Array, address: number): boolean {
+    const own = this.#current.get(engine);
+    const share = floats.buffer instanceof SharedArrayBuffer ? copying(floats.length) : undefined;
+    if (own === undefined || share === undefined) return false;
+    this.#makeKnown(own);
+    let source = this.#source;
+    if (source?.floats !== floats || source.own !== own) {
+      this.#dropSource();
+      const number = ++this.#lastSource;
+      source = this.#source = { floats, own, number, copy: copier(floats, own.memory) };
+      this.#tell({ kind: "source", id: own.id, number, floats });
+    }
+    return this.#run(own, source.number, source.copy, [0, floats.length, address], share);
+  }
+
+  #dropSource(): void {
+    if (this.#source === undefined) return;
+    const { own, number } = this.#source;
+    this.#source = undefined;
+    this.#tell({ kind: "source", id: own.id, number, floats: undefined });
+  }
+
   /** To be called when a call is over: lets go of what it had beside the index. */
   rest(): void {
+    this.#dropSource();
     this.#forget(this.#beside);
     this.#beside = undefined;
   }
@@ -293,12 +332,14 @@ export class ThreadCrew implements Crew {
 /** Runs a job on this thread, with the scratch of the call: more rows than a kernel takes at once are cut all the same. */
 function runAlone(kernel: Kernel, args: readonly number[], share: Share, words: Int32Array): number | undefined {
   const { total, most, count, steps, recordSteps, result } = share;
+  let least = Infinity;
   for (let first = 0; first < total; first += most) {
     const own = args.map((arg, i) => arg + first * (steps[i] ?? 0));
     if (count >= 0) own[count] = Math.min(most, total - first);
     if (recordSteps !== undefined) turnTo(words, 0, first === 0 ? 0 : most, Math.min(most, total - first), recordSteps);
     const place = kernel(...own) as number;
-    if (result !== undefined && place >= 0) return place + first * result;
+    if (result !== undefined && place >= 0) least = Math.min(least, place + first * result);
   }
-  return result === undefined ? undefined : -1;
+  if (result === undefined) return undefined;
+  return least === Infinity ? -1 : least;
 }

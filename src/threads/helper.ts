@@ -18,6 +18,7 @@ import {
   TICKET,
   WAKE,
 } from "./control.js";
+import { copier } from "./copier.js";
 import { UNABLE } from "./messages.js";
 import type { ToHelper } from "./messages.js";
 import { runPiece } from "./piece.js";
@@ -38,7 +39,7 @@ interface Engine {
   seat: number;
   memory: WebAssembly.Memory;
   words: Int32Array;
-  kernels: Record<string, Kernel>;
+  kernels: Record<string, Kernel | undefined>;
 }
 
 /** A thread that helps others' indexes: it hears of their memories, and does the next piece of work on any of them. */
@@ -62,6 +63,7 @@ export class Helper {
       if (data.kind !== "wake") this.#heard++;
       try {
         if (data.kind === "help") this.#engines.set(data.id, engineOf(data, this.#engines.get(data.id)));
+        else if (data.kind === "source") takeSource(data, this.#engines.get(data.id));
         else if (data.kind === "forget") this.#engines.delete(data.id);
       } catch {
         port.postMessage(UNABLE);
@@ -107,7 +109,8 @@ export class Helper {
     if ((ticket & LEFT) === 0) return false;
     const engine = this.#engines.get(Atomics.load(control, slot + ENGINE));
     // Of a module that is on its way, others do the work.
-    const kernel = engine?.kernels[KERNELS[Atomics.load(control, slot + KERNEL)]];
+    const number = Atomics.load(control, slot + KERNEL);
+    const kernel = engine?.kernels[KERNELS[number] ?? number];
     if (engine === undefined || kernel === undefined) return false;
     // Said before it is done, so that it is known of a thread that ends at any point.
     Atomics.store(control, busy, 1);
@@ -134,6 +137,10 @@ function engineOf({ slot, seat, memory, modules }: ToHelper & { kind: "help" }, 
   const instances = modules.map((module) => new WebAssembly.Instance(module, { env: { memory, abort } }).exports);
   const kernels = Object.assign({}, known?.kernels, ...instances) as Record<string, Kernel>;
   return { slot, seat, memory, words: new Int32Array(memory.buffer), kernels };
+}
+
+function takeSource({ number, floats }: ToHelper & { kind: "source" }, engine: Engine | undefined): void {
+  if (engine !== undefined) engine.kernels[number] = floats && copier(floats, engine.memory);
 }
 
 /** The words of a memory that has so many pages. Another thread makes it grow, and an engine may not know of that here yet. */

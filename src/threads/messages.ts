@@ -9,6 +9,8 @@ export type ToHelper =
       memory: WebAssembly.Memory;
       modules: WebAssembly.Module[];
     }
+  /** Floats that are to be copied to a memory, by a kernel that has a number in place of a name; undefined when they are. */
+  | { kind: "source"; id: number; number: number; floats: Float32Array | undefined }
   /** No more work will come for a memory. */
   | { kind: "forget"; id: number }
   /** There is work. */

@@ -1,8 +1,9 @@
 import * as Best from "../wasm/best.gen.js";
+import * as Lists from "../wasm/lists.gen.js";
 import * as Plan from "../wasm/plan.gen.js";
 import type { Kernels } from "../wasm/kernels.gen.js";
 import type { MoreKernels } from "../wasm/more.js";
-import { FOUND, PLAN, RECORDS_END } from "../wasm/records.js";
+import { FOUND, LISTS, PLAN, RECORDS_END } from "../wasm/records.js";
 import type { Engine } from "../wasm/engine.js";
 
 /** How a call of a kernel is cut into pieces, none of which looks at what another one writes. */
@@ -19,8 +20,13 @@ export interface Share {
   scratch?: readonly [arg: number, bytes: number];
   /** Of a search: see RECORD_STEPS. */
   recordSteps?: readonly number[];
-  /** Of a kernel that returns a place, -1 for none, how much it is larger for the next row: the first place is what the call returns. */
+  /**
+   * Of a kernel that returns a place, -1 for none, how much it is larger for the next row: the first place is what the call returns. 0 for one
+   * that returns 1, or 0 where it can't do its work.
+   */
   result?: number;
+  /** What is left to do by one thread once all pieces are done. */
+  after?: () => void;
 }
 
 /** A kernel's way, for the arguments of a call, among the kernels of its module; undefined where it can't be shared. */
@@ -32,6 +38,8 @@ const POINTS = 64;
 const FLOATS = 1 << 15;
 /** Rows whose norms take some 100 us, a multiple of four. */
 const NORMS = 512;
+/** Rows whose heads take some 100 us, a multiple of four. */
+const HEADS = 256;
 /** Rows that assembly/linear.ts multiplies at a time. */
 const STRIPE = 16;
 /** Queries of a piece at least: with fewer, what a block of them has in common is done too often. */
@@ -61,6 +69,18 @@ const searching: Sharing = (_, { i32, scratchTop }) => {
   };
 };
 
+/** As that, of rows of one list: where cells are assigned it is of more than a block, and each piece has the scratch of one. */
+function assigning(bytes: (kernels: Kernels, n: number, d: number, k: number) => number): Sharing {
+  return (args, engine, kernels) => {
+    const share = searching(args, engine, kernels);
+    if (share === undefined || share.total <= QUERIES_AT_ONCE) return share;
+    const { i32 } = engine;
+    const n = i32[i32[(LISTS >>> 2) + Lists.sizes] >>> 2];
+    const own = bytes(kernels, n, i32[(PLAN >>> 2) + Plan.d], i32[(FOUND >>> 2) + Best.k]);
+    return { ...share, scratch: [-1, own] };
+  };
+}
+
 /**
  * The kernels whose work is shared out. Whatever the pieces are, each row, query, centroid or sub-quantizer is dealt with by one call, in
  * the order in which it always is: the bytes are the same for any number of threads.
@@ -83,11 +103,30 @@ export const SHARES: Readonly<Record<string, Sharing>> = {
     steps: { 0: d * 4, 6: 4, 9: 4, 10: m * 4, 12: (k + 15) >> 4, 13: 4, 14: 4 },
     scratch: [15, kernels.assignByHeadsScratch(POINTS, m)],
   }),
+  makeHeads: ([rows, total, d, m, basis, lengths, heads, scratch], engine, kernels) => ({
+    total,
+    // Of norms, the kernel writes four at a time.
+    least: HEADS,
+    most: HEADS,
+    count: 1,
+    steps: { 0: d * 4, 5: 4, 6: m * 4 },
+    scratch: [7, kernels.makeHeadsScratch(d, m)],
+    result: 0,
+    // Each thread notes the longest row that it has seen in the basis, and one may write over another's: once more, of the longest of all.
+    after: () => {
+      const own = engine.f32.subarray(lengths >>> 2, (lengths >>> 2) + total);
+      let longest = 0;
+      for (let i = 1; i < total; i++) if (own[i] > own[longest]) longest = i;
+      const at = longest & ~3;
+      const count = Math.min(4, total - at);
+      kernels.makeHeads(rows + at * d * 4, count, d, m, basis, lengths + at * 4, heads + at * m * 4, scratch);
+    },
+  }),
   // The kernel writes four norms at a time.
   squaredNorms: ([, total, d]) => ({ total, least: NORMS, most: NORMS, count: 1, steps: { 0: d * 4, 3: 4 } }),
   firstNotFinite: ([, total]) => ({ total, least: FLOATS, most: 4 * FLOATS, count: 1, steps: { 0: 4 }, result: 1 }),
-  searchRows: searching,
-  searchBounded: searching,
+  searchRows: assigning((kernels) => kernels.searchRowsScratch(QUERIES_AT_ONCE)),
+  searchBounded: assigning((kernels, n, d, k) => kernels.searchBoundedScratch(QUERIES_AT_ONCE, n, d, k)),
   searchRowsCoded: searching,
   searchListsCoded: searching,
   scanF32Best: searching,

@@ -67,14 +67,15 @@ export async function kmeans(
   const n = Math.min(given, k * MAX_POINTS);
   const rowBytes = d * 4;
   const data = engine.allocate(n * rowBytes);
-  copySample(points, d, n, options.seed, engine.f32, data >>> 2);
+  if (n === given) engine.write(points, data);
+  else copySample(points, d, n, options.seed, engine.f32, data >>> 2);
   for (let i = 0; i < n; i += 4096) {
     const bad = kernels.firstNotFinite(data + i * rowBytes, Math.min(4096, n - i) * d);
     if (bad >= 0) fail("ERR_NOT_FINITE", "the training points hold a NaN or an infinity: leave such rows out");
   }
   const centroids = engine.allocate(k * rowBytes);
   const centroidAt = (i: number): number => (centroids >>> 2) + i * d;
-  const order = permutation(n, options.seed + 1);
+  const order = permutation(n, options.seed + 1, k);
   for (let i = 0; i < k; i++) {
     const from = (data >>> 2) + (n === k ? i : order[i]) * d;
     engine.f32.copyWithin(centroidAt(i), from, from + d);
@@ -139,8 +140,9 @@ async function headsOf(
   step: () => Promise<void>,
 ): Promise<Heads | undefined> {
   const heads = Heads.make(engine, points, n, n, k, d);
-  for (let i = 0; i < n; i += CHUNK) {
-    if (heads?.takePoints(points + i * d * 4, i, Math.min(CHUNK, n - i)) !== true) return undefined;
+  const { span } = engine;
+  for (let i = 0; i < n; i += span) {
+    if (heads?.takePoints(points + i * d * 4, i, Math.min(span, n - i)) !== true) return undefined;
     await step();
   }
   return heads;

@@ -4,9 +4,9 @@ import { permutation } from "../work/random.js";
 export function copySample(given: Float32Array, d: number, n: number, seed: number, to: Float32Array, at = 0): void {
   if (n * d === given.length) to.set(given, at);
   else
-    permutation(given.length / d, seed)
-      .subarray(0, n)
-      .forEach((row, i) => to.set(given.subarray(row * d, row * d + d), at + i * d));
+    permutation(given.length / d, seed, n).forEach((row, i) =>
+      to.set(given.subarray(row * d, row * d + d), at + i * d),
+    );
 }
 
 /** At most `limit` of n x d vectors: they themselves, or a copy of those that faiss draws. */

@@ -101,6 +101,11 @@ export class Engine {
     return SPAN * (this.options.crew === undefined ? 1 : SPANS * this.options.crew.threads);
   }
 
+  /** Copies floats to an address: to write to memory that is new takes longer than to read, and threads share that. */
+  write(floats: Float32Array, address: number): void {
+    if (!this.options.crew?.write(this, floats, address)) this.f32.set(floats, address >>> 2);
+  }
+
   /** Tells the caller's onWarning. */
   warn(code: string, message: string): void {
     this.options.onWarning?.({ code, message });

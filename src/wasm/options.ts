@@ -89,6 +89,8 @@ export interface Crew {
   shared(module: Uint8Array): Uint8Array<ArrayBuffer>;
   /** What an engine is to call in place of a module's exports: the same, shared out. `engine` is an Engine, which needs this file itself. */
   share<T extends object>(engine: object, memory: WebAssembly.Memory, module: WebAssembly.Module, exports: T): T;
+  /** Copies floats to an address of an engine, each thread a part; false, having done nothing, where others don't see them. */
+  write(engine: object, floats: Float32Array, address: number): boolean;
 }
 
 /**

@@ -45,16 +45,16 @@ export class Random {
   }
 }
 
-/** A random order of 0 … n - 1, the one that faiss draws with this seed. */
-export function permutation(n: number, seed: number): Int32Array<ArrayBuffer> {
+/** The first `count` of a random order of 0 … n - 1, the one that faiss draws with this seed: others are drawn after them. */
+export function permutation(n: number, seed: number, count: number = n): Int32Array<ArrayBuffer> {
   const random = new Random(seed);
   const order = new Int32Array(n);
   for (let i = 0; i < n; i++) order[i] = i;
-  for (let i = 0; i < n - 1; i++) {
+  for (let i = 0; i < count && i < n - 1; i++) {
     const j = i + random.below(n - i);
     const swapped = order[i];
     order[i] = order[j];
     order[j] = swapped;
   }
-  return order;
+  return order.subarray(0, count);
 }

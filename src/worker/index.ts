@@ -162,8 +162,9 @@ async function open<I extends IdType>(
   const abort = (): void => signal && channel.close(reasonOf(signal));
   signal?.addEventListener("abort", abort);
   let kind;
+  let team: Team | undefined;
   try {
-    const team = threads > 1 ? teamOf(channel, threads, options) : undefined;
+    team = threads > 1 ? teamOf(channel, threads, options) : undefined;
     const transfer = [...parcel.transfer, ...(team?.helpers ?? []).map(({ port }) => port)];
     kind = await channel.call(method, [...args, { ...engine, team }], transfer, { onProgress }, source);
   } catch (error) {
@@ -172,7 +173,7 @@ async function open<I extends IdType>(
   } finally {
     signal?.removeEventListener("abort", abort);
   }
-  const index: AsyncIndex<IdType> = new RemoteIndex(channel, kind as string);
+  const index: AsyncIndex<IdType> = new RemoteIndex(channel, kind as string, team !== undefined);
   return index;
 }
 

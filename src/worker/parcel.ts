@@ -1,13 +1,18 @@
 import { isDetached, kindOf } from "../checks.js";
 import { fail, noArray } from "../errors.js";
+import type { Staging } from "./staging.js";
 
 /** Arrays on their way to a worker, and the memory that goes with them: copies, unless their owner hands them over. */
 export class Parcel {
   readonly transfer: ArrayBuffer[] = [];
   readonly #handover: boolean;
+  readonly #staging: Staging | undefined;
+  #staged: Float32Array<SharedArrayBuffer> | undefined;
 
-  constructor(handover = false) {
+  /** @param staging where vectors go that the worker's threads are to see */
+  constructor(handover = false, staging?: Staging) {
     this.#handover = handover;
+    this.#staging = staging;
   }
 
   /**
@@ -19,9 +24,24 @@ export class Parcel {
     const array = value as Uint8Array<ArrayBuffer> & T;
     if (isDetached(array)) fail("ERR_PARAMETER", "the memory of an array is gone: it was handed over before");
     // Not left to postMessage: it would send all of the buffer that a subarray is a part of, and share what is shared.
-    const own = (this.#handover ? handedOver(array) : undefined) ?? copyOf(array);
+    const handed = this.#handover ? handedOver(array) : undefined;
+    const staged = handed === undefined ? this.#stage(array) : undefined;
+    if (staged !== undefined) return staged as T;
+    const own = handed ?? copyOf(array);
     this.transfer.push(own.buffer);
     return own;
+  }
+
+  /** To be called when the worker has answered. */
+  arrived(): void {
+    if (this.#staged !== undefined) this.#staging?.takeBack(this.#staged);
+    this.#staged = undefined;
+  }
+
+  /** One array in a parcel at most: its vectors. */
+  #stage(array: unknown): unknown {
+    if (this.#staged !== undefined || kindOf(array) !== "Float32Array") return undefined;
+    return (this.#staged = this.#staging?.copyOf(array as Float32Array));
   }
 
   /** What to send for vectors: of rows and of a tensor, which is an object that can't be sent, the arrays inside. */

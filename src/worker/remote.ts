@@ -31,18 +31,22 @@ import { RemoteFilter } from "./filter.js";
 import type { FilterLink } from "./filter.js";
 import { Parcel } from "./parcel.js";
 import type { Shape } from "./serve.js";
+import { Staging } from "./staging.js";
 
 /** An index at the other end of a channel. */
 export class RemoteIndex implements AsyncIndex<IdType> {
   /** Set on the prototype below, where the runtime has it. */
   declare [Symbol.asyncDispose]: () => Promise<void>;
   readonly #channel: Channel;
+  readonly #staging: Staging | undefined;
   readonly #link: FilterLink;
   /** What the index is, which does not change. */
   readonly #kind: string;
 
-  constructor(channel: Channel, kind: string) {
+  /** @param hasThreads whether several threads work for it */
+  constructor(channel: Channel, kind: string, hasThreads: boolean) {
     this.#channel = channel;
+    this.#staging = hasThreads ? new Staging() : undefined;
     this.#kind = kind;
     const quietly = (method: string, args: unknown[]): void => {
       // Where it fails, the search that wants the filter says why.
@@ -112,19 +116,19 @@ export class RemoteIndex implements AsyncIndex<IdType> {
 
   async train(vectors: Vectors, options?: TrainOptions & Handover): Promise<void> {
     const { transfer, work, rest } = split(options);
-    const parcel = new Parcel(transfer);
+    const parcel = new Parcel(transfer, this.#staging);
     await this.#call("train", [parcel.vectors(vectors), rest], parcel, work);
   }
 
   async add(vectors: Vectors, options?: AddOptions & Handover): Promise<void> {
     const { transfer, work, rest } = split(options);
-    const parcel = new Parcel(transfer);
+    const parcel = new Parcel(transfer, this.#staging);
     await this.#call("add", [parcel.vectors(vectors), rest], parcel, work);
   }
 
   async addWithIds(vectors: Vectors, ids: Ids, options?: AddOptions & Handover): Promise<void> {
     const { transfer, work, rest } = split(options);
-    const parcel = new Parcel(transfer);
+    const parcel = new Parcel(transfer, this.#staging);
     await this.#call("addWithIds", [parcel.vectors(vectors), parcel.put(ids), rest], parcel, work);
   }
 
@@ -215,7 +219,7 @@ export class RemoteIndex implements AsyncIndex<IdType> {
 
   async upsert(vectors: Vectors, ids: Ids, options?: AddOptions & Handover): Promise<void> {
     const { transfer, rest, work } = split(options);
-    const parcel = new Parcel(transfer);
+    const parcel = new Parcel(transfer, this.#staging);
     await this.#call("upsert", [parcel.vectors(vectors), parcel.put(ids), rest], parcel, work);
   }
 
@@ -321,7 +325,11 @@ export class RemoteIndex implements AsyncIndex<IdType> {
   ): Promise<T> {
     // Not where there is nothing to wait for: calls keep their order.
     if (settled !== undefined) await settled;
-    return (await this.#channel.call(method, args, parcel?.transfer ?? [], work)) as T;
+    try {
+      return (await this.#channel.call(method, args, parcel?.transfer ?? [], work)) as T;
+    } finally {
+      parcel?.arrived();
+    }
   }
 }
 

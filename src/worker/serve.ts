@@ -236,9 +236,11 @@ export function serve(port: MessagePort): void {
   }
 }
 
-/** Vectors that came by a message: nobody else has them. */
+/** Vectors that came by a message, those in a tensor, too: nobody else has them, or writes to them before the call is answered. */
 function ours(vectors: unknown): Vectors {
-  return kindOf(vectors) === "Float32Array" ? keep(vectors as Float32Array) : (vectors as Vectors);
+  const data = (vectors as { data?: unknown } | null | undefined)?.data ?? vectors;
+  if (kindOf(data) === "Float32Array") keep(data as Float32Array);
+  return vectors as Vectors;
 }
 
 /** Merges an index that came as a file: what another worker holds can't be reached. */
