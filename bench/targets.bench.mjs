@@ -129,18 +129,22 @@ async function compareStarts(description, aim) {
   const modules = [baseline() + "/dist/index.js", ROOT + "dist/index.js"];
   const answers = [];
   const parts = Object.values(START_PARTS).map(() => [[], []]);
+  const least = [];
   for (let i = 0; i < PROCESSES; i++) {
     for (const [which, module] of modules.entries()) {
       const out = JSON.parse(execFileSync(process.execPath, [FIRST_RESULT, file, module], { encoding: "utf8" }));
       answers.push(out.found);
+      least.push(out.least);
       for (const [part, name] of Object.values(START_PARTS).entries()) parts[part][which].push(out[name]);
     }
   }
   const same = answers.every((found) => found === answers[0]);
-  return Object.keys(START_PARTS).map((name, part) => {
+  const rows = Object.keys(START_PARTS).map((name, part) => {
     const times = parts[part].map((each) => [summary(each).median]);
     return row(`${name}, ${description}`, "-", aim, times, same, undefined);
   });
+  const bare = [[rows[0].before], [summary(least).median]];
+  return [...rows, row(`process start to the bytes in new memory, no library, ${description}`, "-", aim, bare, true)];
 }
 
 /** The least time of each block, for each of two, in turns. */
