@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { indexFactory, METRIC_L2, readIndex } from "../src/index.js";
+import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
 import { blend } from "../src/rvc/index.js";
 import { flatFile, ivfFile } from "./files.js";
@@ -111,4 +111,12 @@ describe("a blend is RVC's", () => {
     const empty = Float32Array.of(3, 4);
     expect([...blend(index, empty, { rate: 1 })]).toEqual([3, 4]);
   });
+});
+
+test("a blend of inner products is refused", async () => {
+  const index = await indexFactory(4, "Flat", METRIC_INNER_PRODUCT);
+  await index.add(new Float32Array(40).fill(1));
+  const features = Float32Array.of(1, 2, 3, 4);
+  await expect((async () => blend(index, features, { k: 2 }))()).rejects.toMatchObject({ code: "ERR_METRIC" });
+  expect([...features]).toEqual([1, 2, 3, 4]);
 });

@@ -21,8 +21,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { dump } from "npyjs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { framesOf } from "../src/cli/measure.js";
 import { writeFiles } from "../src/cli/output.js";
 import { takesControlCodes } from "../src/cli/progress.js";
+import { takeSample } from "../src/cli/quality.js";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
 import { blend, measureVoice, readVoice, shrinkVoice } from "../src/rvc/index.js";
@@ -622,4 +624,36 @@ describe.concurrent("completion", () => {
     expect(fish.stdout).toMatch(/^complete -c cellist -n '__fish_seen_subcommand_from set' -l out -d /m);
     expect(await failing(2, "completion", "tcsh")).toContain("bash, zsh, fish");
   });
+});
+
+test("a query's neighbours in the measure of a conversion are those of an exact search, by either metric", async () => {
+  const [d, n] = [6, 40];
+  const rows = uniform(randomOf(31), n * d);
+  const queries = uniform(randomOf(32), 5 * d);
+  const ids = BigInt64Array.from({ length: n }, (_, i) => BigInt(3 * i + 1));
+  for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT] as const) {
+    const watch = { signal: new AbortController().signal, onProgress: () => undefined, onWarning: () => undefined };
+    const stored = { vectors: rows, ids, inSequence: false, decoded: false };
+    const sample = await takeSample(stored, d, metric, queries, watch);
+    const near = (query: number, row: number): number => {
+      let sum = 0;
+      for (let j = 0; j < d; j++) {
+        const [a, b] = [queries[query * d + j], rows[row * d + j]];
+        sum += metric === METRIC_L2 ? -((a - b) ** 2) : a * b;
+      }
+      return sum;
+    };
+    for (let query = 0; query < 5; query++) {
+      const all = Array.from({ length: n }, (_, row) => near(query, row));
+      expect(sample.nearness(query, 3n * 7n + 1n)).toBeCloseTo(all[7], 10);
+      expect(sample.farthest[query]).toBeCloseTo([...all].sort((a, b) => b - a)[7], 10);
+    }
+    expect([sample.count, sample.k, sample.blended?.length]).toEqual([5, 8, metric === METRIC_L2 ? 5 * d : undefined]);
+  }
+});
+
+test("what was measured on is said: whose frames, how many, of how many neighbours", () => {
+  expect(framesOf({ frames: 1234, heldOut: true, k: 5 })).toMatch(/1,234 .*held out.* 5 neighbours/);
+  expect(framesOf({ frames: 9, heldOut: false, k: 8 })).toMatch(/ 9 .*given.* 8 neighbours/);
+  expect(framesOf({ frames: 9, heldOut: false, k: 8 })).not.toContain("held out");
 });

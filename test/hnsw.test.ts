@@ -4,11 +4,14 @@ import { describe, expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index } from "../src/index.js";
 import { VectorIndex } from "../src/handle/vector-index.js";
+import { ScalarCode } from "../src/codes/scalar.js";
 import { drawLevel, levelShares } from "../src/graph/levels.js";
 import { OWN_PARAMS } from "../src/indexes/node.js";
 import type { IndexNode } from "../src/indexes/node.js";
 import { Matches } from "../src/lists/matches.js";
 import { Random } from "../src/work/random.js";
+import { ScalarQuantizer } from "../src/quantizers/scalar.js";
+import { Engine } from "../src/wasm/engine.js";
 import { expectAnswer } from "./answers.js";
 import { i32, i64 } from "./files.js";
 import { goldenFolder } from "./golden.js";
@@ -364,4 +367,19 @@ describe("of some vectors only, and all within a radius", () => {
       { numRuns: 80 },
     );
   });
+});
+
+test("takes no ids of one's own, and the scratch of its halves is as long as a vector of floats", async () => {
+  const index = await indexFactory(20, "HNSW4,SQfp16");
+  await expect(index.addWithIds(new Float32Array(20), [7])).rejects.toMatchObject({ code: "ERR_UNSUPPORTED" });
+  for (const [type, bytes] of [
+    ["fp16", 20 * 4],
+    ["bf16", 20 * 4],
+    ["8", 24 * 6],
+  ] as const) {
+    const engine = new Engine();
+    const quantizer = new ScalarQuantizer(engine, 20, type);
+    const code = new ScalarCode(engine, METRIC_L2, quantizer, false, false);
+    expect(code.turnScratch).toBe(bytes);
+  }
 });

@@ -2,8 +2,10 @@ import { dump, parse } from "npyjs";
 import { describe, expect, test } from "vitest";
 import { openNpy } from "../src/format/npy.js";
 import { openSource } from "../src/format/unreadable.js";
+import { CellistError } from "../src/index.js";
 import type { Bytes } from "../src/index.js";
 import { Pace } from "../src/work/pace.js";
+import { withFaults } from "./faults.js";
 import { concat } from "./files.js";
 
 const NUMBERS = [0, 1, -2, 3.5, -0.25, 1024];
@@ -177,6 +179,41 @@ describe("what is no array of numbers is refused by name", () => {
   ])("%s", async (_, bytes, sentence) => {
     const refused = { code: "ERR_FORMAT", message: expect.stringMatching(sentence) as string };
     await expect(read(bytes)).rejects.toMatchObject(refused);
+  });
+
+  test("a stream of unknown length: rows and columns of more than are read at once", async () => {
+    const [n, d] = [200_001, 3];
+    const numbers = Float32Array.from({ length: n * d }, (_, i) => i);
+    const file = npy(LITTLE.replace("(2, 3)", `(${n}, ${d})`), numbers);
+    async function* pieces(): AsyncGenerator<Uint8Array> {
+      for (let at = 0; at < file.length; at += 100_003) yield file.slice(at, at + 100_003);
+    }
+    const of = async (): Promise<Float32Array> => (await openNpy("x.npy", openSource(pieces()), new Pace())).floats();
+    expect(Buffer.compare(Buffer.from((await of()).buffer), Buffer.from(numbers.buffer))).toBe(0);
+    const { faults, result } = await withFaults(Infinity, 1, of);
+    expect(result.length).toBe(n * d);
+    // Each time twice as much: what was made in all is at most four times the whole, chunks among it.
+    expect(faults.bytes).toBeLessThan(4.5 * numbers.byteLength);
+  });
+
+  test("more numbers than memory holds", async () => {
+    const file = npy(LITTLE.replace("(2, 3)", "(4, 4)"), new Float32Array(16));
+    let failed = 0;
+    for (let at = 0; ; at++) {
+      let thrown: unknown;
+      const { faults } = await withFaults(at, 1, () =>
+        read(file).catch((error: unknown) => {
+          thrown = error;
+        }),
+      );
+      // What is there of the file already is none of its numbers.
+      if (thrown instanceof CellistError) {
+        failed++;
+        expect(thrown).toMatchObject({ code: "ERR_MEMORY", message: expect.stringMatching(/x\.npy.* 16 /) as string });
+      }
+      if (faults.count <= at) break;
+    }
+    expect(failed).toBeGreaterThan(0);
   });
 
   test("a stream that says it is huge takes no more memory than it brings", async () => {

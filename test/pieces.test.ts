@@ -185,3 +185,57 @@ it("of a file that is read in a row takes twice as much each time, and what will
   expect((await source.next())?.length).toBe(1000);
   expect(await source.next()).toBeUndefined();
 });
+
+describe("what tells of further pieces", () => {
+  it("is asked for once, and where it fails again at the next asking; nobody who waits is warned too", async () => {
+    const { ranges, asked } = slowly();
+    const warnings: string[] = [];
+    let opened = 0;
+    let broken = true;
+    const more = {
+      bytes: 300,
+      count: 3,
+      soon: async () => undefined,
+      open: async () => {
+        opened++;
+        if (broken) throw new Error("no way through");
+        return [{ from: 1000, to: 1300 }];
+      },
+    };
+    const pieces = new Pieces(
+      ranges,
+      row(1, 1000),
+      () => undefined,
+      (warning) => warnings.push(warning),
+      more,
+    );
+    expect([pieces.total, pieces.missing, pieces.complete]).toEqual([4, 1300, false]);
+    await turn();
+    expect([opened, warnings.length]).toEqual([1, 1]);
+    expect(warnings[0]).toContain("no way through");
+    // Pieces come, and nobody asks anew: it is not tried again.
+    const first = pieces.need([0]);
+    await turn();
+    asked[0].answer();
+    await first;
+    await turn();
+    expect([pieces.count, opened]).toEqual([1, 1]);
+    pieces.tick();
+    await turn();
+    expect([opened, warnings.length]).toEqual([2, 2]);
+    await expect(pieces.known()).rejects.toThrow("no way through");
+    expect([opened, warnings.length]).toEqual([3, 2]);
+    broken = false;
+    pieces.tick();
+    await turn();
+    expect([opened, pieces.total, pieces.missing, pieces.complete]).toEqual([4, 2, 300, false]);
+    pieces.tick();
+    await turn();
+    expect(opened).toBe(4);
+    const last = pieces.need([1]);
+    await turn();
+    asked[1].answer();
+    await last;
+    expect([pieces.total, pieces.missing, pieces.complete]).toEqual([2, 0, true]);
+  });
+});

@@ -73,6 +73,12 @@ const equal = (
   expect(remote.labels).toEqual(labels);
 };
 
+/** Sizes of the lists of an IVF file, all of which it says. */
+function listSizes(bytes: Uint8Array): BigInt64Array {
+  const at = Buffer.from(bytes).lastIndexOf("ilar") + 4 + 8 + 8 + 4 + 8;
+  return new BigInt64Array(bytes.slice(at, at + 60 * 8).buffer);
+}
+
 describe("an index that is elsewhere", () => {
   for (const [i, kind] of KINDS.entries()) {
     const name = kind.description + ("metric" in kind ? " of inner products" : "");
@@ -115,6 +121,29 @@ describe("an index that is elsewhere", () => {
       }
     });
   }
+
+  it("says what it is and how much of it is there, and takes parameters", async () => {
+    for (const i of [0, 1]) {
+      const whole = await readIndex(files[i]);
+      const remote = await openRemote({ size: files[i].length, read: async (from, to) => files[i].slice(from, to) });
+      const lists = 60 - [...listSizes(files[i])].filter((size) => size === 0n).length;
+      expect([remote.d, remote.metric, remote.size]).toEqual([D, whole.metric, files[i].length]);
+      expect(remote.parts).toEqual({ there: 0, total: lists });
+      expect(remote.get("nprobe")).toBe(4);
+      remote.set("nprobe=1");
+      expect(remote.get("nprobe")).toBe(1);
+      expect(() => remote.set("nprobe=0")).toThrow(/nprobe/);
+      whole.set("nprobe=1");
+      equal(whole, await remote.search(queries.subarray(0, D), K), queries.subarray(0, D), K, {});
+      expect(remote.parts.there).toBeGreaterThan(0);
+      expect(remote.parts.there).toBeLessThan(lists);
+      // Lists that are not full: all of the file is fetched where a query must have its k.
+      const far = await remote.search(queries, N, { ensureK: true });
+      expect(far.labels.includes(-1 as never)).toBe(false);
+      expect(remote.parts).toEqual({ there: lists, total: lists });
+      remote.dispose();
+    }
+  });
 
   it("reads little to begin with, and of the lists what queries want", async () => {
     const source = {

@@ -5,10 +5,14 @@ import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { dump } from "npyjs";
 import { describe, expect, test, vi } from "vitest";
-import { METRIC_L2, readIndex } from "../src/index.js";
+import { openIndexFile } from "../src/format/index-file.js";
+import { before } from "../src/format/source.js";
+import { indexFactory, METRIC_L2, readIndex } from "../src/index.js";
 import type { Bytes, Progress } from "../src/index.js";
+import { Pace } from "../src/work/pace.js";
 import { ascii, concat, flatFile, header, i64 } from "./files.js";
 import { goldenFolder } from "./golden.js";
+import { randomOf, uniform } from "./random.js";
 import { refusalOf } from "./rejections.js";
 import { zipOf } from "./zips.js";
 
@@ -406,4 +410,47 @@ test("what can never fit is refused before it is loaded", async () => {
   const lists = golden("ivf_flat_l2");
   const error = await refusalOf(readIndex([...chunksOf(lists, 1000)], { maxBytes: 65536 }));
   expect(error.code).toBe("ERR_MEMORY");
+});
+
+test("bytes that are given again before the rest are left out like others", async () => {
+  const whole = Uint8Array.from({ length: 40 }, (_, i) => i);
+  for (const from of [0, 1, 4, 5, 9, 10, 11, 20, 39]) {
+    let at = 10;
+    const rest = {
+      total: 40,
+      expected: 40,
+      next: async () => {
+        const chunk = whole.subarray(at, at + 7);
+        at += 7;
+        return chunk.length > 0 ? chunk : undefined;
+      },
+      skip: (bytes: number) => void (at += bytes),
+      close: () => undefined,
+    };
+    const again = before([whole.subarray(0, 5), whole.subarray(5, 10)], rest, 41);
+    expect(again.expected).toBe(41);
+    again.skip?.(from);
+    const given: number[] = [];
+    for (let chunk; (chunk = await again.next()) !== undefined;) given.push(...chunk);
+    expect(given).toEqual([...whole.subarray(from)]);
+  }
+});
+
+test("what is no file is refused where nothing more looks into it, too", async () => {
+  const opened = openIndexFile(7 as unknown as Bytes, undefined, new Pace(), async () => undefined);
+  const error = await refusalOf(opened);
+  expect([error.code, error.message.includes("7")]).toEqual(["ERR_PARAMETER", true]);
+});
+
+test("a field of a file that is longer than what is read ahead comes whole from a stream of unknown length", async () => {
+  // The ranges of a scalar quantizer: 2.4 MB in pieces of odd sizes.
+  const d = 300_000;
+  const made = await indexFactory(d, "SQ8");
+  await made.train(uniform(randomOf(1), 2 * d));
+  const bytes = made.toBytes();
+  function* pieces(): Generator<Uint8Array> {
+    for (let at = 0; at < bytes.length; at += 77_777) yield bytes.slice(at, at + 77_777);
+  }
+  const index = await readIndex(pieces());
+  expect(Buffer.compare(index.toBytes(), bytes)).toBe(0);
 });

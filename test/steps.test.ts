@@ -220,3 +220,28 @@ describe("a voice of more than 200,000 rows", () => {
     expect([points.length, dimensions, centres, seed]).toEqual([200_001 * d, d, 10_000, 9]);
   });
 });
+
+test("what is transformed is told of, from the first block to the last, and what a PCA learns", async () => {
+  const d = 40;
+  const vectors = uniform(randomOf(8), 2500 * d);
+  const index = await indexFactory(d, "PCAR16,IVF4,Flat");
+  hurry();
+  const told = async (work: (options: Work) => Promise<unknown>): Promise<Map<string, number[][]>> => {
+    const phases = new Map<string, number[][]>();
+    const onProgress = ({ phase, done, total }: Progress): void => {
+      phases.set(phase, [...(phases.get(phase) ?? []), [done, total]]);
+    };
+    await work({ onProgress });
+    return phases;
+  };
+  const blocks = Array.from({ length: 40 }, (_, i) => [Math.min(2500, 64 * (i + 1)), 2500]);
+  const training = await told((options) => index.train(vectors, options));
+  expect(training.get("transform")).toEqual(blocks);
+  // Three parts of as many steps as there are dimensions: the last is the last.
+  const eigen = training.get("eigenvectors") ?? [];
+  expect(new Set(eigen.map(([, total]) => total))).toEqual(new Set([3 * d]));
+  expect(eigen.map(([done]) => done)).toEqual(eigen.map(([done]) => done).sort((a, b) => a - b));
+  expect(eigen.at(-1)).toEqual([3 * d, 3 * d]);
+  const adding = await told((options) => index.add(vectors, options));
+  expect(adding.get("transform")).toEqual(blocks);
+});
