@@ -50,6 +50,8 @@ export interface Team {
   slot: number;
   /** The helpers' numbers in the pool, and a port to each. */
   helpers: readonly { number: number; port: MessagePort }[];
+  /** Kernels that were compiled for threads before, by their names. */
+  modules: Readonly<Record<string, WebAssembly.Module>>;
 }
 
 /** Looks at whether others are done before the thread lies down: .2 ms of them in Node 20, where to be woken takes a thread .01 to .3. */
@@ -101,12 +103,13 @@ export class ThreadCrew implements Crew {
   #source: Source | undefined;
   /** The number of the last one, which no kernel has. */
   #lastSource = KERNELS.length;
-  readonly modules: Record<string, WebAssembly.Module> = {};
+  readonly modules: Record<string, WebAssembly.Module>;
 
   constructor(team: Team, onWarning: (warning: Warning) => void) {
     this.#control = new Int32Array(team.control);
     this.#slot = slotAt(team.slot);
     this.#helpers = team.helpers;
+    this.modules = { ...team.modules };
     for (const { port } of team.helpers) {
       port.onmessage = () => {
         port.onmessage = null;

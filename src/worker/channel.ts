@@ -6,6 +6,7 @@ import type { Warning } from "../wasm/options.js";
 import { awaitLock } from "./lock.js";
 import type { Hello, Reply, Request } from "./messages.js";
 import { Parcel } from "./parcel.js";
+import { keepModules } from "./pool.js";
 import { onFailure, startWorker } from "./start.js";
 import type { OwnWorker, WorkerLike } from "./start.js";
 
@@ -184,6 +185,9 @@ export class Channel {
         return;
       case "warning":
         this.warn(reply.warning);
+        return;
+      case "modules":
+        keepModules(reply.modules);
         return;
       case "pull":
         void this.#feed();

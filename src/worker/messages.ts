@@ -32,6 +32,8 @@ export type Reply =
   | { kind: "thrown"; id: number; error: unknown }
   | { kind: "progress"; id: number; progress: Progress }
   | { kind: "warning"; warning: Warning }
+  /** Kernels that it has compiled for threads, by their names. */
+  | { kind: "modules"; modules: Record<string, WebAssembly.Module> }
   /** Wants the next bytes of the file that is read. */
   | { kind: "pull" }
   /** Got a message that it could not unpack, so that a call is lost. */

@@ -210,6 +210,7 @@ export function serve(port: MessagePort): void {
   /** Answers with what the index is. */
   async function make(made: Promise<Index<IdType>>): Promise<string> {
     index = await made;
+    if (crew !== undefined) send({ kind: "modules", modules: crew.modules });
     return `${index.description}, d = ${index.d}`;
   }
 
