@@ -258,11 +258,13 @@ describe.each(KINDS)("%s with two threads", (description) => {
 test("whichever piece of what all threads copy a thread dies with, the index is what it was, and all goes on", async () => {
   const big = uniform(randomOf(4), 20_000 * D);
   let died = 0;
-  for (const [description, name] of [
-    ["Flat", "add"],
-    ["IVF8,Flat", "train"],
-  ]) {
-    const job = (index: AsyncIndex): Promise<void> => (name === "add" ? index.add(big) : index.train(big));
+  for (const [description, name, transfer] of [
+    ["Flat", "add", false],
+    ["Flat", "add", true],
+    ["IVF8,Flat", "train", false],
+    ["IVF8,Flat", "train", true],
+  ] as const) {
+    const job = (index: AsyncIndex): Promise<void> => index[name](transfer ? big.slice() : big, { transfer });
     const [before, after] = await outcome(() => make(description), job);
     for (const [last, early] of [
       [0, 0],

@@ -234,6 +234,25 @@ describe("vectors that a page lays where all threads see them", () => {
     expect(digest(await index.toBytes())).toBe(digest(here.toBytes()));
   });
 
+  test("kernels that were compiled are handed to the next index", async () => {
+    const send = vi.spyOn(MessagePort.prototype, "postMessage");
+    const given = (): unknown[] =>
+      send.mock.calls.flatMap(([message]) => {
+        const { args } = message as { args?: { team?: { modules: Record<string, WebAssembly.Module> } }[] };
+        return args?.at(-1)?.team?.modules.baseline ?? [];
+      });
+    const first = await make("IVF64,SQ8", { threads: 2 });
+    await first.train(some);
+    await first.dispose();
+    send.mockClear();
+    const second = await make("IVF64,SQ8", { threads: 2 });
+    expect(given()).toEqual([expect.any(WebAssembly.Module)]);
+    await second.train(some);
+    const here = await makeHere(D, "IVF64,SQ8", METRIC_L2);
+    await here.train(some);
+    expect(digest(await second.toBytes())).toBe(digest(here.toBytes()));
+  });
+
   test("too few, too many, what is handed over and what there is no memory for go as they do to one thread", async () => {
     const here = await makeHere(D, "Flat", METRIC_L2);
     const index = await make("Flat", { threads: 2 });

@@ -40,7 +40,7 @@ import { copier, copying } from "./copier.js";
 import { RECORDS_ROOM, runPiece, turnTo } from "./piece.js";
 import type { Kernel } from "./piece.js";
 import { shared } from "./shared-module.js";
-import { KERNELS, recordsAmong, SHARES } from "./shares.js";
+import { KERNELS, recordsAmong, SHARES, TOUCH } from "./shares.js";
 import type { Share } from "./shares.js";
 
 /** What a worker is told of the threads that help its index. */
@@ -168,9 +168,10 @@ export class ThreadCrew implements Crew {
 
   write(engine: Engine, floats: Float32Array, address: number): boolean {
     const own = this.#current.get(engine);
-    const share = floats.buffer instanceof SharedArrayBuffer ? copying(floats.length) : undefined;
+    const share = copying(floats.length);
     if (own === undefined || share === undefined) return false;
     this.#makeKnown(own);
+    if (!(floats.buffer instanceof SharedArrayBuffer)) return this.#copyHere(own, floats, address, share);
     let source = this.#source;
     if (source?.floats !== floats || source.own !== own) {
       this.#dropSource();
@@ -179,6 +180,21 @@ export class ThreadCrew implements Crew {
       this.#tell({ kind: "source", id: own.id, number, floats });
     }
     return this.#run(own, source.number, source.copy, [0, floats.length, address], share);
+  }
+
+  /** Copies floats that only this thread sees, while helpers take pages into use. */
+  #copyHere(own: Shared, floats: Float32Array, address: number, share: Share): boolean {
+    const { total, most } = share;
+    const copy = copier(floats, own.memory);
+    const done = new Set<number>();
+    const copyPiece: Kernel = (from, n, to) => {
+      copy(from, n, to);
+      done.add(from);
+    };
+    if (!this.#run(own, KERNELS.indexOf(TOUCH), copyPiece, [0, total, address], share)) return false;
+    for (let from = 0; from < total; from += most)
+      if (!done.has(from)) copy(from, Math.min(most, total - from), address + from * 4);
+    return true;
   }
 
   #dropSource(): void {

@@ -18,12 +18,12 @@ import {
   TICKET,
   WAKE,
 } from "./control.js";
-import { copier } from "./copier.js";
+import { copier, toucher } from "./copier.js";
 import { UNABLE } from "./messages.js";
 import type { ToHelper } from "./messages.js";
 import { runPiece } from "./piece.js";
 import type { Kernel } from "./piece.js";
-import { KERNELS } from "./shares.js";
+import { KERNELS, TOUCH } from "./shares.js";
 
 /**
  * Looks at the bell before the thread lies down: some 1.5 ms of them in Node 20. To wake one that sleeps takes .1 to .3 ms, now and then 10 (a
@@ -135,7 +135,7 @@ export class Helper {
 function engineOf({ slot, seat, memory, modules }: ToHelper & { kind: "help" }, known: Engine | undefined): Engine {
   const abort = (): never => fail("ERR_MEMORY", "a kernel gave up");
   const instances = modules.map((module) => new WebAssembly.Instance(module, { env: { memory, abort } }).exports);
-  const kernels = Object.assign({}, known?.kernels, ...instances) as Record<string, Kernel>;
+  const kernels = Object.assign({ [TOUCH]: toucher(memory) }, known?.kernels, ...instances) as Record<string, Kernel>;
   return { slot, seat, memory, words: new Int32Array(memory.buffer), kernels };
 }
 

@@ -44,6 +44,8 @@ const HEADS = 256;
 const STRIPE = 16;
 /** Queries of a piece at least: with fewer, what a block of them has in common is done too often. */
 const QUERIES = 8;
+/** The name of what helpers do while one thread copies (copier.ts). */
+export const TOUCH = "touch";
 /** Queries of a block (assembly/scan/all.ts, BLOCK). */
 const QUERIES_AT_ONCE = 64;
 
@@ -178,8 +180,8 @@ export const SHARES: Readonly<Record<string, Sharing>> = {
   }),
 };
 
-/** Their names, in an order that all threads know. */
-export const KERNELS: readonly string[] = Object.keys(SHARES);
+/** Their names, and that of a toucher, in an order that all threads know. */
+export const KERNELS: readonly string[] = [...Object.keys(SHARES), TOUCH];
 
 /** A bit for each argument of a search that is the address of a record: all are addresses, and nothing else stands where records do. */
 export function recordsAmong(args: readonly number[]): number {
