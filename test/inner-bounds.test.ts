@@ -135,7 +135,7 @@ function bytes(address: number, n: number): number[] {
 function record<T extends Record<string, number>>(layout: T, words: Partial<Record<keyof T, number>>): number {
   const values = new Int32Array(Object.keys(layout).length + 24);
   for (const [name, word] of Object.entries(layout)) values[word] = words[name] ?? 0;
-  return desk.put(values);
+  return desk.own(values);
 }
 
 describe("heads of a graph's rows", () => {
@@ -383,7 +383,7 @@ test("what a head leaves over: its length, and what that may be off", () => {
         const head = uniform(random, m, 10);
         const seen = square(head.subarray(0, m - 1));
         const length = f(share === 0 ? seen * 4 : seen / share);
-        const at = desk.put(head);
+        const at = desk.own(head);
         inner.restOfHead(at, m, length, slack);
         const [rest] = desk.floats(at + 4 * (m - 1), 1);
         const left = Math.max(0, length * (1 + f(slack)) - seen);

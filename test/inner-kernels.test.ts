@@ -163,7 +163,7 @@ test("a stretch of a list is compared for all queries that want it before the ne
   const [n, nq, k] = [10, 3, 1];
   const size = 2 ** 16;
   const log = desk.room(100 * 4);
-  const code = desk.put(Int32Array.from([log]));
+  const code = desk.own(Int32Array.from([log]));
   const probes = desk.put(new Int32Array(nq));
   const rows = desk.room(n * size);
   const scratch = desk.room(engine.kernels.scanListsScratch(1, nq, 1));

@@ -139,7 +139,7 @@ function compareLists(shape: Shape, nlist: number, nprobe: number): boolean {
   }
   let admitted = 0;
   if (shape.share !== undefined) {
-    admitted = desk.put(new Uint8Array((n >> 3) + 9));
+    admitted = desk.own(new Uint8Array((n >> 3) + 9));
     for (let slot = 0; slot < n; slot++)
       if (random.unit() < shape.share) engine.u8[admitted + (slot >> 3)] |= 1 << (slot & 7);
   }
