@@ -1,0 +1,301 @@
+import { expect, test } from "vitest";
+import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
+import { Engine } from "../src/wasm/engine.js";
+import { Desk } from "./desk.js";
+import { randomOf, uniform } from "./random.js";
+import type { Random } from "./random.js";
+import { keyOf, rowOf } from "./reference.js";
+
+// Heads and what they are made by, to the bit: a basis that is a little worse than it should be, or a bound a little looser, costs time, and
+// no result shows it.
+
+const engine = new Engine();
+const { kernels } = engine;
+const desk = new Desk(engine);
+const { fround: f, sqrt } = Math;
+
+const [CHUNK, SAMPLE, ROUNDS] = [64, 1024, 3];
+const EPSILON = f(5.9604645e-8);
+/** What a length may have lost, and the squared length from which on there are no bounds. */
+const LOST = f(1e-19);
+const TOO_LONG = f(1e30);
+/** The length of a direction in whole numbers. */
+const DIRECTION_LENGTH = 128000;
+
+const sumError = (d: number): number => f((Math.floor(d / 4) + 32) * f(f(1.04) * EPSILON));
+const dot = (x: Float32Array, y: Float32Array): number => -keyOf(x, y, METRIC_INNER_PRODUCT);
+const lengthOf = (x: Float32Array): number => f(f(f(sqrt(dot(x, x))) * f(1.001)) + LOST);
+const upTo = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
+
+/** x += by y. */
+function addMultiple(x: Float32Array, y: Float32Array, by: number): void {
+  for (let j = 0; j < x.length; j++) x[j] += f(by * y[j]);
+}
+
+/** The whole number next to x, of two the even one. */
+function nearest(x: number): number {
+  const down = Math.floor(x);
+  return x - down < 0.5 || (x - down === 0.5 && down % 2 === 0) ? down : down + 1;
+}
+
+/** By Gram and Schmidt: what depends on those before becomes zero. */
+function orthonormalize(rows: Float32Array[], passes: number): void {
+  rows.forEach((row, i) => {
+    const peak = row.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    if (peak > 0) row.forEach((x, j) => (row[j] = x / peak));
+    const before = dot(row, row);
+    for (let pass = 0; pass < passes; pass++)
+      for (const other of rows.slice(0, i)) addMultiple(row, other, -dot(row, other));
+    const after = dot(row, row);
+    const scale = after > f(before * f(1e-6)) ? f(1 / f(sqrt(after))) : 0;
+    row.forEach((x, j) => (row[j] = x * scale));
+  });
+}
+
+interface Basis {
+  mean: Float32Array;
+  directions: Float32Array[];
+  slack: number;
+}
+
+/** Subspace iteration on the covariance of a sample of n rows, which starts at rows. */
+function basisOf(rows: Float32Array, d: number, m: number): Basis {
+  const n = rows.length / d;
+  const sample = Math.min(n, SAMPLE);
+  const mean = new Float32Array(d);
+  const sampled = (i: number): Float32Array => rowOf(rows, d, Math.floor((i * n) / sample));
+  for (let i = 0; i < sample; i++) addMultiple(mean, sampled(i), f(1 / sample));
+  const centred = (row: Float32Array): Float32Array => row.map((x, j) => x - mean[j]);
+  let directions = Array.from({ length: m - 1 }, (_, j) => centred(rowOf(rows, d, Math.floor((j * n) / (m - 1)))));
+  orthonormalize(directions, 1);
+  for (let round = 0; round < ROUNDS; round++) {
+    const turned = directions.map(() => new Float32Array(d));
+    for (let first = 0; first < sample; first += CHUNK) {
+      const some = Array.from({ length: Math.min(CHUNK, sample - first) }, (_, i) => centred(sampled(first + i)));
+      turned.forEach((to, r) => {
+        const by = some.map((x) => dot(x, directions[r]));
+        let i = 0;
+        for (; i + 4 <= some.length; i += 4) {
+          for (let j = 0; j < d; j++) {
+            const u = f(f(by[i] * some[i][j]) + f(by[i + 1] * some[i + 1][j]));
+            const v = f(f(by[i + 2] * some[i + 2][j]) + f(by[i + 3] * some[i + 3][j]));
+            to[j] += f(u + v);
+          }
+        }
+        for (; i < some.length; i++) addMultiple(to, some[i], by[i]);
+      });
+    }
+    directions = turned;
+    orthonormalize(directions, round + 1 < ROUNDS ? 1 : 2);
+  }
+  let off = 0;
+  directions.forEach((x, i) => {
+    for (let j = 0; j <= i; j++) {
+      const u = dot(x, directions[j]);
+      const away = f(u - (i === j && u > 0.5 ? 1 : 0));
+      off += (i === j ? 1 : 2) * away * away;
+    }
+  });
+  return { mean, directions, slack: f(f(16 * sumError(d)) + f(4 * f(sqrt(off)))) };
+}
+
+/** The head of a row less the mean, and the squared length of that. */
+function headOf(row: Float32Array, { mean, directions, slack }: Basis): { head: Float32Array; length: number } {
+  const centred = row.map((x, j) => x - mean[j]);
+  const length = dot(centred, centred);
+  const head = Float32Array.from([...directions.map((direction) => dot(centred, direction)), 0]);
+  const rest = f(f(length * f(1 + slack)) - dot(head, head));
+  head[head.length - 1] = f(f(f(sqrt(Math.max(0, rest))) * f(1.0001)) + LOST);
+  return { head, length };
+}
+
+/** Rows whose dimensions matter less and less. */
+function spread(random: Random, n: number, d: number): Float32Array {
+  return uniform(random, n * d, 3).map((x, i) => x * 0.9 ** (i % d) + 0.2);
+}
+
+/** What one of whole numbers stands for, what they leave over, and the bytes of some rows of D numbers of 16 bits, four a block. */
+function wholeRows(rows: readonly Float32Array[], D: number, most: number): Uint8Array {
+  const longest = Math.max(0, ...rows.map(lengthOf));
+  const peak = Math.max(0, ...rows.flatMap((row) => Array.from(row, Math.abs)));
+  const one = Math.max(f(longest / most), f(peak / 32767));
+  const bytes = new Uint8Array(16 + upTo(rows.length, 4) * D * 2);
+  const view = new DataView(bytes.buffer);
+  let left = 0;
+  rows.forEach((row, i) =>
+    row.forEach((x, j) => {
+      const whole = Math.min(32767, Math.max(-32767, nearest(f(x / one))));
+      view.setInt16(16 + (i >> 2) * D * 8 + (j >> 1) * 16 + (i & 3) * 4 + (j & 1) * 2, whole, true);
+      left += (x - one * whole) ** 2;
+    }),
+  );
+  view.setFloat32(0, one, true);
+  view.setFloat32(4, f(f(f(sqrt(left)) * f(1.001)) + LOST), true);
+  return bytes;
+}
+
+function bytesAt(address: number, n: number): Uint8Array {
+  return engine.u8.slice(address, address + n);
+}
+
+test("a basis, and the heads that it makes", () => {
+  const random = randomOf(1);
+  for (const [n, d, m] of [
+    [1, 5, 2],
+    [3, 8, 8],
+    [23, 17, 24],
+    [70, 19, 8],
+    [131, 12, 4],
+    [1100, 6, 4],
+  ]) {
+    const rows = spread(random, n, d);
+    desk.atEnds(() => {
+      const [basisAt, scratch] = [desk.room(kernels.basisBytes(d, m)), desk.room(kernels.makeHeadsScratch(d, m))];
+      const rowsAt = desk.put(rows);
+      expect(kernels.makeBasis(rowsAt, n, d, m, basisAt, scratch)).toBe(1);
+      const basis = basisOf(rows, d, m);
+      expect(desk.floats(basisAt, 4)).toEqual([0, lengthOf(basis.mean), basis.slack, 0]);
+      expect(desk.floats(basisAt + 16, d)).toEqual([...basis.mean]);
+      const from = basisAt + 16 + upTo(d, 4) * 4;
+      expect(desk.floats(from, (m - 1) * d)).toEqual(basis.directions.flatMap((row) => [...row]));
+      const [lengths, heads] = [desk.room(n * 4), desk.room(n * m * 4)];
+      expect(kernels.makeHeads(rowsAt, n, d, m, basisAt, lengths, heads, scratch)).toBe(1);
+      const own = Array.from({ length: n }, (_, i) => headOf(rowOf(rows, d, i), basis));
+      expect(desk.floats(lengths, n)).toEqual(own.map(({ length }) => length));
+      expect(desk.floats(heads, n * m)).toEqual(own.flatMap(({ head }) => [...head]));
+      const longest = Math.max(...own.map(({ length }) => length));
+      expect(desk.floats(basisAt, 1)).toEqual([f(f(f(sqrt(longest)) * f(1.001)) + LOST)]);
+      // It stays the longest of all that were seen.
+      expect(kernels.makeHeads(basisAt + 16, 1, d, m, basisAt, desk.room(4), desk.room(m * 4), scratch)).toBe(1);
+      expect(desk.floats(basisAt, 1)).toEqual([f(f(f(sqrt(longest)) * f(1.001)) + LOST)]);
+    });
+  }
+});
+
+/** A vector whose squared length is a float, or the next smaller one that is met. */
+function ofSquare(square: number, d: number): Float32Array {
+  const vector = new Float32Array(d);
+  const bits = new Int32Array(vector.buffer);
+  vector[0] = sqrt(0.7 * square);
+  vector[1] = sqrt(square - vector[0] ** 2) * (1 + 1e-6);
+  while (dot(vector, vector) > square) bits[1]--;
+  return vector;
+}
+
+test("a row that is as long as bounds reach has no head, and one that is a little shorter has", () => {
+  const [d, m] = [6, 4];
+  const long = ofSquare(TOO_LONG, d);
+  expect(dot(long, long)).toBe(TOO_LONG);
+  const shorter = ofSquare(f(TOO_LONG * (1 - 2 ** -24)), d);
+  for (const [row, known] of [
+    [long, 0],
+    [shorter, 1],
+  ] as const) {
+    const [basis, scratch] = [desk.room(kernels.basisBytes(d, m)), desk.room(kernels.makeHeadsScratch(d, m))];
+    // Of one row that is the mean: zeros are left, and its length counts.
+    const rowAt = desk.put(row);
+    expect(kernels.makeBasis(rowAt, 1, d, m, basis, scratch)).toBe(known);
+    expect(kernels.makeBasis(desk.put(spread(randomOf(2), 9, d)), 9, d, m, basis, scratch)).toBe(1);
+    engine.f32.fill(0, (basis >>> 2) + 4, (basis >>> 2) + 4 + d);
+    expect(kernels.makeHeads(rowAt, 1, d, m, basis, desk.room(4), desk.room(m * 4), scratch)).toBe(known);
+    desk.clear();
+  }
+  for (const bad of [NaN, Infinity, -Infinity]) {
+    for (const at of [0, 7, 3 * d + 5]) {
+      const rows = spread(randomOf(3), 9, d);
+      rows[at] = bad;
+      const [basis, scratch] = [desk.room(kernels.basisBytes(d, m)), desk.room(kernels.makeHeadsScratch(d, m))];
+      expect(kernels.makeBasis(desk.put(rows), 9, d, m, basis, scratch)).toBe(0);
+      desk.clear();
+    }
+  }
+});
+
+test("heads of centroids in whole numbers, and how far centroids have moved", () => {
+  const random = randomOf(4);
+  for (const [k, d, m] of [
+    [1, 5, 8],
+    [16, 9, 8],
+    [17, 12, 16],
+    [30, 7, 8],
+  ]) {
+    const rows = spread(random, k, d);
+    const basis = basisOf(rows, d, m);
+    const own = Array.from({ length: k }, (_, i) => headOf(rowOf(rows, d, i), basis));
+    const to = rows.slice();
+    for (let i = 0; i < k; i++) {
+      const by = [0, 1e-6, 0.02, 0.5, 90][i % 5];
+      for (let j = i % d; j < d; j++) to[i * d + j] += by * random();
+    }
+    desk.atEnds(() => {
+      const [basisAt, scratch] = [desk.room(kernels.basisBytes(d, m)), desk.room(kernels.makeHeadsScratch(d, m))];
+      const rowsAt = desk.put(rows);
+      kernels.makeBasis(rowsAt, k, d, m, basisAt, scratch);
+      const bytes = kernels.headsBytes(k, m);
+      const full = upTo(k, 16);
+      expect(bytes).toBe(16 + full * m * 2 + full * 5);
+      const heads = desk.room(bytes);
+      const floats = desk.room(k * m * 4);
+      const lengths = heads + bytes - full * 5;
+      kernels.makeHeads(rowsAt, k, d, m, basisAt, lengths, floats, scratch);
+      const [longest] = desk.floats(basisAt, 1);
+      kernels.blockHeads(floats, k, m, basisAt, heads);
+      const rest = new Uint8Array((full - upTo(k, 4)) * m * 2);
+      const whole = wholeRows(
+        own.map(({ head }) => head),
+        m,
+        32000,
+      );
+      expect(bytesAt(heads, 16 + full * m * 2)).toEqual(Uint8Array.from([...whole, ...rest]));
+      expect(desk.floats(lengths, k)).toEqual(own.map(({ length }) => f(length * f(1 - basis.slack))));
+      expect(bytesAt(lengths + k * 4, (full - k) * 4)).toEqual(new Uint8Array((full - k) * 4).fill(127));
+      const units = f(127 / longest);
+      expect(desk.floats(basisAt + 12, 1)).toEqual([units]);
+      const moves = lengths + full * 4;
+      const before = bytesAt(moves, full);
+      kernels.measureMoves(rowsAt, desk.put(to), k, d, m, basisAt, heads);
+      const moved = own.map((_, i) => {
+        const [x, y] = [rowOf(rows, d, i), rowOf(to, d, i)];
+        if (x.every((value, j) => value === y[j])) return 0;
+        const way = f(f(f(f(sqrt(keyOf(x, y, METRIC_L2))) * f(1.001)) + LOST) * units);
+        return Math.floor(Math.min(255, f(way + 1)));
+      });
+      expect([...bytesAt(moves, full)]).toEqual([...moved, ...before.subarray(k)]);
+      // The first length is what units go by.
+      engine.f32[basisAt >>> 2] *= 2;
+      kernels.blockHeads(floats, k, m, basisAt, heads);
+      expect(desk.floats(basisAt + 12, 1)).toEqual([units]);
+    });
+  }
+});
+
+test("what whole heads are made by: directions in whole numbers, and zeros where rows will be", () => {
+  const random = randomOf(5);
+  for (const [n, d, m, capacity] of [
+    [70, 20, 16, 70],
+    [300, 33, 48, 301],
+  ]) {
+    const rows = uniform(random, n * d);
+    desk.atEnds(() => {
+      const basis = basisOf(rows, d, m);
+      const bytes = kernels.wholeHeadsBytes(capacity, d, m);
+      const block = desk.room(bytes);
+      const scratch = desk.room(kernels.wholeHeadsScratch(d, m));
+      expect(kernels.openHeads(desk.put(rows), n, d, m, 0, capacity, block, scratch)).toBeLessThan(1);
+      expect(desk.ints(block + 12, 1)).toEqual([m]);
+      expect(desk.floats(block + 4, 2)).toEqual([lengthOf(basis.mean), basis.slack]);
+      expect(desk.floats(block + 16, d)).toEqual([...basis.mean]);
+      const at = block + 16 + upTo(d, 4) * 4;
+      const D = upTo(d, 16);
+      const whole = wholeRows(basis.directions, D, DIRECTION_LENGTH);
+      const directions = 16 + m * D * 2;
+      expect(bytesAt(at, directions)).toEqual(Uint8Array.from({ length: directions }, (_, i) => whole[i] ?? 0));
+      const lengths = at + directions;
+      const heads = lengths + upTo(capacity, 16) * 4;
+      expect(bytesAt(lengths, heads - lengths).some((byte) => byte !== 0)).toBe(false);
+      const [longest] = desk.floats(block, 1);
+      expect(desk.floats(heads, 1)).toEqual([f(f(longest * 4) / 32000)]);
+      expect(bytesAt(heads + 4, block + bytes - heads - 4).some((byte) => byte !== 0)).toBe(false);
+    });
+  }
+});
