@@ -19,8 +19,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { dump } from "npyjs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openIndex } from "../src/cli/files.js";
 import { framesOf } from "../src/cli/measure.js";
 import { writeFiles } from "../src/cli/output.js";
 import { takesControlCodes } from "../src/cli/progress.js";
@@ -657,3 +660,32 @@ test("what was measured on is said: whose frames, how many, of how many neighbou
   expect(framesOf({ frames: 9, heldOut: false, k: 8 })).toMatch(/ 9 .*given.* 8 neighbours/);
   expect(framesOf({ frames: 9, heldOut: false, k: 8 })).not.toContain("held out");
 });
+
+test.skipIf(process.platform === "win32")(
+  "what is read of a pipe is not closed by a collection of garbage",
+  async () => {
+    const pipe = at("collected.pipe");
+    execFileSync("mkfifo", [pipe]);
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const warnings: string[] = [];
+    const onWarning = ({ name, message }: Error): void => void warnings.push(`${name}: ${message}`);
+    process.on("warning", onWarning);
+    try {
+      const watch = { signal: new AbortController().signal, onProgress: () => undefined, onWarning: () => undefined };
+      const reading = openIndex(pipe, watch);
+      const writer = spawn("sh", ["-c", `sleep .3; cat voice.index > collected.pipe`], { cwd: folder });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      for (let i = 0; i < 3; i++) {
+        collect();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      const { index } = await reading;
+      expect(Buffer.compare(index.toBytes(), bytesOf("voice.index"))).toBe(0);
+      if (writer.exitCode === null) await new Promise((resolve) => writer.once("exit", resolve));
+    } finally {
+      process.off("warning", onWarning);
+    }
+    expect(warnings).toEqual([]);
+  },
+);

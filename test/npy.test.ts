@@ -182,7 +182,7 @@ describe("what is no array of numbers is refused by name", () => {
   });
 
   test("a stream of unknown length: rows and columns of more than are read at once", async () => {
-    const [n, d] = [200_001, 3];
+    const [n, d] = [300_001, 3];
     const numbers = Float32Array.from({ length: n * d }, (_, i) => i);
     const file = npy(LITTLE.replace("(2, 3)", `(${n}, ${d})`), numbers);
     async function* pieces(): AsyncGenerator<Uint8Array> {

@@ -1,4 +1,4 @@
-import { constants, createReadStream } from "node:fs";
+import { constants, createReadStream, openSync } from "node:fs";
 import { open, readdir, stat } from "node:fs/promises";
 import { Socket } from "node:net";
 import { basename, join } from "node:path";
@@ -55,7 +55,8 @@ async function openFile(path: string, signal: AbortSignal): Promise<ByteSource> 
   const stats = await stat(path);
   // A pipe is opened without waiting for who writes to it: that wait can't be ended by anything but a writer.
   if (stats.isFIFO()) {
-    const { fd } = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    // Not by a FileHandle, which would close it under the reader once it is garbage.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     return streamed(new Socket({ fd, readable: true, writable: false }), signal);
   }
   if (!stats.isFile()) return streamed(createReadStream(path), signal);
