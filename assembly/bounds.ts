@@ -68,7 +68,7 @@ function boundedRows(code: F32, bounds: usize, plan: Plan, lists: Lists, found: 
     centre(plan.queries + <usize>i * size, metric == L2 ? mean : 0, size, centred);
     const facts = records + <usize>i * offsetof<QueryHead>();
     const code = queryCodes + ((<usize>(i * D)) << 1);
-    const square = quantize(centred, D, PEAK, QUERY_LENGTH, facts, facts + 4, facts + 8, code, false);
+    const square = quantize(centred, D, PEAK, QUERY_LENGTH, facts, 4, code, false);
     changetype<QueryHead>(facts).square = square;
   }
   const step = offsetof<QueryHead>();

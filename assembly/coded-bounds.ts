@@ -26,8 +26,8 @@ export function headProducts(scan: Scan, slot: i32, n: i32, from: usize, until: 
 }
 
 /**
- * Replaces those bounds by heads that are not above `worst` by bounds by codes, and forgets the others. Returns how many there are, but
- * for up to three that are infinite.
+ * Replaces those bounds by heads, or by parts of codes, that are not above `worst` by bounds by codes, and forgets the others. Returns how
+ * many there are, but for up to three that are infinite.
  */
 export function sharpen(scan: Scan, i: i32, worst: f32): i32 {
   const seeker = seekerOf(scan, i);
@@ -64,19 +64,21 @@ export function sharpen(scan: Scan, i: i32, worst: f32): i32 {
     );
     v128.store(out, product);
     for (let lane: usize = 0; lane < 16; lane += 4) {
-      const own = (<usize>(lane == 0 ? a : lane == 4 ? b : lane == 8 ? c : e)) << 2;
-      store<f32>(facts + lane, load<f32>(scan.scales + own));
-      store<f32>(facts + lane, load<f32>(scan.norms + own), 16);
-      store<f32>(facts + lane, load<f32>(scan.errors + own), 32);
+      let own = scan.facts + ((<usize>(lane == 0 ? a : lane == 4 ? b : lane == 8 ? c : e)) << 2);
+      // Behind all of a code there is no rest.
+      store<f32>(facts + lane, 0, 48);
+      for (let to = facts + lane, end = facts + 48; to < end; to += 16, own += scan.stride)
+        store<f32>(to, load<f32>(own));
     }
-    boundCodes(scan, out, 4, facts, facts + 16, facts + 32, seeker);
+    boundCodes(scan, out, 4, facts, 16, seeker);
     for (let lane = left; lane < 4; lane++) store<f32>(out + ((<usize>lane) << 2), Infinity);
   }
   return (kept + 3) & ~3;
 }
 
 /**
- * The products of the codes of some queries, from..until being their numbers, with those of n rows: behind the bounds that wait.
+ * The products of the codes of some queries, from..until being their numbers, with those of n rows, or of parts of both: behind the bounds
+ * that wait.
  *
  *     query   | 8 i16 |      | 8 i16 |
  *                x              x              two queries and four rows at a time: eight accumulators
@@ -87,6 +89,7 @@ export function sharpen(scan: Scan, i: i32, worst: f32): i32 {
  */
 export function products(scan: Scan, codes: usize, n: i32, from: usize, until: usize): void {
   const D = <usize>scan.D;
+  const part = <usize>scan.part;
   const size = D << 1;
   for (let j = 0; j < n; j += 4, codes += D << 2) {
     const left = n - j;
@@ -99,12 +102,12 @@ export function products(scan: Scan, codes: usize, n: i32, from: usize, until: u
       let x = scan.queryCodes + <usize>i * size;
       const out = outOf(scan, i) + at;
       if (pair + 4 == until) {
-        v128.store(out, fourProducts(x, D, codes, row1, row2, row3));
+        v128.store(out, fourProducts(x, part, codes, row1, row2, row3));
         break;
       }
       const other = load<i32>(pair, 4);
       let y = scan.queryCodes + <usize>other * size;
-      const end = x + size;
+      const end = x + (part << 1);
       let a = codes;
       let b = row1;
       let c = row2;
@@ -165,46 +168,30 @@ function dotTwice(u: v128, v: v128, codes: usize): v128 {
   return i32x4.add(i32x4.dot_i16x8_s(u, v128.load8x8_s(codes)), i32x4.dot_i16x8_s(v, v128.load8x8_s(codes, 8)));
 }
 
-/** Turns products of codes into lower bounds of keys. */
-export function boundCodes(
-  scan: Scan,
-  tile: usize,
-  n: i32,
-  scales: usize,
-  norms: usize,
-  errors: usize,
-  seeker: Seeker,
-): void {
+/** Turns products of codes, or of parts of codes whose rests are known, into lower bounds of keys. Facts of rows are a stride apart. */
+export function boundCodes(scan: Scan, tile: usize, n: i32, facts: usize, stride: usize, seeker: Seeker): void {
   const g = <f32>8 * sumError(scan.plan.d);
-  const scale = f32x4.splat(seeker.scale);
-  const error = f32x4.splat(seeker.error);
-  if (scan.plan.metric == L2) {
-    const shrink = f32x4.splat(1 - g);
-    const norm = f32x4.splat(seeker.norm);
-    for (const end = tile + ((<usize>n) << 2); tile < end; tile += 16, scales += 16, norms += 16, errors += 16) {
-      const bounds = leastSquares(
-        v128.load(tile),
-        v128.load(scales),
-        v128.load(norms),
-        v128.load(errors),
-        scale,
-        norm,
-        error,
-        shrink,
-      );
-      v128.store(tile, bounds);
-    }
-    return;
-  }
   const length = sqrt(seeker.square);
+  const scale = f32x4.splat(seeker.scale);
+  const norm = f32x4.splat(seeker.norm);
+  const error = f32x4.splat(seeker.error);
+  const behind = f32x4.splat(seeker.behind);
+  const shrink = f32x4.splat(1 - g);
   const lengths = f32x4.splat(length);
   const off = f32x4.splat(seeker.error + g * length);
   const constant = f32x4.splat(seeker.constant);
-  for (const end = tile + ((<usize>n) << 2); tile < end; tile += 16, scales += 16, norms += 16, errors += 16) {
-    const product = f32x4.mul(f32x4.convert_i32x4_s(v128.load(tile)), f32x4.mul(scale, v128.load(scales)));
-    const error = v128.load(errors);
-    const row = f32x4.add(f32x4.sqrt(v128.load(norms)), error);
-    const least = f32x4.add(f32x4.mul(lengths, error), f32x4.mul(off, row));
-    v128.store(tile, f32x4.sub(f32x4.sub(constant, product), least));
+  const isL2 = scan.plan.metric == L2;
+  for (const end = tile + ((<usize>n) << 2); tile < end; tile += 16, facts += 16) {
+    const norms = v128.load(facts + stride);
+    const errors = v128.load(facts + (stride << 1));
+    const rests = f32x4.mul(behind, v128.load(facts + stride * 3));
+    const part = f32x4.mul(f32x4.convert_i32x4_s(v128.load(tile)), f32x4.mul(scale, v128.load(facts)));
+    const product = f32x4.add(part, rests);
+    if (isL2) v128.store(tile, leastSquares(product, norms, errors, norm, error, shrink));
+    else {
+      const row = f32x4.add(f32x4.sqrt(norms), errors);
+      const lost = f32x4.add(f32x4.mul(lengths, errors), f32x4.mul(off, row));
+      v128.store(tile, f32x4.sub(f32x4.sub(constant, product), lost));
+    }
   }
 }

@@ -7,11 +7,10 @@ import { slackOf } from "./heads";
 import { INNER_PRODUCT, L2 } from "./metric";
 import { Lists, Plan } from "./records";
 import { sumError, TINY } from "./rounding";
-import { LEVELS, quantize, room, up16 } from "./row-codes";
-import { centre } from "./rows";
+import { arrange, codesMean, factsOf, LEVELS, quantize, RowCodes, strideOf, up16 } from "./row-codes";
 import { SEAT, WORD } from "./scan/lists";
 import { headsOf, lengthsOf, makeQueryHeads, QUERY_LENGTH, QueryHead, sizeOf } from "./whole-heads";
-import { AT_ONCE } from "./whole-rows";
+import { AT_ONCE, lengthOf } from "./whole-rows";
 
 /** The largest number in the code of a query, where a product's 32 bits allow it. */
 const QUERY_LEVELS: i32 = 8191;
@@ -20,20 +19,11 @@ export const ROOM: i32 = 1024;
 /** Numbers in a head of a row, at most. */
 const MOST_HEAD: i32 = 64;
 
-/** Where codes of rows are: what rowCodesBytes, meanOfRows and encodeRows were given. */
-@unmanaged
-export class RowCodes {
-  block: usize;
-  capacity: i32;
-  /** Heads of the same rows (whole-heads.ts) with the codes' mean, or 0. */
-  heads: usize;
-}
-
 /** Bytes of scratch that searchListsCoded and, nlist and nprobe being 1, searchRowsCoded take. */
 export function searchCodedScratch(nlist: i32, nq: i32, nprobe: i32, d: i32, k: i32): i32 {
   const queries = nq * (up16(d) * 2 + MOST_HEAD * 6 + <i32>offsetof<Seeker>() + SEAT + (ROOM * 2 + AT_ONCE) * 4);
   const pairs = nlist + 1 + nq * nprobe + 1 + WORD;
-  return <i32>offsetof<Scan>() + up16(d) * 4 + queries + limitScratch(k) + 48 + pairs * 4;
+  return <i32>offsetof<Scan>() + up16(d) * 4 + queries + limitScratch(k) + 64 + pairs * 4;
 }
 
 /** What is known of a query, of its code and, where rows have heads, of its head. */
@@ -41,6 +31,8 @@ export function searchCodedScratch(nlist: i32, nq: i32, nprobe: i32, d: i32, k: 
 export class Seeker extends QueryHead {
   /** What of the key of an inner product is the same for all rows. */
   constant: f32;
+  /** The length of what is behind the part, at least; 0 where that is nothing. */
+  behind: f32;
   /** Bounds that wait, how many, and the slots that they are of. */
   waiting: i32;
   bounds: usize;
@@ -54,9 +46,11 @@ export class Scan {
   lists: Lists;
   found: Best;
   D: i32;
-  scales: usize;
-  norms: usize;
-  errors: usize;
+  /** Numbers of a code that are looked at first: D where these are all. */
+  part: i32;
+  /** Scales of slots, and how far from these norms are, from these errors, and from these rests. */
+  facts: usize;
+  stride: usize;
   codes: usize;
   queryCodes: usize;
   seekers: usize;
@@ -68,7 +62,7 @@ export class Scan {
   shrink: f32;
   /** Scratch of limitOf. */
   least: usize;
-  /** What is known of the codes of four rows: 12 f32. */
+  /** What is known of the codes of four rows: 16 f32. */
   gathered: usize;
   /** Whether rows come in the order of the plain scan, and where equal keys are noted that do not matter then. */
   inOrder: bool;
@@ -86,16 +80,17 @@ export function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Be
   const scan = changetype<Scan>(scratch);
   const D = up16(d);
   const size = (<usize>d) << 2;
-  const block = rowCodes.block;
+  const block = changetype<usize>(rowCodes);
+  const mean = codesMean(block);
   const capacity = rowCodes.capacity;
   scan.plan = plan;
   scan.lists = lists;
   scan.found = found;
   scan.D = D;
-  scan.scales = block + ((<usize>D) << 2);
-  scan.norms = scan.scales + (room(capacity) << 2);
-  scan.errors = scan.norms + (room(capacity) << 2);
-  scan.codes = scan.errors + (room(capacity) << 2);
+  scan.part = rowCodes.inParts ? rowCodes.part : D;
+  scan.facts = factsOf(block, D);
+  scan.stride = strideOf(capacity);
+  scan.codes = scan.facts + (scan.stride << 2);
   const centred = scratch + offsetof<Scan>();
   scan.queryCodes = centred + ((<usize>D) << 2);
   scan.seekers = scan.queryCodes + ((<usize>(nq * D)) << 1);
@@ -106,24 +101,26 @@ export function openScan(rowCodes: RowCodes, plan: Plan, lists: Lists, found: Be
   const waiting: usize = (ROOM * 2 + AT_ONCE) * 4;
   scan.least = bounds + <usize>nq * waiting;
   scan.gathered = scan.least + limitScratch(k);
-  scan.rest = scan.gathered + 48;
+  scan.rest = scan.gathered + 64;
   found.open(nq, lists.ids, plan.metric, seats);
 
   const levels = min(QUERY_LEVELS, 0x7fffffff / (LEVELS * D));
-  const meanLength = sqrt(-pairKey(block, block, D, INNER_PRODUCT));
+  const meanLength = sqrt(-pairKey(mean, mean, D, INNER_PRODUCT));
   let query = plan.queries;
   memory.fill(centred, 0, (<usize>D) << 2);
   for (let i = 0; i < nq; i++, query += size) {
     const seeker = seekerOf(scan, i);
-    centre(query, plan.metric == L2 ? block : 0, size, centred);
+    arrange(query, block, d, plan.metric == L2 ? 1 : 0, centred);
     const codes = scan.queryCodes + ((<usize>(i * D)) << 1);
     const facts = changetype<usize>(seeker);
-    const square = quantize(centred, D, levels, QUERY_LENGTH, facts, facts + 4, facts + 8, codes, false);
+    const square = quantize(centred, D, levels, QUERY_LENGTH, facts, 4, codes, false);
     // Nothing is below a NaN, nor above: all rows are compared.
     if (square < 0) seeker.scale = seeker.norm = f32.NaN;
     seeker.square = square;
+    const left = D - scan.part;
+    seeker.behind = left == 0 ? 0 : lengthOf(centred + ((<usize>scan.part) << 2), left) + seeker.error;
     if (plan.metric == INNER_PRODUCT) {
-      const product = -pairKey(query, block, d, INNER_PRODUCT);
+      const product = -pairKey(query, mean, d, INNER_PRODUCT);
       seeker.constant = -product - <f32>8 * sumError(d) * sqrt(square) * meanLength - TINY;
     }
     seeker.waiting = 0;

@@ -4,11 +4,12 @@ import { closeBounds, countAdmitted, openBounds } from "./admitted";
 import { limitOf, takeBelow } from "./candidates";
 import { F32 } from "./codes/f32";
 import { boundCodes, headProducts, products, sharpen } from "./coded-bounds";
-import { openScan, ROOM, RowCodes, Scan, seekerOf } from "./coded-scan";
+import { openScan, ROOM, Scan, seekerOf } from "./coded-scan";
 import { Best } from "./found/best";
 import { NOTHING } from "./metric";
 import { groupByList } from "./probes";
 import { Lists, Plan } from "./records";
+import { RowCodes } from "./row-codes";
 import { TILE_ROWS } from "./scan/all";
 import { scanInOrder, scanList } from "./scan/lists";
 import { touchRun } from "./scan/touch";
@@ -37,7 +38,7 @@ function boundRun(scan: Scan, first: i32, count: i32, from: usize, until: usize)
     const bounded = open * SPARSE >= n;
     if (bounded && scan.m == 0) {
       const codes = scan.codes + <usize>slot * <usize>scan.D;
-      touchRun(codes, <usize>n * <usize>scan.D);
+      for (let j = 0; j < n; j++) touchRun(codes + <usize>j * <usize>scan.D, scan.part);
       products(scan, codes, n, from, until);
     } else if (bounded) {
       headProducts(scan, slot - lead, places, from, until);
@@ -49,8 +50,7 @@ function boundRun(scan: Scan, first: i32, count: i32, from: usize, until: usize)
       if (!bounded) openBounds(lower + before, n, admitted, slot);
       else {
         if (scan.m == 0) {
-          const own = (<usize>slot) << 2;
-          boundCodes(scan, lower, n, scan.scales + own, scan.norms + own, scan.errors + own, seeker);
+          boundCodes(scan, lower, n, scan.facts + ((<usize>slot) << 2), scan.stride, seeker);
         } else boundKeys(lower, places, scan.lengths + ((<usize>(slot - lead)) << 2), scan.shrink, seeker);
         if (open < n) closeBounds(lower + before, n, admitted, slot);
       }
@@ -88,8 +88,8 @@ function takeWaiting(scan: Scan, i: i32): void {
     // All these come after all that were compared: what is left out at an equal key is so in the plain scan, too.
     tie = changetype<usize>(scan) + offsetof<Scan>("noTie");
   }
-  // The k rows that look nearest nearly settle what is kept: by their heads at first, then by their codes.
-  for (let byCodes = scan.m == 0; ; byCodes = true) {
+  // The k rows that look nearest nearly settle what is kept: by their heads or parts of codes at first, then by their codes.
+  for (let byCodes = scan.m == 0 && scan.part == scan.D; ; byCodes = true) {
     if (fresh) {
       const near = limitOf(lower, n, k, scan.least);
       takeBelow(lower, n, map, query, rows, d, metric, keys, slots, k, ids, tie, near);

@@ -124,7 +124,7 @@ const MADE = "// Made by assembly/embed.mjs of assembly/: do not edit, do not co
 const RECORDS = {
   Plan: "assembly/records.ts",
   Lists: "assembly/records.ts",
-  RowCodes: "assembly/coded-scan.ts",
+  RowCodes: "assembly/row-codes.ts",
   Best: "assembly/found/best.ts",
   Within: "assembly/found/within.ts",
   Packed: "assembly/packed.ts",

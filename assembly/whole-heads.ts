@@ -30,7 +30,7 @@ import {
 } from "./heads";
 import { INNER_PRODUCT, L2, TOO_SHORT } from "./metric";
 import { EPSILON, TINY } from "./rounding";
-import { quantize, up16 } from "./row-codes";
+import { codesMean, quantize, up16 } from "./row-codes";
 import { HEADER, LENGTH, LOST, PEAK, wholeProducts, wholeRowsBytes, writeRows, writeWholeRows } from "./whole-rows";
 
 /**
@@ -83,8 +83,8 @@ export function headsOf(block: usize, d: i32, capacity: i32): usize {
 }
 
 /**
- * Makes what heads of m numbers are made by, or of SHORT where these leave little over, of some of n rows; the mean is one that is given,
- * where it is not 0. Returns the share of all squares that heads leave over, infinity where the rows hold what no bound covers. What writeHeads
+ * Makes what heads of m numbers are made by, or of SHORT where these leave little over, of some of n rows; the mean is that of codes, where
+ * these are not 0. Returns the share of all squares that heads leave over, infinity where the rows hold what no bound covers. What writeHeads
  * needs besides stays in scratch.
  */
 export function openHeads(
@@ -92,7 +92,7 @@ export function openHeads(
   n: i32,
   d: i32,
   m: i32,
-  mean: usize,
+  codes: usize,
   capacity: i32,
   block: usize,
   scratch: usize,
@@ -102,7 +102,8 @@ export function openHeads(
   const lengths = heads + ((<usize>(CHUNK * m)) << 2);
   const rest = lengths + (CHUNK << 2);
   if (makeBasis(rows, n, d, m, scratch, rest) == 0) return Infinity;
-  if (mean != 0) {
+  if (codes != 0) {
+    const mean = codesMean(codes);
     memory.copy(meanOf(scratch), mean, size);
     store<f32>(scratch, sqrt(-pairKey(mean, mean, d, INNER_PRODUCT)) * <f32>1.001 + LOST, 4);
   }
@@ -173,8 +174,8 @@ export class QueryHead {
   error: f32;
   square: f32;
   /** A lower bound of a row's key is base - factor times the product of heads, and under L2 its squared length less the slack. */
-  base: f32;
   factor: f32;
+  base: f32;
   /** What its head in whole numbers leaves over. */
   rest: f32;
 }
@@ -227,9 +228,9 @@ export function makeQueryHeads(
     const off = (lost * (length + error) + error) * <f32>1.01;
     storeRest(head, m, square + 2 * off * (length + off), slack);
     // The squared length of the image goes where base will be, the scale where factor will be.
-    const facts = records + offsetof<QueryHead>("base");
+    const facts = records + offsetof<QueryHead>("factor");
     // A head, whose rest is rounded up, may be too long where its query just is not: no bounds then, either.
-    if (quantize(head, m, PEAK, LENGTH, facts + 4, facts, facts + 8, out, false) < 0) {
+    if (quantize(head, m, PEAK, LENGTH, facts, 4, out, false) < 0) {
       query.base = f32.NaN;
       continue;
     }

@@ -9,7 +9,7 @@ import * as Packed from "../build/esm/wasm/packed.gen.js";
 import * as Plan from "../build/esm/wasm/plan.gen.js";
 import * as RowCodes from "../build/esm/wasm/row-codes.gen.js";
 import { relaxedKernels } from "../build/esm/wasm/more.js";
-import { BESIDE, CODE, FOUND, LISTS, PLAN } from "../build/esm/wasm/records.js";
+import { CODE, FOUND, LISTS, PLAN } from "../build/esm/wasm/records.js";
 import { summary, table } from "./measure.mjs";
 
 export const title = "kernels";
@@ -63,12 +63,16 @@ function distances(engine) {
   const codes = engine.allocate(kernels.rowCodesBytes(n, d));
   const centred = engine.allocate(kernels.encodeRowsScratch(d));
   kernels.meanOfRows(rows, 0, 0, d, codes);
-  const encode = () => kernels.encodeRows(rows, 0, n, d, codes, n, centred);
+  const words = codes >>> 2;
+  engine.i32[words + RowCodes.capacity] = n;
+  engine.i32[words + RowCodes.part] = d;
+  engine.i32[words + RowCodes.heads] = engine.i32[words + RowCodes.inParts] = 0;
+  for (let j = 0; j < d; j++) engine.i32[words + RowCodes.mean + d + j] = 4 * j;
+  const encode = () => kernels.encodeRows(rows, 0, n, d, codes, centred);
   encode();
   const codedScratch = engine.allocate(kernels.searchCodedScratch(1, nq, 1, d, k));
-  const own = record(engine, BESIDE, RowCodes, { block: codes, capacity: n });
   const coded = (nq) =>
-    kernels.searchRowsCoded(CODE, own, ...records(engine, { ...plan, nq, scratch: codedScratch }, lists, found));
+    kernels.searchRowsCoded(CODE, codes, ...records(engine, { ...plan, nq, scratch: codedScratch }, lists, found));
   return [
     ["innerProducts 16 x 512 x 768", nq * n * d, () => kernels.innerProducts(queries, nq, rows, n, d, tile, n)],
     ["searchRows L2, 1 query", n * d, () => search(1)],

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
 import { Engine } from "../src/wasm/engine.js";
 import { Random } from "../src/work/random.js";
-import { boundsOf, code, oneList, records, rowCodes } from "./records.js";
+import { boundsOf, code, oneList, openRowCodes, records, rowCodes } from "./records.js";
 
 // Bounds that are true and loose give the right answers late. So it is counted how many rows a search compares exactly: a row that becomes the
 // query itself, behind the bounds, is found if it is compared, and only then.
@@ -47,7 +47,8 @@ function words(numbers: readonly number[]): number {
 const bounds = boundsOf(engine, rows, N, D, 48);
 const block = engine.allocate(kernels.rowCodesBytes(N, D));
 kernels.meanOfRows(rows, words(Array.from({ length: N }, (_, i) => i)), N, D, block);
-kernels.encodeRows(rows, 0, N, D, block, N, engine.allocate(kernels.encodeRowsScratch(D)));
+openRowCodes(engine, block, D, N);
+kernels.encodeRows(rows, 0, N, D, block, engine.allocate(kernels.encodeRowsScratch(D)));
 const heads = engine.allocate(kernels.wholeHeadsBytes(N, D, M));
 const headScratch = engine.allocate(kernels.wholeHeadsScratch(D, M));
 kernels.openHeads(rows, N, D, M, block, N, heads, headScratch);
@@ -74,7 +75,7 @@ function coded(headsAt: number, byLists: boolean): Search {
     const scratch = engine.allocate(kernels.searchCodedScratch(nprobe, nq, nprobe, D, k));
     const probes = words(Array.from({ length: nq * nprobe }, (_, i) => i % nprobe));
     const plan = { queries: query, nq, d: D, metric, scratch, probes, nprobe, atLeast: nprobe };
-    const own = rowCodes(engine, { block, capacity: N, heads: headsAt });
+    const own = rowCodes(engine, block, headsAt);
     const kernel = byLists ? "searchListsCoded" : "searchRowsCoded";
     kernels[kernel](code, own, ...records(engine, plan, byLists ? lists : list, { keys, slots, k }));
     engine.release(scratch);

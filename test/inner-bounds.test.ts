@@ -14,6 +14,7 @@ import { Desk } from "./desk.js";
 import { innerKernels } from "./inner.js";
 import { below, randomOf, uniform } from "./random.js";
 import type { Random } from "./random.js";
+import { openRowCodes, rowCodes } from "./records.js";
 import { rowOf } from "./reference.js";
 
 // Bounds, each beside its formula in f64. What they take off for what floats lose is so little that hardly a search would miss it: so it is
@@ -43,7 +44,7 @@ const inner = await innerKernels<
   engine,
   `
   import { boundCodes, headProducts, products } from "./coded-bounds";
-  import { openScan, outOf, RowCodes, Scan, seekerOf } from "./coded-scan";
+  import { openScan, outOf, Scan, seekerOf } from "./coded-scan";
   import { Factored } from "./codes/factored";
   import { Bytes } from "./codes/scalar";
   import { Best } from "./found/best";
@@ -51,6 +52,7 @@ const inner = await innerKernels<
   import { Sieve } from "./graph/sieve";
   import { storeRest } from "./heads";
   import { Lists, Plan } from "./records";
+  import { RowCodes } from "./row-codes";
   import { boundKeys } from "./whole-heads";
 
   export function sieveRoom(d: i32, width: i32): usize { return Sieve.scratch(d, width); }
@@ -86,7 +88,7 @@ const inner = await innerKernels<
     const scan = changetype<Scan>(at);
     products(scan, scan.codes, n, from, until);
     const i = load<i32>(from);
-    boundCodes(scan, outOf(scan, i), n, scan.scales, scan.norms, scan.errors, seekerOf(scan, i));
+    boundCodes(scan, outOf(scan, i), n, scan.facts, scan.stride, seekerOf(scan, i));
     return outOf(scan, i);
   }
   export function boundByHeads(at: usize, n: i32, from: usize, until: usize): usize {
@@ -411,7 +413,7 @@ test("heads leave over little more than those by the dimensions that matter most
 });
 
 describe.each<Metric>([METRIC_L2, METRIC_INNER_PRODUCT])("codes of rows and their heads: metric %i", (metric) => {
-  const [N, NQ, D, M] = [48, 5, 90, 64];
+  const [N, NQ, D, M, PART] = [48, 5, 90, 64, 48];
   const wide = up16(D);
   const random = randomOf(7 + metric);
   // Heads see nearly all of a row; what they leave over is not next to nothing.
@@ -427,15 +429,16 @@ describe.each<Metric>([METRIC_L2, METRIC_INNER_PRODUCT])("codes of rows and thei
     slots >>> 2,
   );
   kernels.meanOfRows(rowsAt, slots, N, D, block);
-  kernels.encodeRows(rowsAt, 0, N, D, block, N, take(kernels.encodeRowsScratch(D)));
+  openRowCodes(engine, block, D, N, PART);
+  kernels.encodeRows(rowsAt, 0, N, D, block, take(kernels.encodeRowsScratch(D)));
   const heads = take(kernels.wholeHeadsBytes(N, D, M));
   const scratch = take(kernels.wholeHeadsScratch(D, M));
   kernels.openHeads(rowsAt, N, D, M, block, N, heads, scratch);
   kernels.writeHeads(rowsAt, 0, N, D, M, N, heads, scratch);
-  const mean = desk.floats(block, D);
+  const mean = desk.floats(block + RowCodes.mean * 4, D);
   const room = (N + 7) & ~3;
 
-  const open = (headsAt: number): number => {
+  const open = (headsAt: number, inParts = false): number => {
     const k = 4;
     const plan = record(Plan, {
       queries: desk.put(queries),
@@ -445,8 +448,7 @@ describe.each<Metric>([METRIC_L2, METRIC_INNER_PRODUCT])("codes of rows and thei
       scratch: desk.room(kernels.searchCodedScratch(1, NQ, 1, D, k)),
     });
     const found = record(Best, { keys: desk.room(NQ * k * 4), slots: desk.room(NQ * k * 4), k });
-    const codes = record(RowCodes, { block, capacity: N, heads: headsAt });
-    return inner.openCoded(codes, plan, record(Lists, { codes: rowsAt }), found);
+    return inner.openCoded(rowCodes(engine, block, headsAt, inParts), plan, record(Lists, { codes: rowsAt }), found);
   };
   /** The numbers of some queries, and where they end. */
   const pairsOf = (numbers: number[]): [number, number] => {
@@ -458,13 +460,14 @@ describe.each<Metric>([METRIC_L2, METRIC_INNER_PRODUCT])("codes of rows and thei
       ? square(less(rowOf(queries, D, i), rowOf(rows, D, row)))
       : -dot(rowOf(queries, D, i), rowOf(rows, D, row));
 
-  test("bounds by codes", () => {
-    const scan = open(0);
+  test.each([wide, PART])("bounds by %i numbers of codes", (part) => {
+    const scan = open(0, part < wide);
     const G = 8 * sumError(D);
     for (const numbers of [[0], [1, 2], [3, 4, 0], [2, 0, 1, 4]]) {
       const lower = inner.boundByCodes(scan, N, ...pairsOf(numbers));
       const [i] = numbers;
       const [scale, norm, error, own] = desk.floats(inner.seekerAt(scan, i), 4);
+      const [behind] = desk.floats(inner.seekerAt(scan, i) + 8 * 4, 1);
       const query = rowOf(queries, D, i);
       const centred = metric === METRIC_L2 ? less(query, mean) : [...query];
       const code = whole(inner.queryCodesAt(scan) + i * wide * 2, wide);
@@ -473,11 +476,19 @@ describe.each<Metric>([METRIC_L2, METRIC_INNER_PRODUCT])("codes of rows and thei
       expect(own / square(centred)).toBeCloseTo(1, 6);
       expect(norm / square(image)).toBeCloseTo(1, 6);
       expect(error / (left * (1.001 + sumError(wide)) + 8 * U * Math.sqrt(own))).toBeCloseTo(1, 3);
+      if (part < wide) {
+        expect(behind).toBeGreaterThan(Math.sqrt(square(image.slice(part))));
+        expect(behind).toBeCloseTo(Math.sqrt(square(centred.slice(part))) * 1.001 + error, 3);
+      } else expect(behind).toBe(0);
       for (let row = 0; row < N; row++) {
-        const at = block + wide * 4 + row * 4;
-        const [rowScale, rowNorm, rowError] = [0, 1, 2].map((fact) => desk.floats(at + fact * room * 4, 1)[0]);
-        const rowCode = bytes(block + wide * 4 + room * 12 + row * wide, wide);
-        const product = scale * rowScale * dot(code, rowCode);
+        const at = block + RowCodes.mean * 4 + wide * 8 + row * 4;
+        const facts = [0, 1, 2, 3].map((fact) => desk.floats(at + fact * room * 4, 1)[0]);
+        const [rowScale, rowNorm, rowError, rest] = facts;
+        const rowCode = bytes(at + room * 16 + row * (wide - 4), wide);
+        const restOfAll = Math.sqrt(square(rowCode.slice(PART).map((c) => c * rowScale)));
+        expect(rest).toBeGreaterThan(restOfAll);
+        expect(rest / restOfAll).toBeCloseTo(1.001, 4);
+        const product = scale * rowScale * dot(code.slice(0, part), rowCode) + behind * rest;
         const length = Math.sqrt(own);
         let bound: number;
         let lost: number;
@@ -518,7 +529,7 @@ describe.each<Metric>([METRIC_L2, METRIC_INNER_PRODUCT])("codes of rows and thei
       const lower = inner.boundByHeads(scan, N, ...pairsOf(numbers));
       const [i] = numbers;
       const seeker = desk.floats(inner.seekerAt(scan, i), 7);
-      const [scale, , queryError, squared, base, factor, rest] = seeker;
+      const [scale, , queryError, squared, factor, base, rest] = seeker;
       const query = rowOf(queries, D, i);
       const code = whole(inner.queryCodesAt(scan) + i * wide * 2, wide);
       const head = whole(inner.queryHeadsAt(scan) + i * m * 2, m);

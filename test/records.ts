@@ -5,7 +5,7 @@ import * as Packed from "../src/wasm/packed.gen.js";
 import * as Plan from "../src/wasm/plan.gen.js";
 import * as RowCodes from "../src/wasm/row-codes.gen.js";
 import * as Within from "../src/wasm/within.gen.js";
-import { BESIDE, CODE, FOUND, LISTS, PLAN } from "../src/wasm/records.js";
+import { CODE, FOUND, LISTS, PLAN } from "../src/wasm/records.js";
 
 type Words<T> = Partial<Record<keyof T, number>>;
 
@@ -45,9 +45,26 @@ export function within(engine: Engine, radius: number, matches: number, room: nu
 /** A record that a code's kernels fill. */
 export const code: number = CODE;
 
-export function rowCodes(engine: Engine, words: Words<typeof RowCodes>): number {
-  write(engine, BESIDE, RowCodes, words);
-  return BESIDE;
+/** Writes what encodeRows and searches by codes go by: a part of all numbers and the order of the dimensions, unless others are given. */
+export function openRowCodes(
+  engine: Engine,
+  block: number,
+  d: number,
+  capacity: number,
+  part: number = (d + 15) & ~15,
+  order: ArrayLike<number> = Array.from({ length: d }, (_, j) => j),
+): void {
+  const at = block >>> 2;
+  engine.i32[at + RowCodes.capacity] = capacity;
+  engine.i32[at + RowCodes.part] = part;
+  for (let j = 0; j < d; j++) engine.i32[at + RowCodes.mean + ((d + 15) & ~15) + j] = order[j] * 4;
+}
+
+/** Writes what a search by codes goes by besides. */
+export function rowCodes(engine: Engine, block: number, heads = 0, inParts = false): number {
+  engine.i32[(block >>> 2) + RowCodes.heads] = heads;
+  engine.i32[(block >>> 2) + RowCodes.inParts] = Number(inParts);
+  return block;
 }
 
 export function packed(engine: Engine, words: Words<typeof Packed>): number {

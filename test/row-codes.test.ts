@@ -5,11 +5,12 @@ import type { Index, Metric, SearchResult } from "../src/index.js";
 import { RowCodes } from "../src/bounds/row-codes.js";
 import { Random } from "../src/work/random.js";
 import { Engine } from "../src/wasm/engine.js";
+import * as RowCodesRecord from "../src/wasm/row-codes.gen.js";
 import { countCoded } from "./coded.js";
 import { Desk } from "./desk.js";
 import { FILLS, place, placeQueries } from "./hostile.js";
 import type { Fill } from "./hostile.js";
-import { code, oneList, records, rowCodes } from "./records.js";
+import { code, oneList, openRowCodes, records, rowCodes } from "./records.js";
 
 // Searches by codes must give the bits of those without, whatever the rows are: bounds that are not true would lose neighbours.
 
@@ -26,6 +27,8 @@ interface Shape {
   heads?: boolean;
   /** The share of the rows of lists that a filter lets through; all where it is left out. */
   share?: number;
+  /** Sixteens of numbers in the part of a code that is looked at first, of dimensions in any order. */
+  sixteens?: number;
 }
 
 /** Numbers in a head. */
@@ -44,9 +47,19 @@ function prepare(shape: Shape, runs: [number, number][]) {
   const sample = engine.allocate(4 * runs.length);
   runs.forEach(([start], i) => (engine.i32[(sample >>> 2) + i] = start));
   kernels.meanOfRows(rows, sample, runs.length, d, codes);
+  const sixteens = shape.heads === true ? 0 : (shape.sixteens ?? 0);
+  const inParts = sixteens > 0;
+  if (inParts) {
+    const order = Array.from({ length: d }, (_, j) => j);
+    for (let j = d - 1; j > 0; j--) {
+      const other = random.below(j + 1);
+      [order[j], order[other]] = [order[other], order[j]];
+    }
+    openRowCodes(engine, codes, d, n, Math.min((d + 15) >> 4, sixteens) * 16, order);
+  } else openRowCodes(engine, codes, d, n);
   const scratch = desk.room(kernels.encodeRowsScratch(d));
   for (const [start, length] of runs) {
-    if (kernels.encodeRows(rows, start, length, d, codes, n, scratch) === 0) return undefined;
+    if (kernels.encodeRows(rows, start, length, d, codes, scratch) === 0) return undefined;
   }
   let heads = 0;
   if (shape.heads === true) {
@@ -61,7 +74,8 @@ function prepare(shape: Shape, runs: [number, number][]) {
       }
     }
   }
-  return { engine, desk, rows, queries, codes, heads };
+  rowCodes(engine, codes, heads, inParts);
+  return { engine, desk, rows, queries, codes };
 }
 
 /** The bits of what two searches give. */
@@ -84,7 +98,7 @@ function compareRows(shape: Shape): boolean {
   const { n, d, nq, k, metric } = shape;
   const made = prepare(shape, [[0, n]]);
   if (made === undefined) return false;
-  const { engine, desk, rows, queries, codes, heads } = made;
+  const { engine, desk, rows, queries, codes } = made;
   const { kernels } = engine;
   const plainScratch = desk.room(kernels.searchRowsScratch(nq));
   const plan = { queries, nq, d, metric };
@@ -96,8 +110,7 @@ function compareRows(shape: Shape): boolean {
     (keys, slots) =>
       kernels.searchRows(code, ...records(engine, { ...plan, scratch: plainScratch }, lists, { keys, slots, k })),
     (keys, slots) => {
-      const own = rowCodes(engine, { block: codes, capacity: n, heads });
-      kernels.searchRowsCoded(code, own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
+      kernels.searchRowsCoded(code, codes, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
     },
   );
   desk.clear();
@@ -115,7 +128,7 @@ function compareLists(shape: Shape, nlist: number, nprobe: number): boolean {
   }
   const made = prepare(shape, runs);
   if (made === undefined) return false;
-  const { engine, desk, rows, queries, codes, heads } = made;
+  const { engine, desk, rows, queries, codes } = made;
   const { kernels } = engine;
   const [starts, sizes] = [0, 1].map((field) => {
     const address = engine.allocate(nlist * 4);
@@ -155,8 +168,7 @@ function compareLists(shape: Shape, nlist: number, nprobe: number): boolean {
     (keys, slots) =>
       kernels.scanF32Best(code, ...records(engine, { ...plan, scratch: plainScratch }, lists, { keys, slots, k })),
     (keys, slots) => {
-      const own = rowCodes(engine, { block: codes, capacity: n, heads });
-      kernels.searchListsCoded(code, own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
+      kernels.searchListsCoded(code, codes, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
     },
   );
   desk.clear();
@@ -169,8 +181,9 @@ describe("codes leave the answer alone", () => {
       test(`${metric === METRIC_L2 ? "L2" : "inner product"}, ${rows}`, () => {
         for (const d of [16, 77, 256, 515]) {
           for (const queries of [rows, "noise"]) {
-            for (const heads of [false, true]) {
-              const shape = { rows, queries, n: 300, d, nq: 5, k: 4, metric, seed: d, heads };
+            for (const sixteens of [-1, 0, 1, 3]) {
+              const heads = sixteens < 0;
+              const shape = { rows, queries, n: 300, d, nq: 5, k: 4, metric, seed: d, heads, sixteens };
               // Rows so long that sums overflow have no codes; all others must.
               expect(compareRows(shape)).toBe(rows !== "too long");
               expect(compareLists(shape, 7, 3)).toBe(rows !== "too long");
@@ -184,8 +197,9 @@ describe("codes leave the answer alone", () => {
   test("of more rows than wait to be compared at a time", () => {
     for (const metric of [METRIC_L2, METRIC_INNER_PRODUCT]) {
       for (const rows of ["noise", "low rank", "duplicates", "a line of few places", "mixed"]) {
-        for (const heads of [false, true]) {
-          const shape = { rows, queries: rows, n: 2600, d: 50, nq: 5, k: 9, metric, seed: 3, heads };
+        for (const sixteens of [-1, 0, 2]) {
+          const heads = sixteens < 0;
+          const shape = { rows, queries: rows, n: 2600, d: 50, nq: 5, k: 9, metric, seed: 3, heads, sixteens };
           expect(compareRows(shape)).toBe(true);
           expect(compareLists(shape, 4, 4)).toBe(true);
           expect(compareLists({ ...shape, nq: 1 }, 4, 4)).toBe(true);
@@ -225,8 +239,11 @@ describe("codes leave the answer alone", () => {
                 ...records(engine, { ...plan, scratch: plainScratch }, lists, { keys, slots, k }),
               ),
             (keys, slots) => {
-              const own = rowCodes(engine, { block: codes, capacity: n, heads: made.heads });
-              kernels.searchListsCoded(code, own, ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }));
+              kernels.searchListsCoded(
+                code,
+                codes,
+                ...records(engine, { ...plan, scratch }, lists, { keys, slots, k }),
+              );
             },
           );
         }
@@ -255,6 +272,7 @@ describe("codes leave the answer alone", () => {
     metric: fc.constantFrom(METRIC_L2, METRIC_INNER_PRODUCT),
     seed: fc.nat(),
     heads: fc.boolean(),
+    sixteens: fc.integer({ min: 0, max: 9 }),
   });
 
   test("of rows of any shape", () => {
@@ -284,8 +302,7 @@ describe("codes leave the answer alone", () => {
     const search = (): number => {
       const plan = { queries, nq: 1, d, metric: METRIC_L2, scratch };
       const lists = { ...list, codes: rows, blockBytes: d * 4 };
-      const own = rowCodes(engine, { block: codes, capacity: n });
-      engine.kernels.searchRowsCoded(code, own, ...records(engine, plan, lists, { keys: key, slots: slot, k: 1 }));
+      engine.kernels.searchRowsCoded(code, codes, ...records(engine, plan, lists, { keys: key, slots: slot, k: 1 }));
       return engine.i32[slot >>> 2];
     };
     const nearest = search();
@@ -295,7 +312,7 @@ describe("codes leave the answer alone", () => {
   });
 });
 
-describe("the error of a code is at least what the code leaves of its row", () => {
+describe("the error of a code is at least what the code leaves of its row, the rest what is behind its part", () => {
   /** Compares what is stored of each row with the same in f64. */
   function expectTrue(n: number, d: number, fill: Fill): void {
     const engine = new Engine();
@@ -305,19 +322,35 @@ describe("the error of a code is at least what the code leaves of its row", () =
     const sample = engine.allocate(4);
     engine.i32[sample >>> 2] = 0;
     kernels.meanOfRows(rows, sample, 1, d, codes);
-    expect(kernels.encodeRows(rows, 0, n, d, codes, n, engine.allocate(kernels.encodeRowsScratch(d)))).toBe(1);
+    const part = 16;
+    // Backwards, so that a rest has other dimensions than it would have.
+    openRowCodes(
+      engine,
+      codes,
+      d,
+      n,
+      part,
+      Array.from({ length: d }, (_, j) => d - 1 - j),
+    );
+    expect(kernels.encodeRows(rows, 0, n, d, codes, engine.allocate(kernels.encodeRowsScratch(d)))).toBe(1);
     const { f32 } = engine;
     const D = (d + 15) & ~15;
     const room = (n + 7) & ~3;
-    const scales = (codes >>> 2) + D;
-    const numbers = new Int8Array(engine.u8.buffer, (scales + 3 * room) * 4);
+    const mean = (codes >>> 2) + RowCodesRecord.mean;
+    const scales = mean + 2 * D;
+    const numbers = new Int8Array(engine.u8.buffer, (scales + 4 * room) * 4);
     for (let i = 0; i < n; i++) {
       let square = 0;
-      for (let j = 0; j < d; j++) {
-        const image = f32[scales + i] * numbers[i * D + j];
-        square += (f32[(rows >>> 2) + i * d + j] - f32[(codes >>> 2) + j] - image) ** 2;
+      let behind = 0;
+      for (let at = 0; at < D; at++) {
+        const image = f32[scales + i] * numbers[i * D + at];
+        const j = d - 1 - at;
+        const own = j < 0 ? 0 : f32[(rows >>> 2) + i * d + j] - f32[mean + j];
+        square += (own - image) ** 2;
+        if (at >= part) behind += image ** 2;
       }
       expect(f32[scales + 2 * room + i], `row ${i}`).toBeGreaterThanOrEqual(Math.sqrt(square));
+      expect(f32[scales + 3 * room + i], `row ${i}`).toBeGreaterThanOrEqual(Math.sqrt(behind));
     }
   }
 

@@ -98,7 +98,7 @@ export function sieveRows(rows: usize, first: i32, n: i32, d: i32, block: usize,
     const square = headOf(row, d, block, scratch, head);
     if (!(square < TOO_LONG)) return 0;
     // A head, R being no rotation to the last bit, may be too long where its row just is not.
-    if (quantize(head, NUMBERS, LEVELS, Infinity, to, to + 4, to + 8, to + FACTS, true) < 0) return 0;
+    if (quantize(head, NUMBERS, LEVELS, Infinity, to, 4, to + FACTS, true) < 0) return 0;
     store<f32>(to, load<f32>(to, 8) + lost(block, square), 8);
   }
   return 1;
@@ -180,7 +180,7 @@ export class Sieve {
     const query = this.queries + ((<usize>i * <usize>this.d) << 2);
     const square = headOf(query, this.d, block, this.centred, this.head);
     const facts = changetype<usize>(this);
-    const own = quantize(this.head, NUMBERS, QUERY_LEVELS, Infinity, facts, facts + 4, facts + 8, this.code, false);
+    const own = quantize(this.head, NUMBERS, QUERY_LEVELS, Infinity, facts, 4, this.code, false);
     this.error += lost(block, square);
     // Nothing is below a NaN, nor above: all rows are kept. (A head may be too long where its query just is not.)
     if (own < 0 || !(square < TOO_LONG)) this.norm = f32.NaN;
@@ -216,7 +216,8 @@ export class Sieve {
       const scales = v128.shuffle<f64>(ab, ce, 0, 2);
       const norms = v128.shuffle<f64>(ab, ce, 1, 3);
       const errors = f32x4(load<f32>(a, 8), load<f32>(b, 8), load<f32>(c, 8), load<f32>(e, 8));
-      const least = leastSquares(products, scales, norms, errors, scale, norm, error, shrink);
+      const product = f32x4.mul(f32x4.convert_i32x4_s(products), f32x4.mul(scale, scales));
+      const least = leastSquares(product, norms, errors, norm, error, shrink);
       const open = ~i32x4.bitmask(f32x4.gt(least, most));
       // Each is written, and the next over it where it is not kept; what a list lacks of four is as its first, and not counted.
       store<i32>(to, load<i32>(slots));
