@@ -647,4 +647,6 @@ function refuseNotFinite({ engine, d }: IndexNode, rows: Float32Array): void {
     engine.f32.set(some, at >>> 2);
     checkFinite(engine, at, some.length / d, d, i / d);
   }
+  // What training keeps is to stand where this stood: else it would leave a hole.
+  engine.dropScratch();
 }
