@@ -377,6 +377,49 @@ test("tables of numbers with few bits: of half bytes where these are full, in sc
   }
 });
 
+test("tables of a rounded query: half bytes by whole numbers up to 255, bits behind the last dimension adding nothing", () => {
+  const random = randomOf(10);
+  for (const bits of [1, 4, 8]) {
+    for (const d of [1, 4, 6, 11, 300]) {
+      const [query, centre] = [uniform(random, d, 2), uniform(random, d, 1)];
+      const code = record(Factored, {
+        d,
+        bits: 1,
+        levels: desk.put(Float32Array.of(0, 1)),
+        signs: 1,
+        centre: desk.put(centre),
+        queryBits: bits,
+        rounds: 1,
+      });
+      const plan = record(Plan, { queries: desk.put(query), nq: 1, d, metric: METRIC_L2, nprobe: 1, atLeast: 1 });
+      inner.turnFactored(code, plan, record(Lists, {}), desk.room(more.factoredScratch(d, 1, 0)));
+      const rest = less(query, centre);
+      const least = Math.min(...rest);
+      const step = (Math.max(...rest) - least) / (2 ** bits - 1);
+      // In units of 2 / sqrt(d) what a component stands for.
+      const image = rest.map(
+        (x) => (least + (step > 0 ? Math.floor((x - least) / step + 0.5) * step : 0)) * (2 / Math.sqrt(d)),
+      );
+      const sums = Array.from({ length: Math.ceil(d / 8) * 2 }, (_, half) =>
+        Array.from({ length: 16 }, (__, value) =>
+          [0, 1, 2, 3].reduce((sum, u) => sum + ((value >> u) & 1) * (image[half * 4 + u] ?? 0), 0),
+        ),
+      );
+      const lows = sums.map((own) => Math.min(...own));
+      const spans = sums.map((own, half) => Math.max(...own) - lows[half]);
+      const total = spans.reduce((sum, span) => sum + span, 0);
+      const scale = Math.min(255 / Math.max(...spans), 65535 / total);
+      const [table] = desk.ints(code + Factored.table * 4, 1);
+      desk.floats(table, sums.length * 16).forEach((number, at) => {
+        const [half, value] = [at >> 4, at & 15];
+        expect(Math.abs(number - scale * (sums[half][value] - lows[half])), `${bits}, ${d}, ${at}`).toBeLessThan(0.51);
+        expect(number).toBe(Math.floor(number));
+      });
+      desk.clear();
+    }
+  }
+});
+
 test("what a head leaves over: its length, and what that may be off", () => {
   const random = randomOf(6);
   for (const m of [4, 16, 48]) {

@@ -16,12 +16,25 @@ const desk = new Desk(engine);
 // What stands at the end of the memory is nobody's.
 engine.release(engine.allocate(2 ** 20));
 const inner = await innerKernels<
-  "limitOf" | "limitScratch" | "kth" | "poolSize" | "pour" | "emptyPool" | "scanLogged" | "wholeProducts"
+  | "limitOf"
+  | "limitScratch"
+  | "kth"
+  | "poolSize"
+  | "pour"
+  | "emptyPool"
+  | "scanLogged"
+  | "wholeProducts"
+  | "visitedRoom"
+  | "openVisited"
+  | "see"
+  | "seeNew"
+  | "forget"
 >(
   engine,
   `
   import { limitOf, limitScratch } from "./candidates";
   import { Best } from "./found/best";
+  import { makeVisited, Visited, visitedBytes } from "./graph/search";
   import { emptyPool, kth, poolSize, pour } from "./pool";
   import { Lists, Plan } from "./records";
   import { scanLists } from "./scan/lists";
@@ -33,6 +46,12 @@ const inner = await innerKernels<
   export { limitScratchOf as limitScratch, poolSizeOf as poolSize };
   function limitScratchOf(k: i32): i32 { return limitScratch(k); }
   function poolSizeOf(k: i32): i32 { return poolSize(k); }
+
+  export function visitedRoom(n: i32, width: i32): usize { return visitedBytes(n, width); }
+  export function openVisited(at: usize, n: i32, width: i32): void { makeVisited(at, n, width); }
+  export function see(at: usize, slot: i32): void { changetype<Visited>(at).see(slot); }
+  export function seeNew(at: usize, list: usize, size: usize): i32 { return changetype<Visited>(at).seeNew(list, size); }
+  export function forget(at: usize): void { changetype<Visited>(at).clear(); }
 
   /** A code whose keys are zero, and which writes down which query turned to which list. */
   @unmanaged
@@ -175,6 +194,62 @@ test("a stretch of a list is compared for all queries that want it before the ne
   expect(desk.ints(log, 3 * nq)).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2]);
   expect(desk.ints(slots, nq)).toEqual([0, 0, 0]);
   desk.clear();
+});
+
+test("what a search of a graph has seen: a bit each, and a trail by which it is forgotten while that is short", () => {
+  const random = randomOf(6);
+  for (const [n, width] of [
+    [1, 4],
+    [127, 4],
+    [129, 6],
+    [1000, 8],
+    [4096, 33],
+  ]) {
+    const visited = desk.room(inner.visitedRoom(n, width));
+    inner.openVisited(visited, n, width);
+    // Fields of the record, and behind it the bits.
+    const [bits, bytes, trail, room] = desk.ints(visited, 4);
+    expect([bits, bytes, trail]).toEqual([visited + 64, Math.ceil(n / 128) * 16, visited + 64 + bytes]);
+    expect(visited + inner.visitedRoom(n, width) - trail).toBe((room + 1) * 4);
+    const expectBits = (seen: Set<number>): void => {
+      const words = new Uint8Array(bytes);
+      for (const slot of seen) words[slot >> 3] |= 1 << (slot & 7);
+      expect(engine.u8.slice(bits, bits + bytes)).toEqual(words);
+    };
+    for (const steps of [0, 1, 4, 40]) {
+      const seen = new Set<number>();
+      let own: number[] = [];
+      let lost = false;
+      for (let step = 0; step < steps; step++) {
+        // A list has no slot twice, and may end before its end.
+        const links = [...new Set(Array.from({ length: width }, () => below(random, n)))];
+        const list = desk.put(Int32Array.from({ length: width }, (_, i) => links[i] ?? -1));
+        const fresh = links.filter((slot) => !seen.has(slot));
+        if (own.length + width > room) {
+          lost = true;
+          own = [];
+        }
+        own.push(...fresh);
+        for (const slot of fresh) seen.add(slot);
+        expect(inner.seeNew(visited, list, width * 4)).toBe(fresh.length);
+        expect(desk.ints(trail, own.length)).toEqual(own);
+        expect(desk.ints(visited + 16, 1)).toEqual([own.length]);
+        expect(engine.u8[visited + 20]).toBe(lost ? 1 : 0);
+        expectBits(seen);
+      }
+      inner.forget(visited);
+      expectBits(new Set());
+      expect(desk.ints(visited + 16, 1)).toEqual([0]);
+      expect(engine.u8[visited + 20]).toBe(0);
+    }
+    // The trail filled to the last, and one more, which nobody asks room for.
+    for (let i = 0; i < room; i++) inner.see(visited, i % n);
+    const none = desk.put(new Int32Array(width).fill(-1));
+    expect(inner.seeNew(visited, none, 0)).toBe(0);
+    expect(engine.u8[visited + 20]).toBe(0);
+    inner.see(visited, 0);
+    desk.clear();
+  }
 });
 
 test("products of whole rows, of any number of blocks, which may stand where memory ends", () => {
