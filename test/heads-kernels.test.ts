@@ -299,3 +299,118 @@ test("what whole heads are made by: directions in whole numbers, and zeros where
     });
   }
 });
+
+test("groups of centroids that are passed over, and how far they are known to be", () => {
+  const random = randomOf(6);
+  for (const [n, k, d, m] of [
+    [1, 5, 6, 8],
+    [7, 40, 9, 8],
+    [64, 64, 12, 16],
+  ]) {
+    const points = spread(random, n, d);
+    // Points of few centroids, which are near some of them.
+    for (let i = 0; i < n * d; i++) points[i] = points[(i % d) + (Math.floor(i / d) % 3) * d] + 0.3 * (random() - 0.5);
+    let centroids = spread(random, k, d);
+    centroids.set(rowOf(points, d, 0));
+    const full = upTo(k, 16);
+    const [basisAt, scratch] = [desk.room(kernels.basisBytes(d, m)), desk.room(kernels.makeHeadsScratch(d, m))];
+    const pointsAt = desk.put(points);
+    expect(kernels.makeBasis(pointsAt, n, d, m, basisAt, scratch)).toBe(1);
+    const [pointLengths, pointHeads] = [desk.room(n * 4), desk.room(n * m * 4)];
+    kernels.makeHeads(pointsAt, n, d, m, basisAt, pointLengths, pointHeads, scratch);
+    const norms = Float32Array.from({ length: n }, (_, i) => dot(rowOf(points, d, i), rowOf(points, d, i)));
+    const [heads, floats] = [desk.room(kernels.headsBytes(k, m)), desk.room(k * m * 4)];
+    const lengths = heads + kernels.headsBytes(k, m) - full * 5;
+    const moves = lengths + full * 4;
+    engine.u8.fill(255, moves, moves + full);
+    const groups = desk.own(new Uint8Array(64 * (full / 16)));
+    const [lists, scores] = [desk.own(new Int32Array(n)), desk.own(new Float32Array(n))];
+    const seekers = desk.room(kernels.assignByHeadsScratch(n, m));
+    const [centroidsAt, half] = [desk.own(centroids), desk.own(new Float32Array(full))];
+    const known = new Uint8Array(64 * (full / 16));
+    for (let round = 0; round < 4; round++) {
+      kernels.halfNorms(centroidsAt, k, d, half);
+      kernels.makeHeads(centroidsAt, k, d, m, basisAt, lengths, floats, scratch);
+      kernels.blockHeads(floats, k, m, basisAt, heads);
+      const before = { lists: desk.ints(lists, n), scores: desk.floats(scores, n) };
+      // prettier-ignore
+      kernels.assignByHeads(
+        pointsAt, n, centroidsAt, half, k, d, desk.put(norms), m, basisAt, pointLengths, pointHeads, heads, groups, lists, scores, seekers,
+      );
+      const halves = desk.floats(half, k);
+      const own = desk.floats(lengths, full);
+      const moved = bytesAt(moves, full);
+      const [one] = desk.floats(heads, 1);
+      const [longest, meanLength, slack, units] = desk.floats(basisAt, 4);
+      const farthest = f(one * 32000);
+      const lost = f(f(f(f(sqrt(m)) * f(2.05)) / 32000) * farthest);
+      const reachOfAll = f(longest + meanLength);
+      const wholes = Array.from({ length: full }, (_, c) =>
+        Array.from({ length: m }, (__, j) => {
+          const at = heads + 16 + (c >> 2) * m * 8 + (j >> 1) * 16 + (c & 3) * 4 + (j & 1) * 2;
+          return new DataView(engine.u8.buffer).getInt16(at, true);
+        }),
+      );
+      const found = Array.from({ length: n }, (_, i) => {
+        const point = rowOf(points, d, i);
+        const scoreOf = (c: number): number => f(halves[c] - dot(point, rowOf(centroids, d, c)));
+        let list = before.lists[i];
+        let score = moved[list] === 0 ? before.scores[i] : scoreOf(list);
+        const head = Float32Array.from(desk.floats(pointHeads + i * m * 4, m));
+        const reach = lengthOf(head);
+        const whole = Array.from(head, (x) => nearest(f(f(x * 32000) / reach)));
+        const share = f(f(8 * sumError(d)) * f(norms[i] + f(reachOfAll * reachOfAll)));
+        const rounding = f(f(share + f(lost * reach)) + f(1e-35));
+        const scale = f(f(f(reach / 32000) * f(farthest / 32000)) * 2);
+        const base = f(f(f(1 - slack) * desk.floats(pointLengths + i * 4, 1)[0]) - rounding);
+        const above = f(f(norms[i] + rounding) - base);
+        let limit = f(f(2 * score) + above);
+        const way = f(f(f(sqrt(Math.max(0, f(limit + base)))) * units) * f(1.0001));
+        const until = Math.floor(Math.min(255, f(way + 1)));
+        let waiting: number[] = [];
+        const compare = (): void => {
+          for (const c of waiting) {
+            const its = scoreOf(c);
+            if (its < score || (its === score && c < list)) [score, list] = [its, c];
+          }
+          limit = f(f(2 * score) + above);
+          waiting = [];
+        };
+        for (let first = 0; first < k; first += 16) {
+          const at = first * 4 + i;
+          known[at] = Math.max(0, known[at] - Math.max(...moved.subarray(first, Math.min(k, first + 16))));
+          if (known[at] >= until) continue;
+          const bounds = Array.from({ length: 16 }, (__, u) => {
+            const product = wholes[first + u].reduce((sum, x, j) => sum + x * whole[j], 0);
+            return f(own[first + u] - f(f(product) * scale));
+          });
+          const least = Math.min(...bounds);
+          known[at] =
+            least > limit
+              ? Math.floor(Math.min(254, f(f(f(sqrt(Math.max(0, f(least + base)))) * units) * f(0.9999))))
+              : 0;
+          const most = limit;
+          bounds.forEach((bound, u) => {
+            if (bound > most || first + u === list) return;
+            waiting.push(first + u);
+            if (waiting.length === 4) compare();
+          });
+        }
+        compare();
+        return { list, score };
+      });
+      expect(desk.ints(lists, n)).toEqual(found.map(({ list }) => list));
+      expect(desk.floats(scores, n)).toEqual(found.map(({ score }) => score));
+      const given = bytesAt(groups, known.length);
+      for (let g = 0; g < full / 16; g++)
+        expect([...given.subarray(g * 64, g * 64 + n)]).toEqual([...known.subarray(g * 64, g * 64 + n)]);
+      const to = centroids.map((x, at) => x + [0, 1e-4, 0.01, 0.2][(Math.floor(at / d) + round) % 4] * random());
+      kernels.measureMoves(centroidsAt, desk.put(to), k, d, m, basisAt, heads);
+      engine.f32.set(to, centroidsAt >>> 2);
+      centroids = to;
+    }
+    // Of those that moved little, some groups are known to be far.
+    if (n === 64) expect(known.filter((far) => far > 0).length).toBeGreaterThan(20);
+    desk.clear();
+  }
+});
