@@ -40,7 +40,7 @@ const dot = (x: ArrayLike<number>, y: ArrayLike<number>): number =>
 const square = (x: ArrayLike<number>): number => dot(x, x);
 const less = (x: ArrayLike<number>, y: ArrayLike<number>): number[] => Array.from(x, (value, j) => value - y[j]);
 
-test.each([METRIC_L2, METRIC_INNER_PRODUCT])("what a bound takes off: metric %i", (metric) => {
+test.each([METRIC_L2, METRIC_INNER_PRODUCT] as const)("what a bound takes off: metric %i", (metric) => {
   const random = randomOf(1);
   for (const [d, width] of [
     [8, 8],
