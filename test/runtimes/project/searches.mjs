@@ -119,6 +119,29 @@ export async function checkWorker({ indexFactory }, file, engine = {}) {
   if (thrown !== reason) throw new Error(`an aborted training in a worker ended with ${String(thrown)}`);
   if (await index.isTrained) throw new Error("an aborted training in a worker has trained all the same");
   await index.dispose();
+  await checkMany(indexFactory, readVectors(file).base, engine);
+}
+
+/** Throws unless vectors arrive that are so many that threads copy them together, laid where all see them or handed over. */
+async function checkMany(indexFactory, base, engine) {
+  const many = new Float32Array(5 * base.length);
+  for (let i = 0; i < 5; i++)
+    many.set(
+      base.map((x) => x + i),
+      i * base.length,
+    );
+  const files = [];
+  for (const transfer of [false, true]) {
+    const index = await indexFactory(D, "IVF64,PQ16x4fs,RFlat", 1, engine);
+    await index.train(many.slice(), { transfer });
+    for (let again = 0; again < 2; again++) await index.add(many.slice(), { transfer });
+    const rows = await index.reconstructBatch([0, 7777, 9999, 12345]);
+    for (const [i, row] of [0, 7777, 9999, 2345].entries())
+      for (let j = 0; j < D; j++) if (rows[i * D + j] !== many[row * D + j]) throw new Error(`row ${row} is another`);
+    files.push(checksum(await index.toBytes()));
+    await index.dispose();
+  }
+  if (files[0] !== files[1]) throw new Error("vectors that are handed over make another file");
 }
 
 /** Blends the queries one at a time, as an AudioWorklet does. Returns a checksum, as of all at once. */
