@@ -11,6 +11,7 @@ import { voiceOf } from "../src/rvc/measure.js";
 import { Engine } from "../src/wasm/engine.js";
 import { CODE } from "../src/wasm/records.js";
 import { Pace } from "../src/work/pace.js";
+import { innerKernels } from "./inner.js";
 import { randomOf, uniform } from "./random.js";
 import { synthetic } from "./synthetic.js";
 
@@ -144,6 +145,13 @@ describe("a compact voice", () => {
   });
 });
 
+/** Keys of a row four times over, or infinity where its bound is above a bar. */
+const FOUR = `
+import { Compact } from "./codec/compact";
+export function four(code: usize, row: usize, bar: f32, out: usize): void {
+  v128.store(out, changetype<Compact>(code).four(row, row, row, row, bar));
+}`;
+
 describe("the kernels of compact rows", () => {
   const f = Math.fround;
   /** The sum of four lanes, as the kernels take it. */
@@ -254,12 +262,19 @@ describe("the kernels of compact rows", () => {
           };
           for (const [field, word] of Object.entries({ ...fields, centres: centreAt, centroids: centroidAt }))
             engine.i32[record + Compact[field as keyof typeof Compact]] = word;
+          const farthest = Math.max(
+            ...Array.from(scales, (a, i) => {
+              let sum = 0;
+              for (let j = 0; j < width; j++) sum += value(i, j) ** 2;
+              return a * Math.sqrt(sum);
+            }),
+          );
           const code = new CompactCode(engine, d, METRIC_L2, {
             basis,
             width,
             wide,
             most: largest,
-            reach: Math.max(...scales) * 4000,
+            reach: farthest,
             ones: onesAt,
             twos: twosAt,
             centres: centreAt,
@@ -267,6 +282,34 @@ describe("the kernels of compact rows", () => {
           const found = scanOf(engine, code, { rows, n, queryAt, centroidAt, k: Math.min(n, 3) });
           const sorted = [...keys].sort((x, y) => x - y).slice(0, Math.min(n, 3));
           expect(found).toEqual(sorted);
+
+          // The bound takes off no more than what it says: a bar a little below it rules a row out, one a little above it does not.
+          const { four: boundAt } = await innerKernels<"four">(engine, FOUR);
+          const peak = rest.reduce((top, r) => Math.max(top, Math.abs(r)), 0);
+          const levels = Math.min(32767, Math.floor(0x7fffffff / (Math.max(1, largest) * padded)));
+          const whole = rest.map((r) => Math.round(f(r * f(levels / peak))));
+          const length = Math.sqrt(square);
+          const reach = length + farthest;
+          const slack = (2 * width + 64) * 2 ** -24 * (reach * reach + distance);
+          const out = engine.allocate(16);
+          for (let i = 0; i < n; i++) {
+            const [a, a2v2, halves, away] = [0, 1, 2, 3].map((l) =>
+              view.getFloat32(rows + (i + 1) * rowBytes - 20 + 4 * l, true),
+            );
+            let dot = 0;
+            for (let j = 0; j < width; j++) dot += whole[j] * numbers[i * width + j];
+            const unit = peak / levels;
+            const taken = 2 * (unit * a * dot + unit * halves + length * away);
+            const bound = remain + square + a2v2 - taken - slack;
+            const near = 1e-5 * (remain + square + a2v2 + Math.abs(taken) + slack) + 2 * unit * a;
+            for (const [bar, isOut] of [
+              [bound - near, true],
+              [bound + near, false],
+            ] as const) {
+              boundAt(CODE, rows + i * rowBytes, bar, out);
+              expect(engine.f32[out >>> 2] === Infinity).toBe(isOut);
+            }
+          }
         },
       ),
       { numRuns: 60, seed: 5 },
