@@ -24,6 +24,7 @@ import { runInNewContext } from "node:vm";
 import { dump } from "npyjs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openIndex } from "../src/cli/files.js";
+import { nprobeHint } from "../src/cli/info.js";
 import { framesOf } from "../src/cli/measure.js";
 import { writeFiles } from "../src/cli/output.js";
 import { takesControlCodes } from "../src/cli/progress.js";
@@ -689,3 +690,16 @@ test.skipIf(process.platform === "win32")(
     expect(warnings).toEqual([]);
   },
 );
+
+test("what is said of a narrow search: of a voice with cells to gain from, and of no other", () => {
+  const narrow = { nlist: 8, nprobe: 1, metric: METRIC_L2 };
+  expect(nprobeHint(narrow, "a.index")).toMatch(/1 of 8 lists.*cellist set a\.index nprobe=8/s);
+  for (const other of [
+    { nlist: 7 },
+    { nlist: null },
+    { nprobe: 2 },
+    { nprobe: null },
+    { metric: METRIC_INNER_PRODUCT },
+  ])
+    expect(nprobeHint({ ...narrow, ...other } as typeof narrow, "a.index")).toBe(undefined);
+});

@@ -239,3 +239,71 @@ describe("what tells of further pieces", () => {
     expect([pieces.total, pieces.missing, pieces.complete]).toEqual([2, 0, true]);
   });
 });
+
+describe("what goes wrong", () => {
+  const failing = (): { warnings: string[]; pieces: Pieces; asked: ((error: Error) => void)[] } => {
+    const asked: ((error: Error) => void)[] = [];
+    const warnings: string[] = [];
+    const ranges: Ranges = {
+      size: 1e9,
+      bridge: 0,
+      version: "",
+      read: (_from, _to, signal) =>
+        new Promise((_, reject) => {
+          asked.push(reject);
+          signal.addEventListener("abort", () => reject(signal.reason as Error));
+        }),
+      close: () => undefined,
+    };
+    const pieces = new Pieces(
+      ranges,
+      row(2, QUARTER),
+      () => undefined,
+      (warning) => warnings.push(warning),
+    );
+    return { warnings, pieces, asked };
+  };
+
+  it("is told whoever waits, and is a warning where nobody does", async () => {
+    const { warnings, pieces, asked } = failing();
+    const waiting = pieces.need([0]);
+    await turn();
+    asked[0](new Error("gone"));
+    await expect(waiting).rejects.toThrow("gone");
+    expect(warnings).toEqual([]);
+    pieces.tick();
+    pieces.want(1);
+    await turn();
+    asked[1](new Error("gone again"));
+    await turn();
+    expect(warnings).toEqual(["gone again"]);
+  });
+
+  it("is no warning once all is closed, waited for or not", async () => {
+    const { warnings, pieces, asked } = failing();
+    pieces.want(1);
+    const waiting = pieces.need([0]);
+    await turn();
+    expect(asked.length).toBeGreaterThan(0);
+    pieces.close(new Error("closed"));
+    await expect(waiting).rejects.toThrow("closed");
+    await turn();
+    expect(warnings).toEqual([]);
+  });
+
+  it("is an abort: at once where nothing was asked for, and while it is under way", async () => {
+    const reason = new Error("enough");
+    const { pieces, asked } = failing();
+    const aborted = AbortSignal.abort(reason);
+    await expect(pieces.all(aborted, () => undefined)).rejects.toBe(reason);
+    await expect(pieces.need([0], aborted)).rejects.toBe(reason);
+    await turn();
+    expect(asked).toEqual([]);
+    const controller = new AbortController();
+    const waiting = pieces.need([0], controller.signal);
+    await turn();
+    controller.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    expect(asked.length).toBe(1);
+  });
+});

@@ -139,6 +139,24 @@ describe("a zip", () => {
   const spoilt = zipOf({ "a.index": file }, { deflate: true }).fill(255, 3000, 3100);
   test.each<[string, Uint8Array, string, RegExp]>([
     ["of two", zipOf({ "a.index": file, "b.index": file }), "ERR_FORMAT", /several indexes \(a\.index, b\.index\)/],
+    [
+      "of two, and of what is none",
+      zipOf({ "trained_a.index": file, "x.txt": other, "a.index": file, "b.index": file }),
+      "ERR_FORMAT",
+      /several indexes \(a\.index, b\.index\)/,
+    ],
+    [
+      "of five others, and of six",
+      zipOf(Object.fromEntries(Array.from("abcdef", (name) => [`${name}.txt`, other]))),
+      "ERR_FORMAT",
+      /no \.index \(a\.txt, b\.txt, c\.txt, d\.txt, e\.txt and 1 more\)/,
+    ],
+    [
+      "of five others",
+      zipOf(Object.fromEntries(Array.from("abcde", (name) => [`${name}.txt`, other]))),
+      "ERR_FORMAT",
+      /no \.index \(a\.txt, b\.txt, c\.txt, d\.txt, e\.txt\)/,
+    ],
     ["of none", zipOf({ "x.txt": other }), "ERR_FORMAT", /a zip that holds no \.index \(x\.txt\)/],
     ["of nothing", zipOf({}), "ERR_FORMAT", /holds no \.index \(it is empty\)/],
     [

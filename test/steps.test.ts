@@ -242,6 +242,7 @@ test("what is transformed is told of, from the first block to the last, and what
   expect(new Set(eigen.map(([, total]) => total))).toEqual(new Set([3 * d]));
   expect(eigen.map(([done]) => done)).toEqual(eigen.map(([done]) => done).sort((a, b) => a - b));
   expect(eigen.at(-1)).toEqual([3 * d, 3 * d]);
+  for (const part of [1, 2]) expect(eigen.map(([done]) => done)).toContain(part * d);
   const adding = await told((options) => index.add(vectors, options));
   expect(adding.get("transform")).toEqual(blocks);
 });
