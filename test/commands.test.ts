@@ -30,7 +30,7 @@ import { writeFiles } from "../src/cli/output.js";
 import { takesControlCodes } from "../src/cli/progress.js";
 import { takeSample } from "../src/cli/quality.js";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
-import type { Index } from "../src/index.js";
+import type { Index, Metric } from "../src/index.js";
 import { blend, measureVoice, readVoice, shrinkVoice } from "../src/rvc/index.js";
 import { randomOf, uniform } from "./random.js";
 import { zipOf } from "./zips.js";
@@ -692,7 +692,7 @@ test.skipIf(process.platform === "win32")(
 );
 
 test("what is said of a narrow search: of a voice with cells to gain from, and of no other", () => {
-  const narrow = { nlist: 8, nprobe: 1, metric: METRIC_L2 };
+  const narrow = { nlist: 8, nprobe: 1, metric: METRIC_L2 as Metric };
   expect(nprobeHint(narrow, "a.index")).toMatch(/1 of 8 lists.*cellist set a\.index nprobe=8/s);
   for (const other of [
     { nlist: 7 },
