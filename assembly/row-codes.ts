@@ -24,7 +24,7 @@
 //     rest of each slot     | C f32
 //     c of each slot        | capacity x D i8
 //
-// A PART of a code, its first numbers, may do: with those of the widest spread first, 240 of a real voice's 768 leave a fifth of the squares
+// A PART of a code, its first numbers, may do: with those of the widest spread first, 352 of a real voice's 768 leave a seventh of the squares
 // over. By Cauchy and Schwarz the product of images is at most that of their parts and r |t q'|, r = |s c'| being the rest of a row, and
 // |t q'| at most |x'| + |f|, where ' is what is behind the part. Both lengths are taken a thousandth larger, which is more than what floats
 // lose of them, and what their product and the sum lose is among the roundings that G spares.

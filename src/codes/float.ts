@@ -18,11 +18,8 @@ import { scanWithin, writeScan } from "./records.js";
  * .8 of the time by codes (voice-a, nprobe 1), and .9 with 100,000 x 768 and heads.
  */
 const BOUNDS_ROWS_PER_K = 4;
-/**
- * And so many times as many before parts of codes do: by them voice-a takes .90 of the time at nprobe 16, where 182 of 733 rows are left, but 1.05
- * at nprobe 4, where 98 of 202 are.
- */
-const PART_ROWS = 8;
+/** And so many times as many before parts of codes do: by them voice-a takes 1.02 of the time at nprobe 1, .97 at 4 and .87 at 16. */
+const PART_ROWS = 4;
 
 /** Vectors as they are: exact. */
 export class FloatCode extends Code {
