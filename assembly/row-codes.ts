@@ -29,7 +29,7 @@
 // |t q'| at most |x'| + |f|, where ' is what is behind the part. Both lengths are taken a thousandth larger, which is more than what floats
 // lose of them, and what their product and the sum lose is among the roundings that G spares.
 
-import { sum } from "./lanes";
+import { sum, sumsI32 } from "./lanes";
 import { TOO_LONG, TOO_SHORT } from "./metric";
 import { EPSILON, sumError, TINY } from "./rounding";
 import { addMultiple } from "./rows";
@@ -122,12 +122,13 @@ export function encodeRows(rows: usize, first: i32, n: i32, d: i32, block: usize
     const code = factsOf(block, D) + (stride << 2) + <usize>first * <usize>D;
     arrange(rows + <usize>(<u32>first) * ((<usize>d) << 2), block, d, 1, scratch);
     if (quantize(scratch, D, LEVELS, Infinity, facts, stride, code, true) < 0) return 0;
-    let square = 0;
-    for (let j = own.part; j < D; j++) {
-      const c = <i32>load<i8>(code + <usize>j);
-      square += c * c;
+    let squares = i32x4.splat(0);
+    for (let j = own.part; j < D; j += 8) {
+      const c = v128.load8x8_s(code + <usize>j);
+      squares = i32x4.add(squares, i32x4.dot_i16x8_s(c, c));
     }
-    store<f32>(facts + stride * 3, load<f32>(facts) * sqrt(<f32>square) * <f32>1.001);
+    const square = <f32>i32x4.extract_lane(sumsI32(squares, squares, squares, squares), 0);
+    store<f32>(facts + stride * 3, load<f32>(facts) * sqrt(square) * <f32>1.001);
   }
   return 1;
 }

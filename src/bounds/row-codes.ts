@@ -30,7 +30,7 @@ export type Run = [start: number, length: number];
 
 /**
  * 8-bit codes of float rows, by which a scan passes over nearly all rows without changing its answer (assembly/row-codes.ts). They
- * belong to rows as they stand: whoever changes a row drops them. Making them takes about 0.5 µs a row of 768 dimensions, and a
+ * belong to rows as they stand: whoever changes a row drops them. Making them takes about 1 µs a row of 768 dimensions, and a
  * quarter of the rows' memory; with heads at most .4 of it.
  */
 export class RowCodes {
