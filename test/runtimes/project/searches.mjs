@@ -119,7 +119,7 @@ export async function checkWorker({ indexFactory }, file, engine = {}) {
   if (thrown !== reason) throw new Error(`an aborted training in a worker ended with ${String(thrown)}`);
   if (await index.isTrained) throw new Error("an aborted training in a worker has trained all the same");
   await index.dispose();
-  await checkMany(indexFactory, readVectors(file).base, engine);
+  if (engine.threads !== undefined) await checkMany(indexFactory, readVectors(file).base, engine);
 }
 
 /** Throws unless vectors arrive that are so many that threads copy them together, laid where all see them or handed over. */
