@@ -41,7 +41,10 @@ export function pour(open: i32, sums: usize, slot: i32, pool: usize, k: i32, mos
   return most;
 }
 
-/** The smallest value that k of n sums do not exceed, n being a multiple of 8; 65535 where there are fewer. */
+/**
+ * A value that k of n sums do not exceed and all others do, but for equals of the k-th, n being a multiple of 8; 65535 where there are fewer. (To seek
+ * the smallest such value takes more steps: without these one query of IVF1024,PQ128x4fs,RFlat takes .985 of what it did.)
+ */
 export function kth(sums: usize, n: i32, k: i32): i32 {
   if (n < k) return 65535;
   const end = sums + ((<usize>n) << 1);
@@ -56,13 +59,15 @@ export function kth(sums: usize, n: i32, k: i32): i32 {
   let high = 65535 - leastLane(v128.not(largest));
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (countUpTo(sums, n, middle) >= k) high = middle;
+    const count = countUpTo(sums, n, middle);
+    if (count == k) return middle;
+    if (count > k) high = middle;
     else low = middle + 1;
   }
   return low;
 }
 
-/** Keeps the k smallest of more sums, the first of equals, in their order. Returns the largest that is kept. */
+/** Keeps the k smallest of more sums, the first of equals, in their order. Returns what none that is kept exceeds. */
 export function sift(pool: usize, count: i32, k: i32): i32 {
   const sums = pool + 4;
   const size = poolSize(k);

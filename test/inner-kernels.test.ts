@@ -124,14 +124,21 @@ test("a limit that k bounds reach, by halving", () => {
 describe("pools of 16-bit sums", () => {
   const order = (sums: Uint16Array): number[] => [...sums].sort((a, b) => a - b);
 
-  test("the k-th smallest", () => {
+  test("what parts the k-th smallest from the next", () => {
     const random = randomOf(2);
     for (const most of [1, 4, 1000, 65536]) {
       for (const n of [8, 16, 24, 120]) {
         for (const base of [0, 65536 - most]) {
           const sums = Uint16Array.from({ length: n }, () => base + below(random, most));
           const at = desk.put(sums);
-          for (let k = 1; k <= n; k++) expect(inner.kth(at, n, k)).toBe(order(sums)[k - 1]);
+          for (let k = 1; k <= n; k++) {
+            const [own, next] = order(sums).slice(k - 1, k + 1);
+            const limit = inner.kth(at, n, k);
+            expect(limit).toBeGreaterThanOrEqual(own);
+            // Where the next is another, any number that parts them.
+            if (next === own) expect(limit).toBe(own);
+            else if (next !== undefined) expect(limit).toBeLessThan(next);
+          }
           expect(inner.kth(at, n, n + 1)).toBe(65535);
           desk.clear();
         }
