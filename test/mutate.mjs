@@ -219,7 +219,9 @@ function kernelTestsOf(file) {
   if (/pq|codes.pq|opq/.test(file)) return ["product-kernels", "kernels"];
   if (/bounds|candidates|coded|heads|whole|row-codes|factored|sieve/.test(file))
     return ["kernels", "heads-kernels", "compared", "inner-bounds", "inner-kernels"];
-  return /scan|pool|fastscan|search/.test(file) ? ["kernels", "sums", "inner-kernels"] : ["kernels", "sums"];
+  return /scan|pool|fastscan|search/.test(file)
+    ? ["kernels", "sizes", "padding", "inner-kernels"]
+    : ["kernels", "sums", "sizes"];
 }
 
 /** The tests that hold a place, the quickest first: names of files, and of those that are known to run it, which ones. */
@@ -264,7 +266,7 @@ function reachedBy({ file, at }) {
 
 /** Which tests run which block: of the whole suite but fuzzers, kernels' own and what runs elsewhere. */
 async function reach() {
-  const elsewhere = /^(kernels|\w+-kernels|sums|inner-\w+|compared|tiers|soak)\.test/;
+  const elsewhere = /^(kernels|\w+-kernels|sums|sizes|inner-\w+|compared|tiers|soak)\.test/;
   const outside = new Set(OUTSIDE.flatMap(([, names]) => names.map((name) => `${name}.test.ts`)));
   const names = readdirSync(join(root, "test")).filter(
     (name) => name.endsWith(".test.ts") && !CHANCE.test(name) && !elsewhere.test(name) && !outside.has(name),

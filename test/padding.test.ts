@@ -48,3 +48,25 @@ test.each([
     }
   }
 });
+
+test("nor behind the last stretch of a list of more than 131,072 vectors", async () => {
+  const M = 18;
+  const random = randomOf(2);
+  const index = await indexFactory(M, "PQ18x4fs");
+  await index.train(uniform(random, 500 * M));
+  const view = new DataView(index.toBytes().buffer);
+  const first = Float32Array.from({ length: M }, (_, m) => view.getFloat32(CODEBOOK + m * 64, true));
+  const n = 131072 + 65536 + 5;
+  const some = uniform(random, 1000 * M).map((x, at) => x - 2 * first[at % M]);
+  const rows = new Float32Array(n * M);
+  for (let from = 0; from < rows.length; from += some.length) rows.set(some.subarray(0, rows.length - from), from);
+  // Nearer than all others, and not as near as what is behind it.
+  rows.set(
+    uniform(random, M, 0.7).map((x, m) => x + first[m]),
+    (n - 3) * M,
+  );
+  await index.add(rows);
+  const { labels } = index.search(first, 8);
+  expect(labels[0]).toBe(n - 3);
+  expect([...labels].every((label) => label >= 0 && label < n)).toBe(true);
+});

@@ -206,6 +206,16 @@ test("numbers of any bits: rows, the vectors they stand for, and terms", () => {
   }
 });
 
+test("numbers of 16 bits, all of which are set, and rows that end with them", () => {
+  const [K, n] = [2 ** 16, 2];
+  const codebook = Float32Array.from({ length: K }, (_, c) => c);
+  const at = transposed(codebook, 1, K, K, 1);
+  const rows = desk.room(n * 2);
+  more.encodeProduct(desk.put(Float32Array.of(258, 65535)), n, 1, 16, K, 1, at, rows, 2);
+  expect([...engine.u8.slice(rows, rows + 4)]).toEqual([2, 1, 255, 255]);
+  desk.clear();
+});
+
 test("sums of sub-vectors by their nearest centroids, of some sub-quantizers of all", () => {
   const random = randomOf(5);
   for (const [all, M, bits, sub] of [

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { kernelsOf } from "../src/codec/kernels.js";
 import { Engine } from "../src/wasm/engine.js";
+import { Desk } from "./desk.js";
 import { below, randomOf, uniform } from "./random.js";
 
 // Rows of numbers times the basis: as the sum over columns in their order, in floats, and as expand and product give them, to the bit.
@@ -80,4 +81,33 @@ it("rows of numbers times a matrix equal their scalar twin, few zeros or many", 
     { numRuns: 150, seed: 11 },
   );
   expect(Math.min(dense.below, dense.above)).toBeGreaterThan(20);
+});
+
+it("what nobody has is left out where there are few numbers, and all is multiplied where there are more than .62", () => {
+  const engine = new Engine();
+  const kernels = kernelsOf(engine);
+  const desk = new Desk(engine);
+  const random = randomOf(12);
+  const [n, width, d] = [4, 25, 20];
+  for (const given of [0, 1, 61, 62, 63, 96]) {
+    // Of a hundred numbers; the last column has none, and its row of the basis is no number.
+    const places = Array.from({ length: n * (width - 1) }, (_, i) => (i % n) * width + Math.floor(i / n)).slice(
+      0,
+      given,
+    );
+    const numbers = new Int16Array(n * width);
+    for (const place of places) numbers[place] = 3;
+    const matrix = uniform(random, width * d).fill(NaN, (width - 1) * d);
+    const packed = desk.room(kernels.packedBytes(width, d));
+    kernels.packRows(desk.put(matrix), width, d, 0, width, packed);
+    const more = desk.put(new Float32Array(28));
+    const scales = desk.put(new Float32Array(n).fill(1));
+    const out = desk.room(n * d * 4);
+    const scratch = desk.room(kernels.spreadScratch(width));
+    const base = desk.put(uniform(random, d));
+    kernels.spread(desk.put(numbers), n, width, width, more, more, scales, packed, width, d, base, out, scratch);
+    expect(desk.floats(out, n * d).every(Number.isNaN), String(given)).toBe(given > 62);
+    expect(desk.floats(out, n * d).some(Number.isNaN)).toBe(given > 62);
+    desk.clear();
+  }
 });
