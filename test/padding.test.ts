@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2 } from "../src/index.js";
 import { randomOf, uniform } from "./random.js";
 
-// Blocks of packed codes are filled up with zeros behind the last vector: these are codes, too, of whose vector the nearest query is this one.
+// Blocks of packed codes are filled up with zeros behind the last vector. These are codes too: here the queries are what they stand for.
 
 const [SUB, BITS] = [2, 4];
 /** Bytes before the codebook of a flat index: its header, then d, M, bits and how many numbers follow. */
