@@ -362,3 +362,63 @@ test("a warm-up takes fewer numbers than 2^31, which arrays of some engines end 
   index.warmUp({ batch: 2 ** 15 - 1, k: 1 });
   expect(() => index.warmUp({ batch: 2 ** 15, k: 1 })).toThrow("a batch of 32768 is more than an array holds");
 });
+
+describe("typed arrays of the caller's own kinds", () => {
+  /** As an audio program may have it: a frame has its own size, whatever is asked of its constructor. */
+  class Frame extends Float32Array {
+    constructor() {
+      super(300 * D);
+    }
+  }
+  class Bytes extends Float32Array {
+    static get [Symbol.species](): typeof Uint8Array {
+      return Uint8Array;
+    }
+  }
+  class Doubles extends Float64Array {
+    constructor() {
+      super(300 * D);
+    }
+  }
+  const KINDS: Record<string, () => Float32Array | Float64Array> = {
+    "a subclass with a constructor of its own": () => new Frame(),
+    "a subclass whose parts are bytes": () => new Bytes(300 * D),
+    "a subclass of 64 bits": () => new Doubles(),
+  };
+
+  test.each(Object.keys(KINDS))("%s is trained on, added and searched with as its numbers are", async (name) => {
+    const given = KINDS[name]();
+    given.set(rows);
+    for (const description of ["Flat", "IVF4,Flat", "IVF4,PQ4x4fs,RFlat", "PCA4,SQ8"]) {
+      const [index, expected] = [await filled(description, given), await filled(description)];
+      expect(index.toBytes(), description).toEqual(expected.toBytes());
+      expect(index.search(given, 3)).toEqual(expected.search(rows, 3));
+      expect(index.rangeSearch(given, 0.2)).toEqual(expected.rangeSearch(rows, 0.2));
+    }
+  });
+
+  test("labels that follow the size of a buffer are all written, however large it has become", async () => {
+    const index = await filled();
+    const buffer = new (
+      ArrayBuffer as unknown as new (n: number, options: object) => ArrayBuffer & { resize(n: number): void }
+    )(8 * 8, { maxByteLength: 4000 });
+    const labels = new BigInt64Array(buffer);
+    for (const n of [1, 6, 2, 6, 1]) {
+      buffer.resize(n * 8 * 8);
+      labels.fill(7n);
+      const some = queries.subarray(0, n * D);
+      index.searchInto(some, 8, new Float32Array(n * 8), labels);
+      expect([...labels].map(Number)).toEqual([...index.search(some, 8).labels]);
+    }
+  });
+
+  test.each([[[Symbol("n"), D]], [[Object.create(null), D]], [[6n, 8n]]])(
+    "a shape of %o is one of another size",
+    async (dims) => {
+      const index = await filled();
+      expect(() => index.search({ data: queries, dims } as never, 1)).toThrow(
+        expect.objectContaining({ code: "ERR_DIMENSION" }) as Error,
+      );
+    },
+  );
+});

@@ -232,6 +232,8 @@ describe("what bytes can't be read from is called what it is, with the next step
     ["null", null, /from null: give/],
     ["options", { maxBytes: 1 }, /an Object: give a Uint8Array/],
     ["a symbol", Symbol("x"), /symbol/],
+    ["a proxy of bytes", new Proxy(file, {}), /can't read a file's bytes from a/],
+    ["what only seems to be iterable", { [Symbol.asyncIterator]: 5 }, /an Object: give a Uint8Array/],
   ])("%s", async (_, input, sentence) => {
     const error = await refusalOf(readIndex(odd(input)));
     expect(error.code).toBe("ERR_PARAMETER");
@@ -337,6 +339,18 @@ describe("what breaks off says so", () => {
       }
     }
     expect(await readIndex(stuck())).toMatchObject({ ntotal: 1000 });
+  });
+
+  test("a stream of another library whose cancel fails, and one that ends without a word", async () => {
+    const read = async (): Promise<unknown> => ({ value: text("x".repeat(600)) });
+    const cancel = (): never => {
+      throw new Error("not I");
+    };
+    const stream = { getReader: () => ({ read, cancel }) };
+    expect((await refusalOf(readIndex(odd(stream)))).code).toBe("ERR_FORMAT");
+    const steps = [{ value: file.subarray(0, 100) }, null];
+    const chunks = { [Symbol.asyncIterator]: () => ({ next: () => steps.shift() ?? null }) };
+    expect((await refusalOf(readIndex(odd(chunks)))).message).toMatch(/the file ends there/);
   });
 
   test("endless empty chunks let others work, and end", async () => {

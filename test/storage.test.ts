@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { indexFactory, METRIC_INNER_PRODUCT, METRIC_L2, readIndex } from "../src/index.js";
 import type { Index, Metric } from "../src/index.js";
+import { blend } from "../src/rvc/index.js";
 import { Allocator } from "../src/wasm/allocator.js";
 import { Engine } from "../src/wasm/engine.js";
 import { withFaults } from "./faults.js";
@@ -745,6 +746,9 @@ describe("indexes in indexes", () => {
       const read = await readIndex(ivf);
       expect([...read.search(Float32Array.of(3), 2).labels]).toEqual([7, -1]);
       expect(read.reconstruct(7)).toEqual(Float32Array.of(3));
+      expect([...read.ids()]).toEqual([7]);
+      expect(() => read.search(Float32Array.of(3), 2 ** 25)).toThrow(/more than an index of 1 vectors fills up for/);
+      expect(blend(read, Float32Array.of(5), { k: MOST, rate: 1 })).toEqual(Float32Array.of(3));
       expect(read.removeIds([0, 7, MOST])).toBe(1);
       expect(read.toBytes().length).toBe(ivf.length - 12 - 8);
       return read;

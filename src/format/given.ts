@@ -31,9 +31,15 @@ export function named(value: unknown): string {
     return `the text ${JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)}`;
   if (typeof value === "function") return "a function";
   if (typeof value !== "object") return `the ${typeof value} ${(value as number).toString()}`;
-  const tag = tagOf(value);
-  const name = tag === "Object" ? ((value.constructor as { name?: string } | undefined)?.name ?? "object") : tag;
-  const { length } = value as { length?: unknown };
+  let name = "object";
+  let length: unknown;
+  try {
+    const tag = tagOf(value);
+    name = tag === "Object" ? ((value.constructor as { name?: string } | undefined)?.name ?? name) : tag;
+    ({ length } = value as { length?: unknown });
+  } catch {
+    // A proxy of what asks whether it is itself, or a getter that throws.
+  }
   const article = /^[aeiou]/i.test(name) && !name.startsWith("U") ? "an" : "a";
   return `${article} ${name}${typeof length === "number" ? ` of length ${length}` : ""}`;
 }

@@ -63,7 +63,14 @@ export function sourceOf(input: Bytes, bytesInAll?: number): ByteSource | undefi
   if (typeof (Object(input) as Partial<ReadableStream>).getReader === "function") {
     return fromStream(input as ReadableStream<Uint8Array>, Infinity, expected);
   }
-  if (typeof input === "object" && input !== null && areChunks(input)) return fromChunks(input, Infinity, expected);
+  if (typeof input === "object" && input !== null && areChunks(input)) {
+    try {
+      return fromChunks(input, Infinity, expected);
+    } catch (error) {
+      // A proxy of a typed array, or what only seems to be iterable.
+      if (!(error instanceof TypeError)) throw error;
+    }
+  }
   return undefined;
 }
 
@@ -160,7 +167,7 @@ function fromStream(stream: ReadableStream<Uint8Array>, total: number, expected:
       arrived += chunk?.length ?? 0;
       return chunk;
     },
-    close: () => void reader.cancel().catch(() => undefined),
+    close: () => quietly(() => reader.cancel()),
   };
 }
 
@@ -174,11 +181,16 @@ function fromChunks(
     total,
     expected,
     next: async () => {
-      const step = await iterator.next();
-      return step.done === true ? undefined : checked(step.value);
+      const { done, value } = Object(await iterator.next()) as IteratorResult<Uint8Array, unknown>;
+      return done === true ? undefined : checked(value);
     },
-    close: () => void (async () => iterator.return?.())().catch(() => undefined),
+    close: () => quietly(() => iterator.return?.()),
   };
+}
+
+/** Runs what may fail, now or later, with nobody to hear of it. */
+function quietly(job: () => unknown): void {
+  (async () => job())().catch(() => undefined);
 }
 
 function checked(chunk: unknown): Uint8Array | undefined {

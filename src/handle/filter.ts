@@ -66,14 +66,15 @@ export class IdFilter implements Filter {
     const bits = makingArrays(() => {
       const made = new Uint8Array(Math.ceil(node.slots / 8) + BEYOND);
       eachId(node, wide, (id, slot) => {
-        if (!matches(id)) return;
+        const admits = matches(id);
+        if (index.version !== version)
+          fail("ERR_BUSY", "the index was changed by the filter's own function: let it only look at ids");
+        if (!admits) return;
         made[slot >> 3] |= 1 << (slot & 7);
         count++;
       });
       return made;
     });
-    if (index.version !== version)
-      fail("ERR_BUSY", "the index was changed by the filter's own function: let it only look at ids");
     this.#bits = bits;
     this.#version = version;
     this.#count = count;

@@ -30,17 +30,15 @@ export function eachId(node: IndexNode, wide: boolean, each: (id: number | bigin
   }
 }
 
-/** Index.ids: as an IDMap keeps them, else as they are stored. */
+/** Index.ids: as an IDMap keeps them, else as they are stored. A file may count vectors that its index could not place, and any number of them. */
 export function idsOf(node: IndexNode, wide: boolean): Int32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> {
   return makingArrays(() => {
-    const ids = wide ? new BigInt64Array(node.ntotal) : new Int32Array(node.ntotal);
+    const { stored } = node;
+    const ids = wide ? new BigInt64Array(stored) : new Int32Array(stored);
     let at = 0;
-    node.eachLabel((label) => {
-      // A file may count vectors that its index could not place.
-      if (node.stored === node.ntotal || node.slotOf(label) >= 0) ids[at++] = wide ? label : Number(label);
-    });
+    if (stored === node.ntotal) node.eachLabel((label) => (ids[at++] = wide ? label : Number(label)));
     if (at === 0) eachId(node, wide, (id) => (ids[at++] = id));
-    return at === ids.length ? ids : ids.slice(0, at);
+    return ids;
   });
 }
 

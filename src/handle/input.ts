@@ -32,7 +32,8 @@ export function floatsOf(name: string, given: unknown, d: number): Float32Array 
  * @returns n x d floats; throws ERR_PARAMETER for anything else, ERR_DIMENSION for another shape or a broken last row
  */
 export function rowsOf(name: string, given: unknown, d: number): Float32Array {
-  if (Array.isArray(given)) return fromRows(name, given, d);
+  // A list of our own: what is read of the rows may change the other.
+  if (Array.isArray(given)) return fromRows(name, [...(given as unknown[])], d);
   const dims = dimsOf(given);
   const data = dims === undefined ? given : dataOf(name, given);
   const kind = kindOf(data);
@@ -42,22 +43,20 @@ export function rowsOf(name: string, given: unknown, d: number): Float32Array {
   checkLength(name, array, dims, d);
   if (kind === "Float32Array") return array as Float32Array;
   const floats = makingArrays(() => new Float32Array(array.length));
-  if (halves) for (let i = 0; i < array.length; i++) floats[i] = halfToFloat(array[i]);
-  else floats.set(array.subarray(0, floats.length));
+  for (let i = 0; i < floats.length; i++) floats[i] = halves ? halfToFloat(array[i]) : array[i];
   return floats;
 }
 
 /**
  * As {@link rowsOf}, and nobody else can write to what it returns before it is used: what is shared, and not kept for us, is copied before it
- * is looked at.
+ * is looked at. It is of no subclass, whose parts and copies are what its own constructor makes of them.
  */
 export function ownRowsOf(name: string, given: unknown, d: number): Float32Array {
   const floats = rowsOf(name, given, d);
-  if (kept.has(floats) || tagOf(floats.buffer) !== "SharedArrayBuffer") return floats;
-  const own = makingArrays(() => new Float32Array(floats.length));
-  // A shared buffer can grow in between, never shrink.
-  own.set(floats.subarray(0, own.length));
-  return own;
+  if (kept.has(floats)) return floats;
+  const { buffer, byteOffset, length } = floats;
+  const plain = new Float32Array(buffer, byteOffset, length);
+  return tagOf(buffer) === "SharedArrayBuffer" ? makingArrays(() => new Float32Array(plain)) : plain;
 }
 
 /** The shape of a tensor of whichever library, undefined for what is none. */
@@ -103,9 +102,9 @@ function checkLength(
     fail("ERR_PARAMETER", `${name} are an array whose memory is gone: it was handed over, to a worker perhaps`);
   if (dims !== undefined) {
     if (dims.reduce(times, 1) !== array.length)
-      fail("ERR_DIMENSION", `${name} have the shape [${dims.join(", ")}] and ${array.length} numbers: mend the tensor`);
+      fail("ERR_DIMENSION", `${name} have the shape ${shapeOf(dims)} and ${array.length} numbers: mend the tensor`);
     if (dims[dims.length - 1] !== d)
-      fail("ERR_DIMENSION", `${name} have the shape [${dims.join(", ")}], and d is ${d}: give [n, ${d}]`);
+      fail("ERR_DIMENSION", `${name} have the shape ${shapeOf(dims)}, and d is ${d}: give [n, ${d}]`);
   }
   if (array.length % d !== 0) {
     fail(
@@ -113,6 +112,11 @@ function checkLength(
       `${name} have ${array.length} numbers, no multiple of d = ${d}: give n x ${d} numbers, row by row`,
     );
   }
+}
+
+/** A shape, whatever is in it, for a sentence. */
+function shapeOf(dims: readonly unknown[]): string {
+  return `[${dims.map(what).join(", ")}]`;
 }
 
 /** Not a loop over the shape, whose iterator would be an allocation. */
@@ -149,7 +153,7 @@ export function copyRows(from: Float32Array, start: number, to: Float32Array, at
 }
 
 /** How many ids are given. ERR_ID for what is no array of them. */
-export function countIds(ids: unknown): number {
+function countIds(ids: unknown): number {
   const isTyped = kindOf(ids) !== undefined;
   if (!Array.isArray(ids) && !isTyped)
     fail("ERR_ID", `ids are ${what(ids)}: give an Int32Array, a BigInt64Array or an array`);

@@ -3,6 +3,8 @@ import { checkCallback, checkOptions, what } from "../checks.js";
 import { fail } from "../errors.js";
 import type { SearchParams } from "../indexes/node.js";
 import { checkSignal } from "../work/pace.js";
+import { filterOf } from "./filter.js";
+import type { VectorIndex } from "./vector-index.js";
 
 /** What an option may be, in code and in words. */
 interface Rule<T> {
@@ -94,20 +96,28 @@ export function checkNames(options: unknown, names: ReadonlySet<string>): void {
 }
 
 /**
- * Writes the options of a search, whose names are checked, to `params`, the one object that serves all calls. Allocates nothing, and reads each by its
- * name as it stands here: engines look names that they don't know beforehand up anew at each call.
+ * Writes the options of a search of this index, whose names are checked, to `params`, the one object that serves all calls. Allocates nothing once
+ * the filter is made, and reads each by its name as it stands here: engines look names that they don't know beforehand up anew at each call.
  */
-export function readSearch(options: object | undefined, params: SearchParams, ensureK = false): void {
-  // All of them before any is written: a getter may search, too.
-  const given: Partial<Options> | undefined = options;
+export function readSearch(
+  index: VectorIndex,
+  options: object | undefined,
+  params: SearchParams,
+  ensureK = false,
+): void {
+  // All of them before any is written, and the filter made: a getter, or a filter's function, may search, too.
+  const given: (Partial<Options> & { filter?: unknown }) | undefined = options;
   const nprobe = given?.nprobe;
   const kFactor = given?.kFactor;
   const efSearch = given?.efSearch;
   const goesOn = given?.ensureK;
+  const filter = given?.filter;
   if (nprobe !== undefined) checked("nprobe", RULES.nprobe, nprobe);
   if (kFactor !== undefined) checked("kFactor", RULES.kFactor, kFactor);
   if (efSearch !== undefined) checked("efSearch", RULES.efSearch, efSearch);
   if (goesOn !== undefined) checked("ensureK", RULES.ensureK, goesOn);
+  const bits = filter === undefined ? undefined : filterOf(index, filter).bitsFor(index);
+  params.admitted = index.admit(bits);
   params.nprobe = nprobe ?? 0;
   params.kFactor = kFactor ?? 0;
   params.efSearch = efSearch ?? 0;

@@ -23,13 +23,13 @@ import { fail, makingArrays, noArray } from "../errors.js";
 import { describeTree } from "../indexes/describe.js";
 import { Writer } from "../format/writer.js";
 import { checkFinite, decodedAtOnce, NOTHING, OWN_PARAMS } from "../indexes/node.js";
-import type { IndexNode, Merging, SearchParams } from "../indexes/node.js";
+import type { IndexNode, SearchParams } from "../indexes/node.js";
 import { Pace, throwIfAborted } from "../work/pace.js";
 import { scratchSize } from "../wasm/engine.js";
 import { Window } from "../wasm/window.js";
-import { Admitted, filterOf, IdFilter } from "./filter.js";
+import { Admitted, IdFilter } from "./filter.js";
 import { checkIds, idsOf } from "./ids.js";
-import { copyRows, countIds, floatsOf, ownRowsOf, rowsOf, toBigInts } from "./input.js";
+import { copyRows, floatsOf, ownRowsOf, rowsOf, toBigInts } from "./input.js";
 import { addIdOf, checkMergeable, checkSums } from "./merge.js";
 import { checkD, checkNames, checkOption, DEFAULTS, option, readSearch, readWork, SEARCH_NAMES } from "./options.js";
 import { assign, parameterOf, setParameters, valueOf } from "./parameters.js";
@@ -170,8 +170,10 @@ export class VectorIndex implements Index<IdType> {
     const own = ownRowsOf("vectors", vectors, d);
     const n = own.length / d;
     this.#checkRoom(n);
-    await this.#exclusively(work, (node, pace) => node.add(own, undefined, pace));
-    this.#filled ||= n > 0;
+    await this.#exclusively(work, async (node, pace) => {
+      await node.add(own, undefined, pace);
+      this.#filled ||= n > 0;
+    });
   }
 
   async addWithIds(vectors: Vectors, ids: Ids, options?: AddOptions): Promise<void> {
@@ -193,18 +195,19 @@ export class VectorIndex implements Index<IdType> {
     checkD(options, d);
     const own = ownRowsOf("vectors", vectors, d);
     const n = own.length / d;
-    const count = countIds(ids);
-    if (count !== n) fail("ERR_ID", `got ${count} ids for ${n} vectors: give one each`);
     const ownIds = toBigInts(ids);
+    if (ownIds.length !== n) fail("ERR_ID", `got ${ownIds.length} ids for ${n} vectors: give one each`);
     this.#checkRoom(n);
     const filling = !this.#filled && n > 0;
     const wide = filling ? kindOf(ids) === "BigInt64Array" : this.#wide;
     checkIds(ownIds, wide, filling ? "give the ids as a BigInt64Array" : "only reset() changes an index of 32-bit ids");
-    await this.#exclusively(work, (node, pace) => add(node, own, ownIds, pace));
-    // What was added in the place of others leaves the number as it was.
-    if (n > 0) this.#origin = undefined;
-    this.#wide = wide;
-    this.#filled ||= n > 0;
+    await this.#exclusively(work, async (node, pace) => {
+      await add(node, own, ownIds, pace);
+      // What was added in the place of others leaves the number as it was.
+      if (n > 0) this.#origin = undefined;
+      this.#wide = wide;
+      this.#filled ||= n > 0;
+    });
   }
 
   async mergeFrom(other: Index<IdType>, options?: MergeOptions): Promise<void> {
@@ -218,16 +221,17 @@ export class VectorIndex implements Index<IdType> {
     const filling = !this.#filled;
     const wide = filling ? other.#wide : this.#wide;
     checkSums(theirs, addId, wide);
-    await this.#exclusively(work, async (_, pace) => {
-      let merging: Merging | undefined;
-      await other.hold(async () => (merging = await node.merging(theirs, addId, pace)));
-      merging?.commit();
-    });
-    const moved = theirs.ntotal > 0;
-    if (moved) other.reset();
-    this.#wide = wide;
-    this.#filled ||= moved;
-    if (moved) this.#origin = undefined;
+    await this.#exclusively(work, (_, pace) =>
+      other.hold(async () => {
+        (await node.merging(theirs, addId, pace)).commit();
+        // At once: between two promises somebody else has his turn.
+        this.#wide = wide;
+        if (theirs.ntotal === 0) return;
+        other.#empty(theirs);
+        this.#filled = true;
+        this.#origin = undefined;
+      }),
+    );
   }
 
   search(queries: Vectors, k: number, options?: SearchOptions): SearchResult<IdType> {
@@ -236,7 +240,7 @@ export class VectorIndex implements Index<IdType> {
     const n = floats.length / d;
     checkOption("k", k);
     this.#read(options, d);
-    checkCount(n, k, this.#ready().ntotal);
+    checkCount(n, k, this.#ready().stored);
     const { distances, labels } = newResults(n, k, this.#wide);
     // Not in searchInto and blend, which are for realtime: they make nothing.
     this.#ready().expect(n);
@@ -282,7 +286,7 @@ export class VectorIndex implements Index<IdType> {
     if (!node.isTrained) fail("ERR_NOT_TRAINED", `${this.description} is not trained: call train first`);
     const params = this.#params;
     const { engine } = node;
-    const found = Math.min(k, node.ntotal);
+    const found = Math.min(k, node.stored);
     const words = !(labels instanceof Int32Array) && kindOf(labels) === "BigInt64Array";
     const out = words ? this.#wordsOf(labels) : (labels as Int32Array);
     const width = words ? 2 : 1;
@@ -416,7 +420,11 @@ export class VectorIndex implements Index<IdType> {
   }
 
   reset(): void {
-    this.#change().reset();
+    this.#empty(this.#ready());
+  }
+
+  #empty(node: IndexNode): void {
+    this.#change(node).reset();
     this.#origin = undefined;
     this.#wide = this.#filled = false;
   }
@@ -502,11 +510,9 @@ export class VectorIndex implements Index<IdType> {
     return this.#version;
   }
 
-  /** @internal Writes to the parameters where the bitmap of a search's filter stands. Allocates nothing once the filter is made. */
-  admit(options: SearchOptions | undefined, params: SearchParams): void {
-    const filter = options?.filter;
-    params.admitted = 0;
-    if (filter !== undefined) params.admitted = this.#admitted.at(this.#ready(), filterOf(this, filter).bitsFor(this));
+  /** @internal Where the bitmap of a search's filter stands; 0 without one. */
+  admit(bits: Uint8Array | undefined): number {
+    return bits === undefined ? 0 : this.#admitted.at(this.#ready(), bits);
   }
 
   /**
@@ -558,8 +564,7 @@ export class VectorIndex implements Index<IdType> {
   #read(options: SearchOptions | undefined, d: number): void {
     checkNames(options, SEARCH_NAMES);
     checkD(options, d);
-    readSearch(options, this.#params);
-    this.admit(options, this.#params);
+    readSearch(this, options, this.#params);
   }
 
   /** Collects the file of the index. */
@@ -572,7 +577,8 @@ export class VectorIndex implements Index<IdType> {
   }
 
   #wordsOf(labels: BigInt64Array): Int32Array {
-    if (this.#words?.labels !== labels) {
+    // One that follows a buffer's size has another number of them each time.
+    if (this.#words?.labels !== labels || this.#words.words.length !== labels.length * 2) {
       this.#words = { labels, words: new Int32Array(labels.buffer, labels.byteOffset, labels.length * 2) };
     }
     return this.#words.words;
@@ -601,8 +607,7 @@ export class VectorIndex implements Index<IdType> {
   }
 
   /** Says that the vectors are about to change. */
-  #change(): IndexNode {
-    const node = this.#ready();
+  #change(node = this.#ready()): IndexNode {
     this.#version++;
     this.#admitted.drop(node);
     return node;

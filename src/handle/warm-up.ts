@@ -27,10 +27,10 @@ export function warmUp(index: VectorIndex, node: IndexNode, shape: WarmUpShape):
   checkD(shape, node.d);
   const options = { nprobe, kFactor, efSearch, ensureK, filter };
   const params: SearchParams = { ...OWN_PARAMS };
-  readSearch(options, params);
-  checkCount(batch, k, node.ntotal);
+  checkCount(batch, k, node.stored);
   if (batch * Math.max(k, node.d) > MOST)
     fail("ERR_MEMORY", `a batch of ${batch} is more than an array holds: give that of one search`);
+  readSearch(index, options, params);
   if (!node.isTrained) return;
   try {
     makingArrays(() => search(index, node, batch, k, options, params));
@@ -49,14 +49,13 @@ function search(
   options: SearchOptions,
   params: SearchParams,
 ): void {
-  const found = Math.min(k, node.ntotal);
+  const found = Math.min(k, node.stored);
   // Of a long batch one whole block and the rest: the others are the same again.
   const block = index.blockSize(batch, found, params, 0);
   const count = batch <= block ? batch : block + (batch % block);
   const queries = new Float32Array(count * node.d).map((_, i) => ((i * 7919) % 1009) / 1009);
   const { distances, labels } = newResults(count, k, true);
   node.prepare();
-  index.admit(options, params);
   // What a blend takes, which goes on until k are found, so that it need not grow the memory.
   if (found > 0) {
     params.ensureK = true;

@@ -74,8 +74,7 @@ export function blend<F extends Floats>(index: Index<IdType>, given: F, options?
   checkD(options, d);
   const rows = option(options, "rows", n);
   if (rows !== n) fail("ERR_DIMENSION", `features are ${n} x ${d}, and the caller says ${rows} rows: mend either`);
-  readSearch(options, params, true);
-  index.admit(options, params);
+  readSearch(index, options, params, true);
   const { node } = index;
   const { engine } = node;
   if (node.metric !== METRIC_L2) {
@@ -84,7 +83,7 @@ export function blend<F extends Floats>(index: Index<IdType>, given: F, options?
       "the weights of a blend are made of L2 distances, and this index has inner products: make it with METRIC_L2",
     );
   }
-  const found = Math.min(k, node.ntotal);
+  const found = Math.min(k, node.stored);
   if (found === 0) return given;
   const spare = index.blendScratch(found);
   const block = index.blockSize(n, found, params, spare);
