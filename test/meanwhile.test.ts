@@ -27,7 +27,7 @@ async function filled(description: string): Promise<Index> {
 
 describe.each(["IVF16,Flat", "IVF16,PQ4x4fs,RFlat", "IDMap,IVF16,Flat"])("%s", (description) => {
   /** Every call that takes a filter, with parameters other than those of {@link inner}. */
-  const CALLS: Record<string, (index: Index, options: object) => unknown> = {
+  const CALLS: Record<string, (index: Index, options: PropertyDescriptorMap) => unknown> = {
     search: (index, options) => index.search(queries, 5, Object.defineProperties({ nprobe: 16, kFactor: 9 }, options)),
     searchInto: (index, options) => {
       const found = [new Float32Array(100), new Int32Array(100)] as const;
@@ -49,7 +49,7 @@ describe.each(["IVF16,Flat", "IVF16,PQ4x4fs,RFlat", "IDMap,IVF16,Flat"])("%s", (
     "%s is what it is, whatever its filter's function and its getters search for",
     async (name) => {
       const index = await filled(description);
-      const call = (options: object): unknown => CALLS[name](index, options);
+      const call = (options: PropertyDescriptorMap): unknown => CALLS[name](index, options);
       const expected = call({});
       const searching = index.filter((id: number) => {
         if (id % 50 === 5) inner(index);

@@ -737,6 +737,41 @@ describe("indexes in indexes", () => {
     expect([...index.search(Float32Array.of(2), 2).labels]).toEqual([2, 1]);
   });
 
+  test.each(["IVF300,PQ4x4fs", "IVF300,PQ2x4fs,RFlat", "IVF300,Flat", "IDMap,IVF300,PQ4x4fs"])(
+    "%s: one that is empty again, or still, is written as one that never held a vector",
+    async (description) => {
+      const vectors = uniform(randomOf(5), 3000 * 4);
+      const made = await indexFactory(4, description);
+      await made.train(vectors);
+      const empty = made.toBytes();
+      const ids = Int32Array.from({ length: 3000 }, (_, i) => i);
+      const add = (index: Index, options = {}): Promise<void> =>
+        description.startsWith("IDMap") ? index.addWithIds(vectors, ids, options) : index.add(vectors, options);
+      const aborted = (at: number) => async (index: Index) => {
+        const controller = new AbortController();
+        let news = 0;
+        const onProgress = (): void => (news++ === at ? controller.abort(new Error("enough")) : undefined);
+        await expect(add(index, { signal: controller.signal, onProgress })).rejects.toThrow("enough");
+      };
+      const ways: ((index: Index) => unknown)[] = [
+        (index) => add(index).then(() => index.reset()),
+        (index) => add(index).then(() => index.removeIds(index.ids())),
+        (index) => add(index).then(() => (index.removeIds(ids), index.compact())),
+        aborted(0),
+        aborted(1),
+      ];
+      for (const [i, emptied] of ways.entries()) {
+        const index = await readIndex(empty);
+        for (let round = 0; round < 2; round++) {
+          await emptied(index);
+          expect(Buffer.compare(index.toBytes(), empty), `way ${i}`).toBe(0);
+        }
+        await add(index);
+        expect(index.search(vectors.subarray(0, 4), 1, { nprobe: 300, kFactor: 9 }).labels[0]).toBe(0);
+      }
+    },
+  );
+
   test("memory goes by what a file holds, whatever number of vectors it claims", async () => {
     const MOST = 2 ** 31 - 1;
     const lists = [{ ids: [7], rows: Float32Array.of(3) }];

@@ -246,12 +246,24 @@ describe("what can't be sent is an error of that call, and the index is there as
     "a function among ids": (index) => index.removeIds([() => 1] as never),
     "a proxy": (index) => index.removeIds(new Proxy([1], {})),
     "a symbol for k": (index) => index.search(queries, Symbol("k") as never),
+    "a k that no array has": (index) => index.searchInto(queries, -1, new Float32Array(8), new Int32Array(8)),
   };
   test.each(Object.keys(CALLS))("%s", async (name) => {
     const index = await filled("Flat");
     expect(await codeOf(CALLS[name](index))).toBe("ERR_PARAMETER");
     const { distances, labels } = await index.search(rows.subarray(0, D), 1);
     expect([distances[0], labels[0]]).toEqual([0, 0]);
+  });
+
+  test("arrays of subclasses go as their numbers are", async () => {
+    class Bytes extends Float32Array {
+      static get [Symbol.species](): typeof Uint8Array {
+        return Uint8Array;
+      }
+    }
+    const index = await filled("Flat");
+    const { labels } = await index.search(new Bytes(rows.subarray(3 * D, 5 * D)), 1);
+    expect([...labels]).toEqual([3, 4]);
   });
 
   test("a file that was handed over before", async () => {

@@ -71,6 +71,7 @@ export class Lists {
 
   /** The first slot of a list. */
   start(list: number): number {
+    if (this.starts === 0) return 0;
     return this.#engine.u32[(this.starts >>> 2) + list];
   }
 

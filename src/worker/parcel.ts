@@ -69,10 +69,11 @@ function handedOver<T>(array: Uint8Array<ArrayBuffer> & T): (Uint8Array<ArrayBuf
   }
 }
 
-/** A copy with memory of its own: what slice makes of Node's Buffer, which is a Uint8Array, has not. */
+/** A copy with memory of its own, and of no subclass: what slice makes of Node's Buffer is a part of another memory, and of others what they like. */
 function copyOf<T>(array: Uint8Array & T): Uint8Array<ArrayBuffer> & T {
+  const kinds = globalThis as unknown as Record<string, new (array: Uint8Array) => Uint8Array<ArrayBuffer> & T>;
   try {
-    return (kindOf(array) === "Uint8Array" ? new Uint8Array(array) : array.slice()) as Uint8Array<ArrayBuffer> & T;
+    return new kinds[kindOf(array) as string](array);
   } catch (error) {
     return noArray(error);
   }

@@ -19,6 +19,7 @@ import type { Rest } from "../faiss/rest.js";
 import type { Bytes } from "../format/source.js";
 import { IdFilter } from "../handle/filter.js";
 import { floatsOf } from "../handle/input.js";
+import { checkOption } from "../handle/options.js";
 import { VectorIndex } from "../handle/vector-index.js";
 import { keep } from "../indexes/node.js";
 import type { Where } from "../handle/where.js";
@@ -263,7 +264,7 @@ function searchInto(
   options: SearchOptions | undefined,
 ): SearchResult<IdType> {
   const { d } = index;
-  const most = Math.ceil((floatsOf("queries", queries, d).length / d) * k);
+  const most = (floatsOf("queries", queries, d).length / d) * checkOption("k", k);
   const distances = new Float32Array(Math.min(nd ?? 0, most));
   const labels = new (wide ? BigInt64Array : Int32Array)(Math.min(nl ?? 0, most));
   index.searchInto(
