@@ -416,7 +416,7 @@ describe("typed arrays of the caller's own kinds", () => {
     "a shape of %o is one of another size",
     async (dims) => {
       const index = await filled();
-      expect(() => index.search({ data: queries, dims } as never, 1)).toThrow(
+      expect(() => index.search({ data: queries, dims: dims as number[] }, 1)).toThrow(
         expect.objectContaining({ code: "ERR_DIMENSION" }) as Error,
       );
     },

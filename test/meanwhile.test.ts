@@ -57,7 +57,10 @@ describe.each(["IVF16,Flat", "IVF16,PQ4x4fs,RFlat", "IDMap,IVF16,Flat"])("%s", (
       });
       expect(call({ filter: { value: searching, enumerable: true } })).toEqual(expected);
       for (const option of ["filter", "d", "efSearch", "ensureK"]) {
-        const get = (): undefined => void inner(index);
+        const get = (): undefined => {
+          inner(index);
+          return undefined;
+        };
         if (name === "blend" && option === "ensureK") continue;
         expect(call({ [option]: { get, enumerable: true } }), option).toEqual(expected);
       }
@@ -89,7 +92,7 @@ describe.each(["IVF16,Flat", "IVF16,PQ4x4fs,RFlat", "IDMap,IVF16,Flat"])("%s", (
 describe("whoever has his turn between any two promises of a merge", () => {
   /** Runs a job after so many turns of others. */
   async function after(turns: number, job: () => unknown): Promise<unknown> {
-    for (let i = 0; i < turns; i++) await undefined;
+    for (let i = 0; i < turns; i++) await Promise.resolve();
     return job();
   }
 
@@ -130,7 +133,7 @@ test("ids whose number is another each time it is asked for are no ids of so man
   const before = index.toBytes();
   let asked = 0;
   const ids = new Proxy([1, 2, 3], {
-    get: (target, name) => (name === "length" ? (asked++ === 0 ? 20 : 3) : Reflect.get(target, name)),
+    get: (target, name) => (name === "length" ? (asked++ === 0 ? 20 : 3) : (Reflect.get(target, name) as unknown)),
   });
   expect(await errorOf(index.addWithIds(queries, ids))).toMatchObject({ code: "ERR_ID" });
   expect(index.toBytes()).toEqual(before);

@@ -756,7 +756,11 @@ describe("indexes in indexes", () => {
       const ways: ((index: Index) => unknown)[] = [
         (index) => add(index).then(() => index.reset()),
         (index) => add(index).then(() => index.removeIds(index.ids())),
-        (index) => add(index).then(() => (index.removeIds(ids), index.compact())),
+        async (index) => {
+          await add(index);
+          index.removeIds(ids);
+          index.compact();
+        },
         aborted(0),
         aborted(1),
       ];

@@ -73,7 +73,7 @@ function handedOver<T>(array: Uint8Array<ArrayBuffer> & T): (Uint8Array<ArrayBuf
 function copyOf<T>(array: Uint8Array & T): Uint8Array<ArrayBuffer> & T {
   const kinds = globalThis as unknown as Record<string, new (array: Uint8Array) => Uint8Array<ArrayBuffer> & T>;
   try {
-    return new kinds[kindOf(array) as string](array);
+    return new kinds[kindOf(array) ?? "Uint8Array"](array);
   } catch (error) {
     return noArray(error);
   }
