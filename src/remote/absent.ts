@@ -1,4 +1,5 @@
 import type { Floats, SearchOptions } from "../api.js";
+import { copyRows } from "../handle/input.js";
 import { DEFAULTS, option } from "../handle/options.js";
 import type { VectorIndex } from "../handle/vector-index.js";
 import type { ListIndex } from "../indexes/list-index.js";
@@ -144,8 +145,7 @@ export class AbsentLists implements Absent {
     const at = engine.takeScratch(count * d * 4);
     const distances = engine.takeScratch(count * width * 4);
     const probes = engine.takeScratch(count * width * 4);
-    const whole = first === 0 && queries.length === count * d;
-    engine.f32.set(whole ? queries : queries.subarray(first * d, (first + count) * d), at >>> 2);
+    copyRows(queries, first * d, engine.f32, at >>> 2, count * d);
     coarse.rank(at, count, width, distances, probes);
     return probes;
   }

@@ -175,7 +175,9 @@ class HttpFile implements Ranges {
     headers.set("Accept-Encoding", "identity");
     let response;
     try {
-      response = await this.#fetch(new Request(this.#request, { headers, signal, ...this.#uncached }));
+      const request = new Request(this.#request, { headers, signal, ...this.#uncached });
+      // What a fetch of the caller's gives may be nothing.
+      response = Object(await this.#fetch(request)) as Response;
     } catch (error) {
       throwIfAborted(signal);
       throw new Passing(

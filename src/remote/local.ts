@@ -1,4 +1,5 @@
 import { fail } from "../errors.js";
+import { bytesOf, named } from "../format/given.js";
 import { throwIfAborted } from "../work/pace.js";
 import type { RangeReader, Ranges } from "./ranges.js";
 
@@ -56,9 +57,9 @@ export class OwnRanges implements Ranges {
     throwIfAborted(signal);
     const given = await this.#reader.read(from, to, signal);
     throwIfAborted(signal);
-    const bytes = ArrayBuffer.isView(given)
-      ? new Uint8Array(given.buffer, given.byteOffset, given.byteLength)
-      : new Uint8Array(given);
+    const bytes = bytesOf(given);
+    if (bytes === undefined)
+      fail("ERR_PARAMETER", `the source gave ${named(given)}: let read(from, to) give a Uint8Array or an ArrayBuffer`);
     if (bytes.length !== to - from)
       fail(
         "ERR_FORMAT",

@@ -117,12 +117,14 @@ export async function openRemote(source: RemoteSource, options: RemoteOptions = 
   signal?.addEventListener("abort", stop, { once: true });
   let opened: Opened | undefined;
   try {
-    opened = await openSource(source, cache, own, opening.signal);
+    const pace = new Pace({ signal });
+    // A source or a fetch of the caller's may not heed the signal.
+    opened = await pace.unlessAborted(() => openSource(source, cache, own, opening.signal));
     const { ranges, cached } = opened;
-    const beginning = opened.beginning ?? (await ranges.read(0, Math.min(FIRST_BYTES, ranges.size), opening.signal));
+    const first = async (): Promise<Uint8Array> => ranges.read(0, Math.min(FIRST_BYTES, ranges.size), opening.signal);
+    const beginning = opened.beginning ?? (await pace.unlessAborted(first));
     const rest = restOf(engineOptions, loadMore);
     const engine = new Engine(await withRelaxed(engineOptions, rest));
-    const pace = new Pace({ signal });
     const remembered = cached === undefined ? ranges : remembering(ranges, cached);
     const open = isLayered(beginning) ? openLayered : openFaiss;
     const parts = await open(remembered, beginning, engine, opening.signal, pace, rest);

@@ -157,7 +157,7 @@ export class RemoteIndex {
   async search(queries: Vectors, k: number, options: SearchOptions & Work = {}): Promise<SearchResult<IdType>> {
     const index = this.#ready();
     const { search, signal } = apart(options);
-    const rows = rowsOf("queries", queries, index.d);
+    const rows = copyOf(rowsOf("queries", queries, index.d));
     await this.#fetch(rows, k, search, signal);
     let result = this.#now().search(rows, k, search);
     if (search.ensureK === true && !this.#pieces.complete && (result.labels as Int32Array).includes(-1)) {
@@ -183,7 +183,7 @@ export class RemoteIndex {
     const k = option(own, "k", DEFAULTS.k);
     const { nprobe, kFactor, efSearch, ensureK = true, filter } = own;
     const search = { nprobe, kFactor, efSearch, ensureK, filter };
-    await this.#fetch(floatsOf("features", features, index.d), k, search, signal);
+    await this.#fetch(copyOf(floatsOf("features", features, index.d)), k, search, signal);
     return blend(this.#now(), features, own);
   }
 
@@ -280,7 +280,7 @@ export class RemoteIndex {
     return this.#index;
   }
 
-  /** Waits for what an exact answer wants. */
+  /** Waits for what an exact answer to queries wants that nobody else writes to. */
   async #fetch(
     queries: Float32Array,
     k: number,
@@ -290,13 +290,16 @@ export class RemoteIndex {
     checkNames(options, SEARCH_NAMES);
     if (this.#pieces.complete) return;
     if ((options as { filter?: unknown }).filter !== undefined) return this.load({ signal });
-    // The queries are the caller's again once there is a promise.
-    const own = makingArrays(() => queries.slice());
     await new Pace({ signal }).unlessAborted(() => this.#pieces.known());
     this.#ready();
-    await this.#pieces.need(this.#absent.missing(this.#pieces, own, k, options, this.#readAhead), signal);
+    await this.#pieces.need(this.#absent.missing(this.#pieces, queries, k, options, this.#readAhead), signal);
     this.#ready();
   }
+}
+
+/** Queries are the caller's again once there is a promise. */
+function copyOf(queries: Float32Array): Float32Array<ArrayBuffer> {
+  return makingArrays(() => new Float32Array(queries));
 }
 
 /** The options of a search, and the signal that goes with them. */
