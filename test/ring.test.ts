@@ -69,3 +69,17 @@ test("anything else is refused by name", () => {
   expect(() => new Ring(new ArrayBuffer(72) as unknown as SharedArrayBuffer)).toThrow("memory is ArrayBuffer");
   expect(() => new Ring(new SharedArrayBuffer(20))).toThrow("memory is of another size: give what Ring.memory made");
 });
+
+test("what is no array of numbers, and no time to wait, is refused, and nothing has come or gone", () => {
+  const ring = new Ring(Ring.memory(8));
+  ring.write([1, 2]);
+  for (const odd of [undefined, null, 5, "12", {}, { length: -1 }, new BigInt64Array(1)])
+    expect(() => ring.write(odd as never)).toThrow(/^numbers are .*: give a Float32Array$/);
+  for (const odd of [undefined, null, 5, {}, { length: -1 }, [1], new Float64Array(1)])
+    expect(() => ring.read(odd as never)).toThrow(/: give a Float32Array to write them to$/);
+  for (const odd of [undefined, Number.NaN, "x"]) {
+    expect(() => ring.wait(5, odd as never)).toThrow(/^milliseconds is .*: give a number$/);
+    expect(() => ring.wait(odd as never, 5)).toThrow(/^numbers is .*: give a whole number$/);
+  }
+  expect(ring.length).toBe(2);
+});

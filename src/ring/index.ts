@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { tagOf, what } from "../checks.js";
+import { kindOf, tagOf, what } from "../checks.js";
 import { fail } from "../errors.js";
 
 /** Bytes before the numbers: how many were written, and how many were read, both modulo 2^32. */
@@ -86,6 +86,9 @@ export class Ring {
    * @returns whether it did
    */
   write(numbers: ArrayLike<number>): boolean {
+    const kind = kindOf(numbers);
+    if (!Array.isArray(numbers) && (kind === undefined || kind.startsWith("Big")))
+      fail("ERR_PARAMETER", `numbers are ${what(numbers)}: give a Float32Array`);
     const written = Atomics.load(this.#counts, 0);
     const size = this.#numbers.length;
     if (this.length + numbers.length > size) return false;
@@ -104,6 +107,8 @@ export class Ring {
    * @returns whether it did
    */
   read(numbers: Float32Array): boolean {
+    if (kindOf(numbers) !== "Float32Array")
+      fail("ERR_PARAMETER", `numbers are ${what(numbers)}: give a Float32Array to write them to`);
     const read = Atomics.load(this.#counts, 1);
     const size = this.#numbers.length;
     if (this.length < numbers.length) return false;
@@ -122,6 +127,10 @@ export class Ring {
    * @returns whether they can be read
    */
   wait(numbers: number, milliseconds: number): boolean {
+    if (!Number.isSafeInteger(numbers)) fail("ERR_PARAMETER", `numbers is ${what(numbers)}: give a whole number`);
+    // With what is no number it would wait for ever.
+    if (typeof milliseconds !== "number" || Number.isNaN(milliseconds))
+      fail("ERR_PARAMETER", `milliseconds is ${what(milliseconds)}: give a number`);
     const until = Date.now() + milliseconds;
     for (;;) {
       const written = Atomics.load(this.#counts, 0);
