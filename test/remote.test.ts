@@ -160,6 +160,22 @@ describe("an index that is elsewhere", () => {
     remote.dispose();
   });
 
+  it("lacks the exact row that a blend wants, the first one of the file as any other", async () => {
+    const i = kindOf("IVF60,PQ12x4fs,RFlat");
+    const codes = await indexFactory(D, "IVF60,PQ12x4fs");
+    await codes.train(vectors);
+    await codes.add(vectors);
+    const options = { k: 1, kFactor: 1, nprobe: 60 };
+    for (const row of [0, 1, 700]) {
+      // Something so near to the row's code that no other one is a candidate.
+      const feature = codes.reconstruct(row);
+      expect([...codes.search(feature, 1, { nprobe: 60 }).labels]).toEqual([row]);
+      const remote = await openRemote({ size: files[i].length, read: async (from, to) => files[i].slice(from, to) });
+      expect(remote.blendNow(feature.slice(), options)).toBe(1);
+      remote.dispose();
+    }
+  });
+
   it("blends at once with what is there, says how much was lacking, and is whole in the end", async () => {
     // Of a few features, and of more than are ranked at a time.
     const cases = [0, kindOf("IVF60,PQ12x4fs,RFlat")].flatMap((i) => [2, 150].map((count) => ({ i, count })));

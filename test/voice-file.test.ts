@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { indexFactory, readIndex } from "../src/index.js";
 import type { IdType, Index } from "../src/index.js";
-import { readHead } from "../src/codec/head.js";
+import { Section } from "../src/codec/bytes.js";
+import { headBytes, readHead } from "../src/codec/head.js";
 import { measureVoice, readVoice, shrinkVoice, voiceCodec } from "../src/rvc/index.js";
 import { randomOf, uniform } from "./random.js";
 
@@ -148,4 +149,28 @@ test("cells stand where they stood, in all dimensions, where rows around them ta
   const bytes = small.toBytes();
   expect(readHead(bytes).layers[0].width).toBeLessThanOrEqual(24);
   expect(loss(vectors(await readVoice(bytes)), vectors(index), d)).toBeLessThan(0.08);
+});
+
+test("the mean of the centroids stands in a file to 16 bits of its largest component", async () => {
+  const [d, nlist] = [12, 20];
+  const rows = uniform(randomOf(41), 800 * d).map((x, i) => x + (i % d) * (i % 2 === 0 ? 1 : -1));
+  const index = await indexFactory(d, `IVF${nlist},Flat`);
+  await index.train(rows);
+  await index.add(rows);
+  const faiss = index.toBytes();
+  // Behind the headers of the IVF and of its coarse quantizer, and how many numbers that has.
+  const centroids = new Float32Array(faiss.slice(53 + 45, 53 + 45 + nlist * d * 4).buffer);
+  const bytes = (await shrinkVoice(index, { ratio: 3, sample: 8 })).index.toBytes();
+  const head = readHead(bytes);
+  const start = headBytes(head.layers.length);
+  const section = new Section("the prefix", bytes.subarray(start, start + head.prefixBytes));
+  for (let list = 0; list < nlist; list++) section.varint("size", 800);
+  const step = section.f32("step") * head.unit;
+  const numbers = Array.from({ length: d }, () => section.i16("mean"));
+  expect(Math.max(...numbers.map(Math.abs))).toBe(32767);
+  for (let j = 0; j < d; j++) {
+    let mean = 0;
+    for (let cell = 0; cell < nlist; cell++) mean += centroids[cell * d + j] / nlist;
+    expect(Math.abs(numbers[j] * step - mean)).toBeLessThan(0.501 * step);
+  }
 });
