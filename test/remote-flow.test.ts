@@ -2,6 +2,7 @@ import { memoryUsage } from "node:process";
 import { expect, test } from "vitest";
 import { Flow } from "../src/remote/flow.js";
 import type { Ranges } from "../src/remote/ranges.js";
+import { withFaults } from "./faults.js";
 
 // The beginning of a remote file, while it flows: what is read of it, and what it takes.
 
@@ -54,4 +55,15 @@ test("takes what has come, whatever the head of a file claims", async () => {
   await flow.nearly(signal);
   expect(memoryUsage().arrayBuffers - before).toBeLessThan(8 << 20);
   flow.close();
+});
+
+test("copies little of what it has where a lot comes in small pieces", async () => {
+  const file = breaking(BYTES.length, BYTES.length);
+  const { faults } = await withFaults(Infinity, 1, async () => {
+    const flow = new Flow(file, BYTES.subarray(0, 65_536), BYTES.length);
+    expect(await flow.read(BYTES.length - 1000, BYTES.length, signal)).toEqual(BYTES.slice(-1000));
+    flow.close();
+  });
+  // Room that doubles: 64, 128, 256 and 300 kB, and what is read; not one array a piece, which were 43 MB.
+  expect(faults.bytes).toBeLessThan(4 * BYTES.length);
 });
