@@ -190,3 +190,15 @@ describe("the name and the dimensions", () => {
       expect(await refusalOf(build([a], { version: version as never }))).toMatchObject({ code: "ERR_PARAMETER" });
   });
 });
+
+test.each(["dims", "shape"])("a slice that is an array with %s is taken by what these say", async (key) => {
+  const data = uniform(randomOf(3), 300 * 768);
+  const slice = (width: number): unknown => ({ data, [key]: [(300 * 768) / width, width] });
+  const rowsOf = async (width: number): Promise<number> => (await build([slice(width)])).index.ntotal;
+  expect(await rowsOf(256)).toBe(900);
+  // As many numbers as 900 rows of 256 have, and none of them.
+  expect(await refusalOf(rowsOf(768))).toMatchObject({
+    code: "ERR_DIMENSION",
+    message: expect.stringContaining("768") as string,
+  });
+});
