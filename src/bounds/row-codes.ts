@@ -2,8 +2,8 @@ import { scratchSize } from "../wasm/engine.js";
 import type { Engine } from "../wasm/engine.js";
 import * as Record from "../wasm/row-codes.gen.js";
 
-/** The most memory that codes may take, as a share of what the rows hold: with few dimensions they would take more. */
-const MOST_SHARE = 0.3;
+/** The most memory that codes may take, as a share of what the rows hold: those of 64 dimensions take .313, with fewer they would take more. */
+const MOST_SHARE = 0.32;
 /**
  * Rows and dimensions from which on heads pay and take a tenth of what the rows hold at most, and the share of all squares that they may
  * leave over. Rows of a real voice leave .3 of 64 numbers, and so have none: half of those of 16 lists would still be looked up.
