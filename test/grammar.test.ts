@@ -384,6 +384,9 @@ describe("properties", () => {
     ] as const) {
       expect(parseBrief(d, text)).toStrictEqual(parseFactory(d, text));
     }
+    // What the grammar has more to say of is left to it.
+    for (const text of "IVF0,Flat IVF0,PQ4x4fs PQ3x4fs PQ4x4fs_0 PQ4x4fs_33 PQ4x4fsr IDMap,Flat,IDMap".split(" "))
+      expect(parseBrief(8, text), text).toBeUndefined();
     const parts = from(
       ..."Flat PQ4x4fs PQ3x4fs PQ4x4fsr _64 _33 _0 IVF4 IVF0 IVF04 IVF9999999999 IDMap IDMap2 RFlat SQ8 , , ,".split(
         " ",
