@@ -360,7 +360,6 @@ export class Hierarchy {
 
   /** Removes all vertices. The levels of later ones are drawn on from where they were, as in faiss. */
   clear(): void {
-    // The next vertices draw other levels than these did, as in faiss.
     this.#levels.clear();
     this.#offsets.clear();
     this.#links.clear();

@@ -2,7 +2,7 @@ import type { Ids } from "../api.js";
 import { isDetached, kindOf, tagOf, what } from "../checks.js";
 import { fail, makingArrays } from "../errors.js";
 import { halfToFloat } from "../format/half.js";
-import { kept } from "../indexes/node.js";
+import { isKept } from "../indexes/node.js";
 
 /** Kinds of arrays whose numbers are taken as they are, rounded to 32 bits. */
 const FLOATS = new Set(["Float32Array", "Float64Array", "Float16Array"]);
@@ -53,7 +53,7 @@ export function rowsOf(name: string, given: unknown, d: number): Float32Array {
  */
 export function ownRowsOf(name: string, given: unknown, d: number): Float32Array {
   const floats = rowsOf(name, given, d);
-  if (kept.has(floats)) return floats;
+  if (isKept(floats)) return floats;
   const { buffer, byteOffset, length } = floats;
   const plain = new Float32Array(buffer, byteOffset, length);
   return tagOf(buffer) === "SharedArrayBuffer" ? makingArrays(() => new Float32Array(plain)) : plain;

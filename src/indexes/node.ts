@@ -266,7 +266,12 @@ export function checkFinite(engine: Engine, address: number, n: number, d: numbe
 }
 
 /** Vectors that nobody writes to while an index learns or takes them: copies made for that, and what came from another thread. */
-export const kept: WeakSet<Float32Array> = new WeakSet<Float32Array>();
+const kept = new WeakSet<Float32Array>();
+
+/** Whether vectors are such. */
+export function isKept(vectors: Float32Array): boolean {
+  return kept.has(vectors);
+}
 
 /** Says of vectors that nobody else has them. */
 export function keep(vectors: Float32Array): Float32Array {
