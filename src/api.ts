@@ -654,9 +654,10 @@ export interface Index<I extends IdType = "int32"> extends Disposed {
    * searches do without.
    *
    * @example
-   *   index.warmUp({ batch: 16, k: 8, nprobe: 4 });
+   *   const ms = index.warmUp({ batch: 16, k: 8, nprobe: 4 });
+   * @returns how long it took, in milliseconds; 0 where the index is not trained
    */
-  warmUp(shape: WarmUpShape): void;
+  warmUp(shape: WarmUpShape): number;
 
   /**
    * The vector of an id, as far as it is stored. ERR_ID for an id that is not there.

@@ -242,6 +242,10 @@ describe("memory is bounded before it is taken", () => {
     const index = await filled("IVF4,Flat");
     expect(() => index.warmUp({ batch: 1e12, k: 8 })).toThrow(coded("ERR_MEMORY", /more than/));
     expect(() => index.warmUp({ batch: 1, k: 1e12 })).toThrow(coded("ERR_MEMORY"));
+    const begun = Date.now();
+    const took = index.warmUp({ batch: 256, k: 8 });
+    expect(took).toBeGreaterThan(0);
+    expect(took).toBeLessThanOrEqual(Date.now() - begun);
     const started = process.memoryUsage().arrayBuffers;
     index.warmUp({ batch: 1_000_000, k: 8 });
     expect(process.memoryUsage().arrayBuffers - started).toBeLessThan(10e6);

@@ -340,8 +340,8 @@ export class VectorIndex implements Index<IdType> {
     return makingArrays(() => node.slotOf(toBigInts([id] as Ids)[0]) >= 0);
   }
 
-  warmUp(shape: WarmUpShape): void {
-    warmUp(this, this.#ready(), shape);
+  warmUp(shape: WarmUpShape): number {
+    return warmUp(this, this.#ready(), shape);
   }
 
   reconstruct(id: number | bigint): Float32Array<ArrayBuffer> {

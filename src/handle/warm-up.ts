@@ -17,7 +17,8 @@ const TIME = 500;
 const MOST = 2 ** 31 - 1;
 
 /** Index.warmUp. */
-export function warmUp(index: VectorIndex, node: IndexNode, shape: WarmUpShape): void {
+export function warmUp(index: VectorIndex, node: IndexNode, shape: WarmUpShape): number {
+  const begun = Date.now();
   if (shape === undefined)
     fail("ERR_PARAMETER", `the shape is ${what(shape)}: give { batch, k }, as of the searches to come`);
   checkNames(shape, WARM_UP_NAMES);
@@ -31,7 +32,7 @@ export function warmUp(index: VectorIndex, node: IndexNode, shape: WarmUpShape):
   if (batch * Math.max(k, node.d) > MOST)
     fail("ERR_MEMORY", `a batch of ${batch} is more than an array holds: give that of one search`);
   readSearch(index, options, params);
-  if (!node.isTrained) return;
+  if (!node.isTrained) return 0;
   try {
     makingArrays(() => search(index, node, batch, k, options, params));
   } catch (error) {
@@ -39,6 +40,7 @@ export function warmUp(index: VectorIndex, node: IndexNode, shape: WarmUpShape):
     node.unprepare();
     throw error;
   }
+  return Date.now() - begun;
 }
 
 function search(

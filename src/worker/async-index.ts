@@ -251,9 +251,9 @@ export interface AsyncIndex<I extends IdType = "int32"> extends AsyncDisposed {
    * Does ahead what the first searches of so many queries would.
    *
    * @example
-   *   await index.warmUp({ batch: 16, k: 8 });
+   *   const ms = await index.warmUp({ batch: 16, k: 8 });
    */
-  warmUp(shape: AsyncWarmUpShape): Promise<void>;
+  warmUp(shape: AsyncWarmUpShape): Promise<number>;
   /**
    * "cellist/rvc"'s blend. Resolves to the blended features, a new array: those given stay as they were.
    *

@@ -196,10 +196,10 @@ export class RemoteIndex implements AsyncIndex<IdType> {
     }
   }
 
-  async warmUp(shape: AsyncWarmUpShape): Promise<void> {
+  async warmUp(shape: AsyncWarmUpShape): Promise<number> {
     // What is no shape goes there as it is, where it is refused.
     const { rest, settled } = shape?.filter === undefined ? { rest: shape } : this.#split(shape);
-    await this.#call("warmUp", [rest], undefined, undefined, settled);
+    return this.#call("warmUp", [rest], undefined, undefined, settled);
   }
 
   async blend(features: Floats, options?: AsyncBlendOptions & Handover): Promise<Float32Array<ArrayBuffer>> {

@@ -138,8 +138,7 @@ export function serve(port: MessagePort): void {
       case "upsert":
         return index[method](ours(args[0]), args[1] as Ids, { ...(args[2] as object), ...work });
       case "warmUp":
-        index.warmUp(withFilter(args[0]) as unknown as WarmUpShape);
-        return undefined;
+        return index.warmUp(withFilter(args[0]) as unknown as WarmUpShape);
       case "search":
       case "rangeSearch":
         return index[method](args[0] as Vectors, args[1] as number, withFilter(args[2]));
